@@ -1,0 +1,127 @@
+"""Animal-CLIP: a cross-frame video tower, a text tower, and text features refined by the animal."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
+from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.clip import LOGIT_SCALE_INIT, unit_length
+from animal_clip_jax.models.layers import layer_norm
+from animal_clip_jax.models.refinement import PromptGenerator, RelationGraph
+from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.models.video import MultiFrameIntegration, VideoTower
+
+
+class AnimalCLIP(nnx.Module):
+    """Scores the actions of a clip, given which animals are in it.
+
+    The action features go through a graph of which animal does what, weighted by the clip's
+    animals; then both they and the video feature receive a prompt generated from the animals; the
+    logits are scaled cosines.
+
+    `patch_norm` and `patch_projection` take no part and get no gradient: the published checkpoints
+    hold them, and a conversion there and back must not lose them.
+
+    Example:
+        >>> model = AnimalCLIP(ARCHITECTURES["ViT-B/16"], num_frames=8, rngs=nnx.Rngs(0))
+        >>> model(clips, classes, animal_weights)  # (clips, actions)
+    """
+
+    def __init__(
+        self,
+        architecture: ClipArchitecture,
+        *,
+        num_frames: int = 8,
+        integration_layers: int = 1,
+        prompt_layers: int = 3,
+        graph_width: int = 256,
+        drop_path_rate: float = 0.0,
+        dtype: jnp.dtype = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        embed_dim, activation = architecture.embed_dim, architecture.activation
+        self.text = TextTower(architecture, dtype=dtype, rngs=rngs)
+        self.visual = VideoTower(
+            architecture, drop_path_rate=drop_path_rate, dtype=dtype, rngs=rngs
+        )
+        self.patch_norm = layer_norm(architecture.vision_width, dtype=dtype, rngs=rngs)
+        self.patch_projection = nnx.Param(
+            jax.nn.initializers.normal(1.0)(
+                rngs.params(), (architecture.vision_width, embed_dim), jnp.float32
+            )
+        )
+        self.integration = MultiFrameIntegration(
+            embed_dim,
+            num_frames,
+            num_layers=integration_layers,
+            activation=activation,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.graph = RelationGraph(embed_dim, hidden_width=graph_width, dtype=dtype, rngs=rngs)
+        self.action_prompts, self.video_prompts = (
+            PromptGenerator(
+                embed_dim,
+                prompt_layers,
+                num_heads=heads_of(embed_dim),
+                activation=activation,
+                dtype=dtype,
+                rngs=rngs,
+            )
+            for _ in range(2)
+        )
+        self.logit_scale = nnx.Param(jnp.float32(LOGIT_SCALE_INIT))
+
+    def encode_video(self, clips: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
+        """Normalised pixels (clips, frames, size, size, 3) → (clips, embed_dim), any length."""
+        frame_features, _ = self.visual(clips, key=key)
+        return self.integration(frame_features)
+
+    def refine(
+        self, video_features: jax.Array, classes: ClassContext, animal_weights: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Fits video and action features to the animals of each clip.
+
+        Args:
+            video_features: (clips, embed_dim).
+            classes: features and relations of actions and animals.
+            animal_weights: (clips, animals) 0/1 or probabilities.
+
+        Returns:
+            video features (clips, embed_dim), action features (clips, actions, embed_dim).
+        """
+        actions = self.graph(
+            classes.action_features, classes.animal_features, animal_weights, classes.relation
+        )
+        dtype = video_features.dtype
+        animals = animal_weights.astype(dtype) @ classes.animal_features.astype(dtype)
+        animals = animals[:, None]
+        videos = video_features[:, None]
+        actions = actions + self.action_prompts(actions, animals)
+        videos = videos + self.video_prompts(videos, animals)
+        return videos[:, 0], actions
+
+    def __call__(
+        self,
+        clips: jax.Array,
+        classes: ClassContext,
+        animal_weights: jax.Array,
+        *,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Scores the actions.
+
+        Args:
+            clips: (clips, frames, size, size, 3) normalised pixels.
+            classes: features and relations of actions and animals.
+            animal_weights: (clips, animals) 0/1 or probabilities.
+            key: random key for stochastic depth, None outside training.
+
+        Returns:
+            logits (clips, actions), float32.
+        """
+        video_features = self.encode_video(clips, key=key)
+        videos, actions = self.refine(video_features, classes, animal_weights)
+        cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
+        return jnp.exp(self.logit_scale[...]) * cosines

@@ -1,0 +1,260 @@
+"""Transformer pieces that every tower shares.
+
+All parameters are float32. `dtype` is the dtype of the computation (float32 or bfloat16); layer
+norms and softmaxes are reduced in float32 whatever it is. Initial values are CLIP's own.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import Initializer
+
+LAYER_NORM_EPSILON = 1e-5
+
+
+def activation_function(name: str):
+    """The function called `name`: "quick_gelu" (x·sigmoid(1.702x)) or "gelu" (exact, with erf)."""
+    if name == "quick_gelu":
+        return lambda x: x * jax.nn.sigmoid(1.702 * x)
+    if name == "gelu":
+        return lambda x: jax.nn.gelu(x, approximate=False)
+    raise ValueError(f"activation is {name!r}; expected 'quick_gelu' or 'gelu'")
+
+
+def symmetric_uniform(bound: float) -> Initializer:
+    """Uniform on [-bound, bound]."""
+
+    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def layer_norm(width: int, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Layer norm over the last axis, epsilon 1e-5, variance by the two-pass formula."""
+    return nnx.LayerNorm(
+        width, epsilon=LAYER_NORM_EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
+    )
+
+
+def drop_path(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+    """Zeroes whole samples of a residual branch (stochastic depth) and rescales the others.
+
+    Args:
+        x: (samples, ...) a branch's output.
+        rate: the probability that a sample is dropped.
+        key: a random key, or None outside training: then `x` is returned as it is.
+    """
+    if key is None or rate == 0.0:
+        return x
+    keep = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0],) + (1,) * (x.ndim - 1))
+    return jnp.where(keep, x / (1.0 - rate), 0).astype(x.dtype)
+
+
+class SelfAttention(nnx.Module):
+    """Multi-head self-attention with biases and scale head_dim^-½.
+
+    The head axis is kept in the parameters, so that heads can be sharded:
+    `query_key_value` is (width, 3, heads, head_dim), `out` is (heads, head_dim, width).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        in_init: Initializer,
+        out_init: Initializer,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        head_dim = width // num_heads
+        self.dtype = dtype
+        self.query_key_value = nnx.LinearGeneral(
+            width, (3, num_heads, head_dim), kernel_init=in_init, dtype=dtype, rngs=rngs
+        )
+        self.out = nnx.LinearGeneral(
+            (num_heads, head_dim),
+            width,
+            axis=(-2, -1),
+            kernel_init=out_init,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def _project(self, x: jax.Array, first: int, last: int) -> jax.Array:
+        kernel, bias = self.query_key_value.kernel, self.query_key_value.bias
+        assert bias is not None
+        kernel = kernel[:, first:last].astype(self.dtype)
+        bias = bias[first:last].astype(self.dtype)
+        return jnp.einsum("...w,wphd->...phd", x, kernel) + bias
+
+    def __call__(
+        self, x: jax.Array, *, num_queries: int | None = None, is_causal: bool = False
+    ) -> jax.Array:
+        """Attends among the tokens of each row.
+
+        Args:
+            x: (rows, tokens, width).
+            num_queries: only the first `num_queries` tokens ask (all attend to every token), so
+                only their results are computed; None for all.
+            is_causal: token i sees tokens 0..i only.
+
+        Returns:
+            (rows, num_queries or tokens, width).
+        """
+        if num_queries is None:
+            query_key_value = self._project(x, 0, 3)
+            query, key, value = (query_key_value[..., part, :, :] for part in range(3))
+        else:
+            query = self._project(x[:, :num_queries], 0, 1)[..., 0, :, :]
+            key_value = self._project(x, 1, 3)
+            key, value = (key_value[..., part, :, :] for part in range(2))
+        attended = jax.nn.dot_product_attention(query, key, value, is_causal=is_causal)
+        return self.out(attended)
+
+
+class Mlp(nnx.Module):
+    """Two linear layers, width → 4·width → width, with the activation between them."""
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        activation: str,
+        in_init: Initializer,
+        out_init: Initializer,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        self.activation = activation_function(activation)
+        self.expand = nnx.Linear(width, 4 * width, kernel_init=in_init, dtype=dtype, rngs=rngs)
+        self.contract = nnx.Linear(4 * width, width, kernel_init=out_init, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(..., width) → (..., width)."""
+        return self.contract(self.activation(self.expand(x)))
+
+
+class _Block(nnx.Module):
+    """The parts of a pre-norm transformer block.
+
+    Args:
+        depth: layers of the whole transformer, which scales CLIP's initial values; None takes a
+            truncated normal of 0.02 for every kernel (multi-frame integration).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        depth: int | None,
+        activation: str,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        if depth is None:
+            attention_in = attention_out = mlp_in = mlp_out = jax.nn.initializers.truncated_normal(
+                0.02
+            )
+        else:
+            residual_std = width**-0.5 * (2 * depth) ** -0.5
+            attention_in = jax.nn.initializers.normal(width**-0.5)
+            attention_out = jax.nn.initializers.normal(residual_std)
+            mlp_in = jax.nn.initializers.normal((2 * width) ** -0.5)
+            mlp_out = jax.nn.initializers.normal(residual_std)
+        self.attention_norm = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.attention = SelfAttention(
+            width, num_heads, in_init=attention_in, out_init=attention_out, dtype=dtype, rngs=rngs
+        )
+        self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.mlp = Mlp(
+            width, activation=activation, in_init=mlp_in, out_init=mlp_out, dtype=dtype, rngs=rngs
+        )
+
+
+class ResidualBlock(_Block):
+    """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __call__(
+        self, x: jax.Array, *, num_queries: int | None = None, is_causal: bool = False
+    ) -> jax.Array:
+        """(rows, tokens, width) → (rows, num_queries or tokens, width)."""
+        attended = self.attention(
+            self.attention_norm(x), num_queries=num_queries, is_causal=is_causal
+        )
+        x = x[:, :num_queries] + attended
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class CrossFrameBlock(_Block):
+    """A residual block whose frames exchange messages (X-CLIP's cross-frame communication).
+
+    Every frame's class token is projected to a message; the messages of one clip attend to each
+    other; each frame then sees its own message as one more token, for this block only.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        depth: int,
+        activation: str,
+        drop_path_rate: float,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(
+            width, num_heads, depth=depth, activation=activation, dtype=dtype, rngs=rngs
+        )
+        linear_init = symmetric_uniform(width**-0.5)
+        self.drop_path_rate = drop_path_rate
+        self.message_projection = nnx.Linear(
+            width, width, kernel_init=linear_init, bias_init=linear_init, dtype=dtype, rngs=rngs
+        )
+        self.message_norm = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.message_attention = SelfAttention(
+            width,
+            num_heads,
+            in_init=symmetric_uniform(math.sqrt(6 / (4 * width))),
+            out_init=linear_init,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        num_frames: int,
+        class_token_only: bool = False,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Applies the block to the frames of some clips.
+
+        Args:
+            x: (clips·num_frames, 1 + patches, width), class token first.
+            num_frames: frames a clip.
+            class_token_only: compute the class token's result only (for the last block, where the
+                patch tokens are not used). Exact.
+            key: random key for stochastic depth, None outside training.
+
+        Returns:
+            (clips·num_frames, 1 + patches or 1, width).
+        """
+        keys = (None,) * 3 if key is None else jax.random.split(key, 3)
+        num_tokens = 1 if class_token_only else x.shape[1]
+
+        messages = self.message_projection(x[:, 0]).reshape(-1, num_frames, x.shape[-1])
+        exchanged = self.message_attention(self.message_norm(messages))
+        messages = messages + drop_path(exchanged, self.drop_path_rate, keys[0])
+        messages = messages.reshape(-1, 1, x.shape[-1])
+
+        with_message = jnp.concatenate([x, messages], axis=1)
+        attended = self.attention(self.attention_norm(with_message), num_queries=num_tokens)
+        x = x[:, :num_tokens] + drop_path(attended, self.drop_path_rate, keys[1])
+        return x + drop_path(self.mlp(self.mlp_norm(x)), self.drop_path_rate, keys[2])

@@ -1,0 +1,45 @@
+"""Parameters as a flat dictionary, `{"visual.blocks.0.mlp.expand.kernel": array}`.
+
+Everything outside the modules (checkpoints, conversion, sharding rules, optimizer groups) speaks of
+parameters by these paths.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from flax import nnx
+
+Parameters = dict[str, Any]
+
+
+def split(model: nnx.Module) -> tuple[nnx.GraphDef, Parameters]:
+    """Separates a model from its parameters.
+
+    Returns:
+        the structure, and the parameters in the order of their paths.
+    """
+    graphdef, state = nnx.split(model, nnx.Param)
+    flat = {
+        ".".join(map(str, path)): variable.get_value()
+        for path, variable in nnx.to_flat_state(state)
+    }
+    return graphdef, flat
+
+
+def merge(graphdef: nnx.GraphDef, parameters: Mapping[str, Any]) -> nnx.Module:
+    """The model of that structure with these parameters; the inverse of `split`."""
+    flat = [
+        (tuple(int(part) if part.isdigit() else part for part in path.split(".")), nnx.Param(value))
+        for path, value in parameters.items()
+    ]
+    return nnx.merge(graphdef, nnx.from_flat_state(flat))
+
+
+def abstract(build: Callable[[], nnx.Module]) -> tuple[nnx.GraphDef, Parameters]:
+    """`split(build())` with shapes and dtypes in place of arrays; nothing is computed."""
+    model = nnx.eval_shape(build)
+    graphdef, flat = split(model)
+    return graphdef, {
+        path: jax.ShapeDtypeStruct(value.shape, value.dtype) for path, value in flat.items()
+    }

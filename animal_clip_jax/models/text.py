@@ -1,0 +1,65 @@
+"""CLIP's text tower."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from animal_clip_jax.models.architectures import ClipArchitecture
+from animal_clip_jax.models.layers import ResidualBlock, layer_norm
+
+
+class TextTower(nnx.Module):
+    """A causal transformer over tokens, read at the end token.
+
+    Example:
+        >>> tower = TextTower(ARCHITECTURES["ViT-B/16"], dtype=jnp.float32, rngs=nnx.Rngs(0))
+        >>> tower(tokenize(["a walking fox"])).shape
+        (1, 512)
+    """
+
+    def __init__(self, architecture: ClipArchitecture, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+        width = architecture.text_width
+        normal = jax.nn.initializers.normal
+        self.dtype = dtype
+        self.token_embedding = nnx.Param(
+            normal(0.02)(rngs.params(), (architecture.vocab_size, width), jnp.float32)
+        )
+        self.position_embedding = nnx.Param(
+            normal(0.01)(rngs.params(), (architecture.context_length, width), jnp.float32)
+        )
+        self.blocks = nnx.List(
+            [
+                ResidualBlock(
+                    width,
+                    architecture.text_heads,
+                    depth=architecture.text_layers,
+                    activation=architecture.activation,
+                    dtype=dtype,
+                    rngs=rngs,
+                )
+                for _ in range(architecture.text_layers)
+            ]
+        )
+        self.final_norm = layer_norm(width, dtype=dtype, rngs=rngs)
+        self.projection = nnx.Param(
+            normal(width**-0.5)(rngs.params(), (width, architecture.embed_dim), jnp.float32)
+        )
+
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        """Encodes texts.
+
+        Args:
+            tokens: (texts, length) int32, length ≤ the context length; the end token is the
+                largest id of its row, and what follows it changes nothing (the tower is causal).
+
+        Returns:
+            (texts, embed_dim) features, not normalised.
+        """
+        x = self.token_embedding[tokens] + self.position_embedding[: tokens.shape[1]]
+        x = x.astype(self.dtype)
+        for block in self.blocks:
+            x = block(x, is_causal=True)
+        # The final norm works token by token, so taking the end token first changes nothing.
+        end = jnp.argmax(tokens, axis=1)
+        x = jnp.take_along_axis(x, end[:, None, None], axis=1)[:, 0]
+        return self.final_norm(x) @ self.projection.astype(self.dtype)

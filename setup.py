@@ -1,0 +1,53 @@
+"""Installation: `pip install -e .` and the extras cuda, tpu, torch, test."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+# The model and the step need these alone.
+CORE = [
+    "absl-py>=2.4",
+    "flax>=0.12.8",
+    "jax>=0.10.2",
+    "ml_collections>=1.1.0",
+    "numpy>=2.4",
+    "optax>=0.2.8",
+    "orbax-checkpoint>=0.12.8",
+    "rich>=15.0",
+]
+# What data_pipeline/ and the tokenizer add.
+DATA = [
+    "av>=18.1",
+    "openpyxl>=3.1",
+    "pillow>=12.0",
+    "tensorflow>=2.21.0",
+    "tensorflow-datasets>=4.9.10",
+    "transformers>=5.23",
+]
+
+setup(
+    name="animal-clip-jax",
+    version="0.1.0",
+    description="Animal-CLIP in JAX: animal action recognition from video and language",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["animal_clip_jax*", "data_pipeline*", "configs*"]),
+    package_data={"animal_clip_jax.prompts": ["data/*"]},
+    install_requires=CORE + DATA,
+    extras_require={
+        "cuda": ["jax[cuda12]>=0.10.2"],
+        "tpu": ["jax[tpu]>=0.10.2"],
+        "torch": ["torch>=2.13.0", "safetensors>=0.6"],
+        "test": [
+            "hypothesis>=6.150",
+            "instant-clip-tokenizer>=0.1.1",
+            "mypy>=2.4",
+            "pre-commit>=4.0",
+            "pytest>=9.0",
+            "ruff>=0.17",
+            "scikit-learn>=1.7",
+        ],
+    },
+)
