@@ -5,15 +5,16 @@
 The folder then holds
 
     videos/StandingUp/Zebra0001.mp4    H.264, 12 frames a second
-    annotations/train.txt, test.txt    lines `StandingUp/Zebra0001.mp4 <action id> <animal id>`, then a blank line
+    annotations/train.txt, test.txt    `StandingUp/Zebra0001.mp4 <action id> <animal id>` a line,
+                                       and a blank line at the end
     annotations/label.csv              `id,label` of the actions
     annotations/animal_label.csv       `id,label` of the animals
     synthetic.json                     the parameters of the set
 
-Test clips are new clips of animals and actions seen in training, and two harder kinds: actions of an animal that
-training shows only in other animals (`UNSEEN_PAIRS`), and an animal that training does not show at all
-(`UNSEEN_ANIMAL`). A motion and its reverse are withheld together: were one of them left in training, a single frame of
-it would give away the label.
+Test clips are new clips of the animals and actions of the training set, and two harder kinds:
+actions that training shows only in other animals (`UNSEEN_PAIRS`), and an animal that training does
+not show at all (`UNSEEN_ANIMAL`). An action and its reverse are withheld together: were one of them
+left in training, a single frame of it would give away its label.
 """
 
 import itertools
@@ -24,7 +25,6 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -117,7 +117,7 @@ def write_dataset(
     size: int | tuple[int, int] = 64,
     num_frames: int = 16,
     workers: int | None = None,
-) -> list[Clip]:
+) -> int:
     """Renders the set into a folder; videos already there from an interrupted call are kept.
 
     Args:
@@ -125,21 +125,26 @@ def write_dataset(
         clips_per_pair: training videos of each (animal, action) seen in training.
         test_clips_per_pair: test videos of each of them; twice as many of each unseen one.
         seed: non-negative; another seed, other videos.
-        size: of the frames in pixels, one number or (height, width); even numbers, as the video format asks for.
+        size: of the frames in pixels, one number or (height, width); even, as the format demands.
         num_frames: of each video.
-        workers: processes; 1 renders in this one, None takes one for every available core. The files do not
-            depend on it.
+        workers: processes; 1 renders in this one, None takes one for every available core. Files
+            do not depend on it. A script that calls this with more than one must guard its code
+            with `if __name__ == "__main__":`, as Python's multiprocessing demands.
 
     Returns:
-        The clips, as `plan` lists them.
+        How many videos were rendered, of those that `plan` lists: the others were there already.
 
     Raises:
-        ValueError: a parameter is out of range, or the folder holds something else: a set with other parameters,
-            or files that are not such a set.
+        ValueError: a parameter is out of range, or the folder holds something else: a set with
+            other parameters, or files that are not such a set.
     """
     height, width = (size, size) if isinstance(size, int) else size
     parameters = _Parameters(seed, clips_per_pair, test_clips_per_pair, height, width, num_frames)
     _check(parameters)
+    if workers is None:
+        workers = _available_cores()
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, found {workers}")
     folder = Path(output)
     _claim(folder, parameters)
 
@@ -148,9 +153,15 @@ def write_dataset(
     for action_folder in {Path(clip.path).parent for clip in clips}:
         (videos / action_folder).mkdir(parents=True, exist_ok=True)
     missing = [clip for clip in clips if not (videos / clip.path).exists()]
-    _render_all(missing, videos, parameters, workers or len(os.sched_getaffinity(0)))
+    _render_all(missing, videos, parameters, workers)
     _write_annotations(folder / "annotations", clips)
-    return clips
+    return len(missing)
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _check(parameters: _Parameters) -> None:
@@ -170,7 +181,8 @@ def _check(parameters: _Parameters) -> None:
         raise ValueError(f"num_frames must be at least 2, found {parameters.num_frames}")
     if any(side % 2 or side < 16 for side in (parameters.height, parameters.width)):
         raise ValueError(
-            f"size must be even numbers of at least 16 pixels, found {parameters.height} x {parameters.width}"
+            "height and width must be even and at least 16 pixels, "
+            f"found {parameters.height} x {parameters.width}"
         )
 
 
@@ -183,20 +195,15 @@ def _claim(folder: Path, parameters: _Parameters) -> None:
             found = json.loads(note.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(
-                f"{note} is not readable JSON ({error}); choose another folder"
+                f"{note} is not valid JSON ({error}); choose another folder"
             ) from error
         if found != wanted:
-            differing = [
-                f"{name} {found.get(name) if isinstance(found, dict) else None} instead of {value}"
-                for name, value in wanted.items()
-                if not isinstance(found, dict) or found.get(name) != value
-            ]
             raise ValueError(
-                f"{folder} holds a set made with other parameters ({', '.join(differing) or 'unknown ones'}); "
-                "choose another folder or remove this one"
+                f"{folder} holds a set made with other parameters: {found} instead of {wanted}; "
+                "choose another folder, or remove this one"
             )
     elif folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and has no synthetic.json; choose another folder")
+        raise ValueError(f"{folder} is not empty and has no {note.name}; choose another folder")
     else:
         folder.mkdir(parents=True, exist_ok=True)
         _write_text(note, json.dumps(wanted, indent=2) + "\n")
@@ -273,13 +280,15 @@ def _render_file(clip: Clip, videos: Path, parameters: _Parameters) -> None:
 def write_video(path: str | os.PathLike[str], frames: np.ndarray) -> None:
     """Encodes frames, (num_frames, H, W, 3) uint8 RGB with even H and W, as H.264 in an mp4 file.
 
-    The same frames give the same bytes with the same version of the encoder.
+    Every frame is encoded by itself and with the same quantiser. The quality of a frame thus does
+    not depend on its place in the video, which would tell an action from its reverse. The same
+    frames give the same bytes with the same version of the encoder.
     """
     with av.open(os.fspath(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(
             "libx264",
-            rate=Fraction(FRAMES_PER_SECOND),
-            options={"crf": "18", "preset": "veryfast", "threads": "1"},
+            rate=FRAMES_PER_SECOND,
+            options={"qp": "22", "g": "1", "preset": "veryfast", "threads": "1"},
         )
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -309,7 +318,7 @@ def main(argv: list[str]) -> None:
     console.print(f"seed {_SEED.value}")
     start = time.perf_counter()
     try:
-        clips = write_dataset(
+        rendered = write_dataset(
             _OUTPUT.value,
             clips_per_pair=_CLIPS.value,
             test_clips_per_pair=_TEST_CLIPS.value,
@@ -322,9 +331,9 @@ def main(argv: list[str]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     seconds = time.perf_counter() - start
-    console.print(
-        f"{len(clips)} clips in {seconds:.1f} s, {len(clips) / seconds:.0f} clips/s: {_OUTPUT.value}"
-    )
+    total = len(plan(_CLIPS.value, _TEST_CLIPS.value))
+    speed = f"{seconds:.1f} s, {rendered / seconds:.0f} clips/s"
+    console.print(f"rendered {rendered} of {total} clips in {speed}: {_OUTPUT.value}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Clips of synthetic animals that act: a scene, a camera and a motion, as a function of a seed.
 
-The eight actions are four pairs, and each action is its partner played backwards: for the same seed the frames of a
-clip are those of the partner's clip in the opposite order. A frame by itself, or frames out of order, therefore say
-nothing about which of the two it is; the order of the frames alone does. Whether the animal faces left or right is
-random and carries no information about the action either.
+The eight actions are four pairs, and each action is its partner played backwards: for the same seed
+the frames of a clip are those of the partner's clip in the opposite order. A frame by itself, or
+frames out of order, therefore say nothing about which of the two it is; the order of the frames
+alone does. Whether the animal faces left or right is random and tells nothing about the action.
 
     frames = render_clip("Zebra", "Walking", seed=0)  # (16, 64, 64, 3) uint8, RGB
 """
@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from data_pipeline.synthetic_animals import ANIMALS, Colour, animal_shapes, extent
+from data_pipeline.synthetic_anatomy import Animal, Colour, extent, pose
+from data_pipeline.synthetic_animals import ANIMALS, DRAWINGS
 
 # (an action, the same played backwards)
 PAIRS: tuple[tuple[str, str], ...] = (
@@ -29,6 +30,22 @@ _SUPERSAMPLING = (
     3  # frames are drawn this many times larger, then averaged down, which smooths edges
 )
 _OUTLINE: Colour = (30, 26, 30)
+# Of little saturation and medium brightness: every animal stands out against all of them.
+_SKIES: tuple[Colour, ...] = (
+    (160, 190, 222),  # clear
+    (196, 202, 206),  # overcast
+    (222, 190, 168),  # dusk
+    (140, 150, 178),  # before rain
+    (182, 206, 198),  # haze
+)
+_GROUNDS: tuple[Colour, ...] = (
+    (138, 160, 106),  # grass
+    (176, 152, 116),  # earth
+    (204, 188, 148),  # sand
+    (122, 136, 122),  # moss
+    (198, 204, 212),  # snow
+    (150, 140, 138),  # rock
+)
 
 
 class _Motion(NamedTuple):
@@ -55,8 +72,8 @@ def render_clip(
     Args:
         animal: one of `ANIMALS`.
         action: one of `ACTIONS`.
-        seed: non-negative; decides on background, camera, place, size, speed and direction. The background depends on
-            nothing else, so that it says nothing about animal or action.
+        seed: non-negative; decides on background, camera, place, size, speed and direction. The
+            background depends on nothing else: it says nothing about animal or action.
         num_frames: at least 2.
         size: height and width in pixels.
 
@@ -94,7 +111,7 @@ def render_clip(
             motion.x[index] * width - shake[index, 0],
             motion.y[index] * height - shake[index, 1],
         )
-        _draw_animal(image, animal, motion, index, origin, tint)
+        _draw_animal(image, DRAWINGS[animal], motion, index, origin, tint)
         frames[index] = np.asarray(image.reduce(_SUPERSAMPLING))
     if faces_left:
         frames = frames[:, :, ::-1]
@@ -136,35 +153,31 @@ def _camera_shake(rng: np.random.Generator, num_frames: int) -> np.ndarray:
     """Smooth wobble in x and y: (num_frames, 2) float64 within -1..1."""
     time = np.linspace(0, 1, num_frames)[:, None]
     phase, turns = rng.random((2, 2)), rng.uniform(0.7, 2.5, size=(2, 2))
-    wobble = np.sin(2 * np.pi * (turns[0] * time + phase[0])) + np.sin(
-        2 * np.pi * (turns[1] * time + phase[1])
-    )
-    return rng.random() * wobble / 2
+    waves = [np.sin(2 * np.pi * (turns[i] * time + phase[i])) for i in range(2)]
+    return rng.random() * sum(waves) / 2
 
 
 def _draw_animal(
     image: Image.Image,
-    animal: str,
+    animal: Animal,
     motion: _Motion,
     index: int,
     origin: tuple[float, float],
     tint: np.ndarray,
 ) -> None:
-    """Draws the animal of frame `index` into the image, facing right, its centre at `origin` (x, y in pixels)."""
+    """Draws the animal of frame `index`, facing right, its centre at `origin`, (x, y) in pixels."""
     stride_phase = None if motion.stride is None else motion.stride[index]
-    shapes = animal_shapes(animal, stride_phase, motion.fold[index])
+    shapes = pose(animal, stride_phase, motion.fold[index])
     left, bottom, right, top = extent(animal)
     # Long animals would leave the picture were their height alone the measure.
-    scale = motion.size[index] * image.height / max(top - bottom, 0.85 * (right - left))
+    scale = motion.size[index] * image.height / max(top - bottom, 0.76 * (right - left))
     angle = math.radians(motion.pitch[index])
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     to_pixels = np.array([[cosine, -sine], [-sine, -cosine]])  # y points down in the picture
 
-    points = np.concatenate([shape.points for shape in shapes]) - (
-        (left + right) / 2,
-        (bottom + top) / 2,
-    )
-    points = points @ to_pixels + origin
+    centre = ((left + right) / 2, (bottom + top) / 2)
+    points = np.concatenate([shape.points for shape in shapes])
+    points = (points - centre) @ to_pixels + origin
     ends = np.cumsum([len(shape.points) for shape in shapes])
     outlines = [part.ravel().tolist() for part in np.split(points, ends[:-1])]
 
@@ -185,45 +198,41 @@ def _tinted(colour: Colour, tint: np.ndarray) -> Colour:
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> Image.Image:
-    """Sky over ground with a horizon, coarse noise, and soft blobs and trunks in muted colours."""
-    sky_top, sky_low, ground_near, ground_far = (_muted_colour(rng) for _ in range(4))
+    """Sky over ground with a horizon, noise over both, and a few bushes, boulders and trunks."""
+    sky_top, sky_low = _colour(rng, _SKIES), _colour(rng, _SKIES)
+    ground_far, ground_near = _colour(rng, _GROUNDS), _colour(rng, _GROUNDS)
     horizon = rng.uniform(0.25, 0.75)
     rows = np.linspace(0, 1, height)[:, None]
     sky = sky_top + (sky_low - sky_top) * np.clip(rows / horizon, 0, 1)
-    ground = ground_far + (ground_near - ground_far) * np.clip(
-        (rows - horizon) / (1 - horizon), 0, 1
-    )
-    column = np.where(rows < horizon, sky, ground)
+    depth = np.clip((rows - horizon) / (1 - horizon), 0, 1)
+    ground = ground_far + (ground_near - ground_far) * depth
+    column = np.where(rows < horizon, sky, ground).astype(np.float32)
 
-    strength = rng.uniform(4, 22)
-    noise = sum(
-        weight * np.asarray(_noise(rng, cells, height, width), np.float32)
-        for cells, weight in ((5, 0.6), (16, 0.4))
-    )
-    pixels = column[:, None, :].astype(np.float32) + (strength / 50) * (noise - 128)[:, :, None]
+    coarse, fine = _noise(rng, 5, height, width), _noise(rng, 16, height, width)
+    contrast = rng.uniform(0.05, 0.4)
+    pixels = column[:, None] + contrast * (0.6 * coarse + 0.4 * fine)[:, :, None]
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
     draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(0, 7)):
-        colour = tuple(int(channel) for channel in _muted_colour(rng))
+        colour = tuple(int(channel) for channel in _colour(rng, _GROUNDS))
         x, y = rng.random() * width, rng.uniform(0.1, 0.95) * height
         if rng.random() < 0.7:  # a bush or a boulder
             radius_x, radius_y = rng.uniform(0.04, 0.16, size=2) * (width, height)
             draw.ellipse((x - radius_x, y - radius_y, x + radius_x, y + radius_y), fill=colour)
         else:  # a trunk or a post
-            trunk = rng.uniform(0.01, 0.04) * width
-            draw.rectangle(
-                (x - trunk, y - rng.uniform(0.2, 0.6) * height, x + trunk, y), fill=colour
-            )
+            half, length = rng.uniform(0.01, 0.04) * width, rng.uniform(0.2, 0.6) * height
+            draw.rectangle((x - half, y - length, x + half, y), fill=colour)
     return image
 
 
-def _noise(rng: np.random.Generator, cells: int, height: int, width: int) -> Image.Image:
+def _noise(rng: np.random.Generator, cells: int, height: int, width: int) -> np.ndarray:
+    """Smooth noise of cells x cells random values: (height, width) float32 within -128..127."""
     grid = rng.integers(0, 256, size=(cells, cells), dtype=np.uint8)
-    return Image.fromarray(grid).resize((width, height), Image.Resampling.BILINEAR)
+    image = Image.fromarray(grid).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.float32) - 128
 
 
-def _muted_colour(rng: np.random.Generator) -> np.ndarray:
-    """A colour of little saturation and medium brightness, against which every animal stands out: (3,) float64."""
-    grey = rng.uniform(120, 205)
-    return grey + rng.uniform(-32, 32, size=3)
+def _colour(rng: np.random.Generator, choices: tuple[Colour, ...]) -> np.ndarray:
+    """One of the colours, varied: (3,) float64."""
+    return np.array(choices[rng.integers(len(choices))]) + rng.uniform(-18, 18, size=3)
