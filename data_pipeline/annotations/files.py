@@ -1,0 +1,99 @@
+"""Reading the small files that annotations are distributed in."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data_pipeline.annotations.record import AnnotationError
+
+
+def find_file(folders: Sequence[Path], names: Sequence[str], what: str) -> Path:
+    """The first of `names` that is a file in one of `folders`.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists the names and folders tried.
+    """
+    for folder in folders:
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+    raise FileNotFoundError(
+        f"no {what}: none of {', '.join(names)} is in {' or '.join(map(str, folders))}"
+    )
+
+
+def find_folder(source: Path, names: Sequence[str], what: str) -> Path:
+    """The first of `names` that is a folder in `source`.
+
+    Raises:
+        FileNotFoundError: `source` is not a folder, or holds none of them.
+    """
+    if not source.is_dir():
+        raise FileNotFoundError(f"the source folder {source} does not exist")
+    for name in names:
+        if (source / name).is_dir():
+            return source / name
+    raise FileNotFoundError(f"no {what}: {source} has no folder {' or '.join(names)}")
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yields (place, text) of every line that is not blank, such as ("train.txt, line 3", "...").
+
+    A byte-order mark, line ends of either kind and space around a line are dropped.
+
+    Raises:
+        AnnotationError: the file is not UTF-8 text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line.strip()
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Names in label order from a CSV of `id,name` with a header line.
+
+    Rows may stand in any order, and the file may begin with a byte-order mark and hold blank lines.
+
+    Raises:
+        AnnotationError: a row without id or name, a repeated name, or ids that are not 0 to n-1.
+    """
+    names: dict[int, str] = {}
+    lines = numbered_lines(path)
+    next(lines, None)  # the header
+    for place, line in lines:
+        row = [cell.strip() for cell in next(csv.reader([line]))]
+        if len(row) < 2 or not row[0].isdecimal() or not row[1]:
+            raise AnnotationError(f"{place}: expected `id,name`, found {line!r}")
+        number, name = int(row[0]), row[1]
+        if number in names:
+            raise AnnotationError(f"{place}: the id {number} was given to {names[number]!r} before")
+        if name in names.values():
+            raise AnnotationError(f"{place}: the name {name!r} was given before")
+        names[number] = name
+    if sorted(names) != list(range(len(names))) or not names:
+        raise AnnotationError(
+            f"{path}: the ids of {len(names)} labels are not 0 to {len(names) - 1}"
+        )
+    return tuple(names[number] for number in range(len(names)))
+
+
+def label_at(names: Sequence[str], number: str, *, place: str, what: str) -> str:
+    """The name with the id `number`, which is text from an annotation.
+
+    Raises:
+        AnnotationError: it is not a number, or no label has it.
+    """
+    if not number.isdecimal():
+        raise AnnotationError(f"{place}: the {what} id {number!r} is not a number")
+    if int(number) >= len(names):
+        raise AnnotationError(
+            f"{place}: the {what} id {number} is unknown; "
+            f"there are {len(names)} (0 to {len(names) - 1})"
+        )
+    return names[int(number)]

@@ -1,0 +1,249 @@
+"""A converted dataset on disk: its files, and what can be known without reading a video.
+
+Beside the shards, which `tfds.builder_from_directory` reads without this project, a folder holds
+
+    dataset.json              name, sizes and the options of the conversion (`load_info`)
+    actions.txt, animals.txt  labels, one a line, in the order of their ids
+    clips.csv                 every clip: where its record lies, its frames and labels
+    (`load_index`) relation.csv              how many training clips show an animal performing an
+    action counts.csv                clips of each class in each split failures.csv,
+    unannotated_videos.csv   what was left out, and why
+
+TensorFlow is not needed here.
+"""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FORMAT_VERSION = 1
+TRAIN_SPLIT = "train"
+DATASET_FILE = "dataset.json"
+CLIPS_FILE = "clips.csv"
+RELATION_FILE = "relation.csv"
+ACTIONS_FILE = "actions.txt"
+ANIMALS_FILE = "animals.txt"
+CLIP_COLUMNS = (
+    "split",
+    "shard",
+    "offset",
+    "length",
+    "clip_id",
+    "video",
+    "num_frames",
+    "frame_rate",
+    "height",
+    "width",
+    "stored_frames",
+    "stored_height",
+    "stored_width",
+    "actions",
+    "animals",
+)
+
+
+class DatasetError(ValueError):
+    """A folder that is not a whole converted dataset: what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a model or a report needs to know of a converted dataset.
+
+    Attributes:
+        name: such as "lote_animal".
+        action_names: (C) in label order.
+        animal_names: (A) in label order.
+        relation_counts: int64 (A, C), training clips in which the animal performs the action.
+        split_sizes: number of clips of each split.
+        multi_label: whether a clip may show several actions.
+        short_side: of the stored frames, in pixels.
+        max_frames: the most frames stored of a clip; 0 if all are.
+    """
+
+    name: str
+    action_names: tuple[str, ...]
+    animal_names: tuple[str, ...]
+    relation_counts: np.ndarray
+    split_sizes: dict[str, int]
+    multi_label: bool
+    short_side: int
+    max_frames: int
+
+
+@dataclass(frozen=True)
+class ClipIndex:
+    """Where the N clips of a split lie and what they hold, one row a clip, in stored order.
+
+    Attributes:
+        clip_ids: their names.
+        videos: the videos they were made of, relative to the folder of videos.
+        shards: names of the shard files, relative to the dataset's folder.
+        offsets: int64 (N), where each record begins in its shard, in bytes.
+        lengths: int64 (N), bytes of the serialised example.
+        num_frames: int64 (N), frames that are stored.
+        heights: int64 (N), of the stored frames.
+        widths: int64 (N), of the stored frames.
+        original_num_frames: int64 (N), frames of the video.
+        frame_rates: float64 (N), of the video, a second.
+        original_heights: int64 (N), of the video.
+        original_widths: int64 (N), of the video.
+        actions: label ids of each clip.
+        animals: label ids of each clip.
+    """
+
+    clip_ids: tuple[str, ...]
+    videos: tuple[str, ...]
+    shards: tuple[str, ...]
+    offsets: np.ndarray
+    lengths: np.ndarray
+    num_frames: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+    original_num_frames: np.ndarray
+    frame_rates: np.ndarray
+    original_heights: np.ndarray
+    original_widths: np.ndarray
+    actions: tuple[tuple[int, ...], ...]
+    animals: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+
+def load_info(directory: str | Path) -> DatasetInfo:
+    """Reads the description of a converted dataset.
+
+    Args:
+        directory: the output folder of `python -m data_pipeline.convert`.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        DatasetError: it holds something else, or a conversion that has not finished.
+    """
+    directory = Path(directory)
+    description = _read_description(directory)
+    action_names = _read_names(directory / ACTIONS_FILE)
+    animal_names = _read_names(directory / ANIMALS_FILE)
+    return DatasetInfo(
+        name=description["name"],
+        action_names=action_names,
+        animal_names=animal_names,
+        relation_counts=_read_relation(directory / RELATION_FILE, action_names, animal_names),
+        split_sizes=description["splits"],
+        multi_label=description["multi_label"],
+        short_side=description["short_side"],
+        max_frames=description["max_frames"],
+    )
+
+
+def load_index(directory: str | Path, split: str) -> ClipIndex:
+    """Reads which clips a split has and where their records are.
+
+    Args:
+        directory: a converted dataset.
+        split: one of its splits.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        DatasetError: it is no converted dataset, or has no such split.
+    """
+    directory = Path(directory)
+    sizes = _read_description(directory)["splits"]
+    if split not in sizes:
+        raise DatasetError(f"{directory} has no split {split!r}; it has {', '.join(sizes)}")
+    path = _existing(directory / CLIPS_FILE)
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != CLIP_COLUMNS:
+            raise DatasetError(f"{path}: the columns are {reader.fieldnames}, not {CLIP_COLUMNS}")
+        rows = [row for row in reader if row["split"] == split]
+    if len(rows) != sizes[split]:
+        raise DatasetError(
+            f"{path} lists {len(rows)} clips of the split {split!r}, "
+            f"but {DATASET_FILE} says {sizes[split]}; convert again"
+        )
+    columns = {name: [row[name] for row in rows] for name in CLIP_COLUMNS}
+
+    def integers(name: str) -> np.ndarray:
+        return np.array([int(value) for value in columns[name]], np.int64)
+
+    def labels(name: str) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(map(int, value.split())) for value in columns[name])
+
+    return ClipIndex(
+        clip_ids=tuple(columns["clip_id"]),
+        videos=tuple(columns["video"]),
+        shards=tuple(columns["shard"]),
+        offsets=integers("offset"),
+        lengths=integers("length"),
+        num_frames=integers("stored_frames"),
+        heights=integers("stored_height"),
+        widths=integers("stored_width"),
+        original_num_frames=integers("num_frames"),
+        frame_rates=np.array([float(value) for value in columns["frame_rate"]]),
+        original_heights=integers("height"),
+        original_widths=integers("width"),
+        actions=labels("actions"),
+        animals=labels("animals"),
+    )
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise DatasetError(f"{path.parent} is not a converted dataset: it has no {path.name}")
+    return path
+
+
+def _read_description(directory: Path) -> dict:
+    if not directory.is_dir():
+        raise FileNotFoundError(
+            f"the dataset folder {directory} does not exist; "
+            "make it with `python -m data_pipeline.convert`"
+        )
+    path = directory / DATASET_FILE
+    if not path.is_file():
+        raise DatasetError(
+            f"{directory} is not a converted dataset: it has no {DATASET_FILE}; "
+            "make one with `python -m data_pipeline.convert`"
+        )
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        version, complete = description["format_version"], description["complete"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is not the description of a converted dataset") from error
+    if version != FORMAT_VERSION:
+        raise DatasetError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
+            "convert again"
+        )
+    if not complete:
+        raise DatasetError(
+            f"the conversion into {directory} has not finished; run the same command again to go on"
+        )
+    return description
+
+
+def _read_names(path: Path) -> tuple[str, ...]:
+    return tuple(_existing(path).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+
+
+def _read_relation(
+    path: Path, action_names: tuple[str, ...], animal_names: tuple[str, ...]
+) -> np.ndarray:
+    actions = {name: number for number, name in enumerate(action_names)}
+    animals = {name: number for number, name in enumerate(animal_names)}
+    counts = np.zeros((len(animal_names), len(action_names)), np.int64)
+    with _existing(path).open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                counts[animals[row["animal"]], actions[row["action"]]] = int(row["clips"])
+            except (KeyError, ValueError, TypeError) as error:
+                raise DatasetError(
+                    f"{path}, line {number}: expected a known animal, a known action and a number "
+                    f"of clips, found {row}"
+                ) from error
+    return counts

@@ -1,0 +1,153 @@
+"""Shards of a conversion: which clips go where, writing one, and knowing which are finished.
+
+A shard is written under a temporary name and renamed when it is whole. Its list of records is
+written just before, into a folder that is removed when the conversion is complete: a shard is
+finished when it has its final name.
+"""
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data_pipeline.annotations.record import Clip
+
+PROGRESS_FOLDER = "progress"
+# A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
+RECORD_FRAMING = 16
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of records and the clips that belong into it."""
+
+    split: str
+    file_name: str
+    clips: tuple[Clip, ...]
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip whose record is in a shard; the columns of `clips.csv`."""
+
+    split: str
+    shard: str
+    offset: int
+    length: int
+    clip_id: str
+    video: str
+    num_frames: int
+    frame_rate: float
+    height: int
+    width: int
+    stored_frames: int
+    stored_height: int
+    stored_width: int
+
+
+@dataclass(frozen=True)
+class FailedClip:
+    """A clip without a record.
+
+    `file_state` tells whether the video has changed since, so that another try is worth it.
+    """
+
+    split: str
+    clip_id: str
+    video: str
+    reason: str
+    file_state: str
+
+
+@dataclass(frozen=True)
+class ShardContents:
+    """What came of the clips of one shard, in order."""
+
+    stored: tuple[StoredClip, ...]
+    failed: tuple[FailedClip, ...]
+
+
+def plan_shards(name: str, clips: Iterable[Clip], clips_per_shard: int) -> list[Shard]:
+    """Deals the clips of each split out to shards.
+
+    Annotations are often sorted by class. The order in the shards is by a hash of the clip id
+    instead, so that any reader who shuffles only a window of records sees all classes.
+    """
+    splits = defaultdict(list)
+    for clip in clips:
+        splits[clip.split].append(clip)
+    shards = []
+    for split, members in splits.items():
+        members.sort(key=lambda clip: hashlib.sha256(clip.clip_id.encode()).digest())
+        groups = [
+            tuple(members[start : start + clips_per_shard])
+            for start in range(0, len(members), clips_per_shard)
+        ]
+        shards += [
+            Shard(split, f"{name}-{split}.tfrecord-{number:05d}-of-{len(groups):05d}", group)
+            for number, group in enumerate(groups)
+        ]
+    return shards
+
+
+def file_state(path: Path) -> str:
+    """Size and time of change of a file; empty where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def finished_contents(directory: Path, shard: Shard) -> ShardContents | None:
+    """What a finished shard holds; None if it has to be written (again)."""
+    listing = _listing_path(directory, shard)
+    if not (directory / shard.file_name).is_file() or not listing.is_file():
+        return None
+    contents = json.loads(listing.read_text(encoding="utf-8"))
+    return ShardContents(
+        tuple(StoredClip(**row) for row in contents["stored"]),
+        tuple(FailedClip(**row) for row in contents["failed"]),
+    )
+
+
+def finish_shard(directory: Path, shard: Shard, written: Path, contents: ShardContents) -> None:
+    """Gives a whole shard, written under the temporary name, its listing and final name."""
+    write_text(_listing_path(directory, shard), json.dumps(asdict(contents)))
+    _to_disk(written)
+    written.replace(directory / shard.file_name)
+
+
+def temporary_path(path: Path) -> Path:
+    """The name under which a file is written until it is whole."""
+    return path.with_name(path.name + ".incomplete")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    temporary = temporary_path(path)
+    temporary.write_text(text, encoding="utf-8")
+    _to_disk(temporary)
+    temporary.replace(path)
+
+
+def remove_progress(directory: Path, shards: Sequence[Shard]) -> None:
+    """Removes the listings of a conversion that is complete."""
+    for shard in shards:
+        _listing_path(directory, shard).unlink(missing_ok=True)
+    (directory / PROGRESS_FOLDER).rmdir()
+
+
+def _listing_path(directory: Path, shard: Shard) -> Path:
+    return directory / PROGRESS_FOLDER / f"{shard.file_name}.json"
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

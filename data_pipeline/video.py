@@ -1,0 +1,213 @@
+"""Decoding videos with PyAV: chosen frames, upright, at a given short side."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+
+from data_pipeline.augment import evaluation_crops, resize_bilinear
+from data_pipeline.sampling import evaluation_positions, uniform_indices
+
+
+class VideoError(Exception):
+    """A video that cannot be decoded whole; the message is the reason, in one line."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frames of a video.
+
+    Attributes:
+        frames: uint8 (m, h, w, 3), RGB, upright.
+        frame_indices: int64 (m), which frames of the video these are.
+        num_frames: how many frames the video has.
+        frame_rate: frames per second on average; 0 where the file does not say.
+        height: of the video as shown, in pixels.
+        width: of the video as shown, in pixels.
+    """
+
+    frames: np.ndarray
+    frame_indices: np.ndarray
+    num_frames: int
+    frame_rate: float
+    height: int
+    width: int
+
+
+def read_video(
+    path: str | Path, *, select: Callable[[int], np.ndarray], short_side: int | None = None
+) -> Video:
+    """Decodes the frames that `select` asks for.
+
+    Frames count in the order in which they are shown, whatever their time stamps: a variable frame
+    rate does not repeat or drop any. Frames are turned upright as the rotation in the file asks.
+
+    Args:
+        path: a file in any format that FFmpeg reads.
+        select: takes the number of frames of the video and returns the indices wanted, increasing.
+        short_side: size of the shorter side of the result in pixels, the other in proportion; None
+            keeps the size.
+
+    Raises:
+        VideoError: there is no such file, it is no video, has no frames, or breaks off or is
+            damaged on the way.
+    """
+    expected = _count_packets(path)
+    video, num_frames = _decode(path, select(expected), short_side)
+    if num_frames != expected:
+        # The file does not show one frame for each of its packets: now the number is known.
+        video, num_frames = _decode(path, select(num_frames), short_side)
+    return video
+
+
+def load_video(
+    path: str | Path,
+    *,
+    num_frames: int,
+    image_size: int,
+    num_temporal_views: int = 1,
+    num_crops: int = 1,
+    short_side: int = 256,
+    max_frames: int = 64,
+) -> np.ndarray:
+    """A video as evaluation sees it, without a converted dataset.
+
+    The same frames and crops as `data_pipeline.input.evaluation_batches` yields for this video
+    after a conversion with the same short side and number of frames, apart from JPEG's loss.
+
+    Args:
+        path: the video.
+        num_frames: T, frames of each view.
+        image_size: S, height and width of the result.
+        num_temporal_views: views along time.
+        num_crops: 1 or 3 crops of each.
+        short_side: size at which the frames are decoded.
+        max_frames: at most so many frames are decoded, evenly spaced; 0 is all.
+
+    Returns:
+        uint8 (V, T, S, S, 3) with V = temporal views x crops; the crops of one view are neighbours.
+
+    Raises:
+        VideoError: as `read_video`.
+    """
+    video = read_video(
+        path, select=partial(uniform_indices, max_frames=max_frames), short_side=short_side
+    )
+    stored, height, width = video.frames.shape[:3]
+    positions = evaluation_positions(np.array([stored]), num_frames, num_temporal_views)[0]
+    crops = evaluation_crops(np.array([height]), np.array([width]), num_crops)[0]
+    return np.stack(
+        [
+            resize_bilinear(video.frames[view, top : top + h, left : left + w], image_size)
+            for view in positions
+            for top, left, h, w in crops
+        ]
+    )
+
+
+def scaled_size(height: int, width: int, short_side: int | None) -> tuple[int, int]:
+    """Height and width with the shorter one `short_side`, in proportion; as they are if None."""
+    if short_side is None:
+        return height, width
+    scale = short_side / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
+def _open(path: str | Path) -> av.container.InputContainer:
+    if not Path(path).is_file():
+        raise VideoError("there is no such file")
+    if Path(path).stat().st_size == 0:
+        raise VideoError("the file is empty")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, ValueError) as error:
+        raise VideoError(f"not a readable video ({_reason(error)})") from error
+    if not container.streams.video:
+        container.close()
+        raise VideoError("there is no picture in it, only other streams")
+    return container
+
+
+def _count_packets(path: str | Path) -> int:
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        count = 0
+        try:
+            for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    raise VideoError(f"it breaks off or is damaged at frame {count}")
+                if packet.size and not packet.is_discard:
+                    count += 1
+        except av.FFmpegError as error:
+            raise VideoError(f"it breaks off at frame {count} ({_reason(error)})") from error
+        return count
+
+
+def _decode(path: str | Path, wanted: np.ndarray, short_side: int | None) -> tuple[Video, int]:
+    """The wanted frames that exist, and how many frames there are."""
+    chosen = frozenset(wanted.tolist())
+    frames, indices, count = [], [], 0
+    height = width = 0
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        # The processes of a conversion share the cores out between them, not each one's threads.
+        stream.thread_type = "NONE"
+        frame_rate = float(stream.average_rate or 0)
+        for frame in _frames(container, stream):
+            if count == 0:
+                height, width = _upright_size(frame)
+            if count in chosen:
+                frames.append(_upright_image(frame, *scaled_size(height, width, short_side)))
+                indices.append(count)
+            count += 1
+    if count == 0:
+        raise VideoError("not one frame of it can be decoded")
+    video = Video(
+        frames=np.stack(frames) if frames else np.zeros((0, height, width, 3), np.uint8),
+        frame_indices=np.array(indices, np.int64),
+        num_frames=count,
+        frame_rate=frame_rate,
+        height=height,
+        width=width,
+    )
+    return video, count
+
+
+def _frames(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream
+) -> Iterator[av.VideoFrame]:
+    count = 0
+    try:
+        for frame in container.decode(stream):
+            if frame.is_corrupt:
+                raise VideoError(f"frame {count} is damaged")
+            yield frame
+            count += 1
+    except av.FFmpegError as error:
+        raise VideoError(f"frame {count} cannot be decoded ({_reason(error)})") from error
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """Anticlockwise quarter turns that bring the frame upright."""
+    return round(frame.rotation / 90) % 4
+
+
+def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    size = (frame.height, frame.width)
+    return size if _quarter_turns(frame) % 2 == 0 else size[::-1]
+
+
+def _upright_image(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
+    turns = _quarter_turns(frame)
+    if turns % 2:
+        height, width = width, height
+    # One thread: the processes of a conversion share the cores out between them.
+    image = frame.reformat(width=width, height=height, format="rgb24", threads=1).to_ndarray()
+    return np.rot90(image, turns)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
