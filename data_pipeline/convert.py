@@ -44,7 +44,6 @@ from data_pipeline.encode import (
     encode_video,
 )
 from data_pipeline.shards import (
-    PROGRESS_FOLDER,
     RECORD_FRAMING,
     FailedClip,
     Shard,
@@ -127,6 +126,7 @@ def convert(
     """
     description = _describe(name, annotations, options)
     if _prepare_output(output, description):
+        remove_progress(output)
         print(f"{output} is complete already")
         return Counter(json.loads((output / DATASET_FILE).read_text(encoding="utf-8"))["splits"])
     videos, unannotated = locate_videos(annotations)
@@ -201,11 +201,11 @@ def _prepare_output(output: Path, description: dict) -> bool:
     """Makes the folder, or checks that it holds this conversion; returns whether it is complete."""
     path = output / DATASET_FILE
     if not path.is_file():
-        if output.is_dir() and any(output.iterdir()):
+        if output.is_dir() and set(output.iterdir()) - {temporary_path(path)}:
             raise ConversionError(
                 f"{output} is not empty and holds no conversion; choose another --output"
             )
-        (output / PROGRESS_FOLDER).mkdir(parents=True)
+        output.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps({**description, "complete": False}, indent=2) + "\n")
         return False
     try:
@@ -405,7 +405,7 @@ def _complete(
         output / DATASET_FILE,
         json.dumps({**description, "complete": True, "splits": dict(splits)}, indent=2) + "\n",
     )
-    remove_progress(output, shards)
+    remove_progress(output)
     return splits
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipeline.annotations.record import Clip
@@ -38,8 +39,8 @@ def record_features(
 def serialize_record(
     features: tfds.features.FeaturesDict, clip: Clip, video: EncodedVideo
 ) -> bytes:
-    """A clip as a serialised `tf.train.Example`."""
-    return features.serialize_example(
+    """A clip as a serialised `tf.train.Example`, the same bytes in every run."""
+    record = features.serialize_example(
         {
             "clip_id": clip.clip_id,
             "frames": list(video.frames),
@@ -52,6 +53,8 @@ def serialize_record(
             "animals": list(clip.animals),
         }
     )
+    # Its fields are a map, which protobuf writes in any order unless told otherwise.
+    return tf.train.Example.FromString(record).SerializeToString(deterministic=True)
 
 
 def write_tfds_metadata(

@@ -8,8 +8,9 @@ finished when it has its final name.
 import hashlib
 import json
 import os
+import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -116,7 +117,9 @@ def finished_contents(directory: Path, shard: Shard) -> ShardContents | None:
 
 def finish_shard(directory: Path, shard: Shard, written: Path, contents: ShardContents) -> None:
     """Gives a whole shard, written under the temporary name, its listing and final name."""
-    write_text(_listing_path(directory, shard), json.dumps(asdict(contents)))
+    listing = _listing_path(directory, shard)
+    listing.parent.mkdir(exist_ok=True)
+    write_text(listing, json.dumps(asdict(contents)))
     _to_disk(written)
     written.replace(directory / shard.file_name)
 
@@ -134,11 +137,10 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def remove_progress(directory: Path, shards: Sequence[Shard]) -> None:
+def remove_progress(directory: Path) -> None:
     """Removes the listings of a conversion that is complete."""
-    for shard in shards:
-        _listing_path(directory, shard).unlink(missing_ok=True)
-    (directory / PROGRESS_FOLDER).rmdir()
+    if (directory / PROGRESS_FOLDER).is_dir():
+        shutil.rmtree(directory / PROGRESS_FOLDER)
 
 
 def _listing_path(directory: Path, shard: Shard) -> Path:
