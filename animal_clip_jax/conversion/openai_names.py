@@ -108,16 +108,23 @@ TABLE: tuple[Row, ...] = (
 _BY_PATH = {ours: (theirs, layout) for ours, theirs, layout in TABLE}
 
 
+def numbered(path: str) -> tuple[str, str]:
+    """Replaces the number of a layer by `{i}`: "a.3.b" → ("a.{i}.b", "3"); without one, "" ."""
+    number = re.search(r"\.(\d+)\.", path)
+    if number is None:
+        return path, ""
+    return path.replace(number.group(), ".{i}.", 1), number.group(1)
+
+
 def torch_name(path: str) -> tuple[str, Layout]:
     """The state-dict key of one of our parameters, and the layout of its array.
 
     Raises:
         KeyError: `path` is not a parameter of one of our models.
     """
-    number = re.search(r"\.(\d+)\.", path)
-    generic = path if number is None else path.replace(number.group(), ".{i}.", 1)
+    generic, number = numbered(path)
     theirs, layout = _BY_PATH[generic]
-    return theirs.replace("{i}", number.group(1)) if number else theirs, layout
+    return theirs.replace("{i}", number), layout
 
 
 def torch_names(paths: Iterable[str]) -> dict[str, tuple[str, Layout]]:

@@ -1,0 +1,209 @@
+"""A checkpoint, ours or another project's, to the parameters of one of our models."""
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from animal_clip_jax.checkpoints import WeightsMetadata, is_weights, load_weights
+from animal_clip_jax.conversion import configs, families, readers
+from animal_clip_jax.conversion.dimensions import describe
+from animal_clip_jax.conversion.state_dicts import (
+    KeyTable,
+    hugging_face_table,
+    openai_keys,
+    our_keys,
+    to_parameters,
+    to_state_dict,
+)
+from animal_clip_jax.models.description import FAMILIES, ModelDescription
+from animal_clip_jax.models.normalisation import Normalisation
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """Parameters for one of our models.
+
+    Attributes:
+        parameters: float32 arrays by path, every one that the model has.
+        metadata: the model and where the parameters come from.
+        source_family: the family that the source holds.
+        dropped: paths of the source's parameters that the model has no place for.
+    """
+
+    parameters: dict[str, np.ndarray]
+    metadata: WeightsMetadata
+    source_family: str
+    dropped: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    tensors: Mapping[str, np.ndarray]
+    model: ModelDescription
+    normalisation: Normalisation
+    files: Mapping[str, str]
+    initialised: tuple[str, ...] = ()
+    layout: str = "ours"
+
+    def keys(self, paths: Sequence[str]) -> KeyTable:
+        if self.layout == "ours":
+            return our_keys(paths)
+        if self.layout == "hugging_face":
+            return hugging_face_table(paths, self.model.family)
+        return openai_keys(paths)
+
+
+def convert(
+    path: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    dimensions: Mapping[str, int] | None = None,
+    activation: str | None = None,
+    seed: int = 0,
+    allow_missing: Sequence[str] = (),
+    allow_unused: Sequence[str] = (),
+) -> Conversion:
+    """Reads a checkpoint and gives its weights to a model.
+
+    Example:
+        >>> converted = convert("ViT-B-16.pt", family="animal_clip")
+        >>> save_weights("weights/vit_b16", converted.parameters, converted.metadata)
+
+    Args:
+        path: see `readers.read_checkpoint`; or a weights checkpoint of this project.
+        family: "clip", "xclip" or "animal_clip"; None for the source's own. What the source lacks
+            is initialised, and named in the result's metadata.
+        dimensions: num_frames, integration_layers, prompt_layers, graph_width, for parts that the
+            source lacks.
+        activation: "quick_gelu" or "gelu", for a source that does not say; None is quick_gelu.
+        seed: of the initial values.
+        allow_missing: shell-style patterns of keys that the source may lack.
+        allow_unused: shell-style patterns of unknown keys that may be left out.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        ValueError: it is damaged, not a checkpoint, of another architecture, or its keys or shapes
+            are not those expected; names the file and the key or field.
+    """
+    if family not in (None, *FAMILIES):
+        raise ValueError(f"--to={family}: expected one of {', '.join(FAMILIES)}")
+    requested = dict(dimensions or {})
+    source = _read(pathlib.Path(path), activation=activation, requested=requested)
+    target = families.describe_target(source.model, family or source.model.family, requested)
+    expected = families.shapes(source.model)
+    parameters = to_parameters(
+        source.tensors,
+        source.keys(list(expected)),
+        expected,
+        source=str(path),
+        allow_missing=allow_missing,
+        allow_unused=allow_unused,
+    )
+    parameters, initialised, dropped = families.complete(parameters, target, seed=seed)
+    still_initial = tuple(name for name in source.initialised if name in parameters)
+    metadata = WeightsMetadata(
+        model=target,
+        normalisation=source.normalisation,
+        source_files=source.files,
+        initialised=tuple(sorted({*initialised, *still_initial})),
+    )
+    return Conversion(parameters, metadata, source.model.family, dropped)
+
+
+def _read(path: pathlib.Path, *, activation: str | None, requested: Mapping[str, int]) -> _Source:
+    if is_weights(path):
+        parameters, metadata = load_weights(path)
+        source = _Source(
+            tensors=parameters,
+            model=metadata.model,
+            normalisation=metadata.normalisation,
+            files=metadata.source_files,
+            initialised=metadata.initialised,
+        )
+    else:
+        source = _read_foreign(path, activation=activation, requested=requested)
+    found = source.model.architecture
+    if activation not in (None, found.activation):
+        raise ValueError(f"--activation={activation}: {path} says {found.activation}")
+    if max(found.vision_layers, found.text_layers) > len(source.tensors):
+        raise ValueError(
+            f"{path}: {len(source.tensors)} arrays, too few for {found.vision_layers} vision and "
+            f"{found.text_layers} text layers"
+        )
+    return source
+
+
+def _read_foreign(
+    path: pathlib.Path, *, activation: str | None, requested: Mapping[str, int]
+) -> _Source:
+    checkpoint = readers.read_checkpoint(path)
+    config, config_path = checkpoint.config, checkpoint.config_path
+    if checkpoint.layout == "open_clip":
+        model = configs.describe_open_clip(config, source=config_path)
+        normalisation = configs.open_clip_normalisation(config, source=config_path)
+    elif checkpoint.layout == "hugging_face":
+        model = configs.describe_hugging_face(config, source=config_path)
+        normalisation = configs.hugging_face_normalisation(
+            checkpoint.preprocessor,
+            model.family,
+            source=str(pathlib.Path(config_path).with_name("preprocessor_config.json")),
+        )
+    else:
+        model = describe(
+            checkpoint.tensors,
+            activation=activation or "quick_gelu",
+            requested=requested,
+            source=str(path),
+        )
+        normalisation = configs.published_normalisation(model.family)
+    return _Source(
+        tensors=checkpoint.tensors,
+        model=model,
+        normalisation=normalisation,
+        files={file.name: readers.sha256(file) for file in checkpoint.files},
+        layout=checkpoint.layout,
+    )
+
+
+def save_torch(
+    path: str | os.PathLike[str], parameters: Mapping[str, np.ndarray], *, overwrite: bool = False
+) -> None:
+    """Writes a torch checkpoint, `{"model": state dict}`, with the published keys, float32.
+
+    It appears at `path` once it is complete.
+
+    Args:
+        parameters: arrays by our path, of any of the three families.
+
+    Raises:
+        FileExistsError: there is something at `path`, and `overwrite` is false.
+    """
+    import torch
+
+    path = pathlib.Path(path)
+    check_torch_destination(path, overwrite=overwrite)
+    state_dict = {key: torch.from_numpy(array) for key, array in to_state_dict(parameters).items()}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        written = pathlib.Path(folder) / path.name
+        torch.save({"model": state_dict}, written)
+        written.replace(path)
+
+
+def check_torch_destination(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Refuses a destination of `save_torch` before any work is done for it.
+
+    Raises:
+        FileExistsError: there is something at `path`, and `overwrite` is false, or it is a folder.
+        FileNotFoundError: the folder that it would lie in does not exist.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise FileExistsError(f"{path}: a folder is there; expected a path for a file")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path}: already exists; choose another path or pass --overwrite")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder, for {path.name}")

@@ -1,0 +1,105 @@
+"""From one family to another: what the source lacks receives initial values, and is named."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from flax import nnx
+
+from animal_clip_jax.conversion.dimensions import default_dimensions
+from animal_clip_jax.models import parameters as model_parameters
+from animal_clip_jax.models.architectures import heads_of
+from animal_clip_jax.models.description import ModelDescription, build, fields_of
+
+
+def shapes(description: ModelDescription) -> dict[str, jax.ShapeDtypeStruct]:
+    """The parameters of a model by path, without values."""
+    _, abstract = model_parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    return abstract
+
+
+def describe_target(
+    source: ModelDescription,
+    family: str,
+    requested: Mapping[str, int],
+) -> ModelDescription:
+    """The model of `family` that takes over what it can of `source`.
+
+    Args:
+        source: the model at hand.
+        family: "clip", "xclip" or "animal_clip".
+        requested: dimensions asked for: num_frames, integration_layers, prompt_layers, graph_width.
+
+    Raises:
+        ValueError: a requested dimension contradicts the source's, or the family has none such.
+    """
+    fields = fields_of(family)
+    values = default_dimensions(family, source.architecture.embed_dim)
+    # X-CLIP's prompt generator is another part than Animal-CLIP's two: nothing of it is taken over.
+    decided = {
+        name
+        for name in fields_of(source.family)
+        if family == source.family or not name.startswith("prompt_")
+    }
+    values |= {name: getattr(source, name) for name in decided if name in fields}
+    for name, value in requested.items():
+        if name not in fields:
+            raise ValueError(f"--{name}={value}: a {family} model has no {name}")
+        if name in decided and value != values[name]:
+            raise ValueError(f"--{name}={value}: the source's {name} is {values[name]}")
+        values[name] = value
+    return ModelDescription(family, source.architecture, **values)
+
+
+def complete(
+    parameters: Mapping[str, np.ndarray], target: ModelDescription, *, seed: int
+) -> tuple[dict[str, np.ndarray], tuple[str, ...], tuple[str, ...]]:
+    """Gives `target` the parameters it shares, and initial values for the others.
+
+    Args:
+        parameters: arrays by our path; shapes agree with `target` where paths do.
+        target: the model to fill.
+        seed: of the initial values; the same seed gives the same values.
+
+    Returns:
+        all parameters of `target`; the paths that were initialised; the paths of `parameters` that
+        `target` has no place for.
+    """
+    expected = shapes(target)
+    initialised = tuple(path for path in expected if path not in parameters)
+    dropped = tuple(path for path in parameters if path not in expected)
+    initial: Mapping[str, np.ndarray] = {}
+    if initialised:
+
+        @jax.jit
+        def initial_values(key: jax.Array) -> dict[str, jax.Array]:
+            _, values = model_parameters.split(build(target, rngs=nnx.Rngs(key)))
+            return {path: values[path] for path in initialised}
+
+        initial = jax.tree.map(np.asarray, initial_values(jax.random.key(seed)))
+    filled = {path: initial[path] if path in initial else parameters[path] for path in expected}
+    return filled, initialised, dropped
+
+
+def differences_from_published(description: ModelDescription) -> list[str]:
+    """What a torch program that takes these keys would compute otherwise, in words.
+
+    A state dict holds neither the activation nor the number of heads; the published programs take
+    quick_gelu and width/64.
+    """
+    architecture = description.architecture
+    heads = {
+        "vision_heads": (architecture.vision_heads, architecture.vision_width),
+        "text_heads": (architecture.text_heads, architecture.text_width),
+    }
+    if description.family != "clip":
+        heads["integration_heads"] = (description.integration_heads, architecture.embed_dim)
+        heads["prompt_heads"] = (description.prompt_heads, architecture.embed_dim)
+    found = [
+        f"{name} is {count}, theirs {heads_of(width)}"
+        for name, (count, width) in heads.items()
+        if count != heads_of(width)
+    ]
+    if architecture.activation != "quick_gelu":
+        found.append(f"activation is {architecture.activation}, theirs quick_gelu")
+    return found

@@ -1,0 +1,212 @@
+"""Checkpoint files and folders of other projects, read as data: nothing in them is executed."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ml_dtypes  # noqa: F401  makes numpy know bfloat16, in which safetensors may be stored
+import numpy as np
+
+from animal_clip_jax.conversion.torch_archive import (
+    Holder,
+    StoredTensor,
+    TorchArchive,
+    module_tensors,
+)
+
+_TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+_OPEN_CLIP_CONFIG = "open_clip_config.json"
+_HUGGING_FACE_CONFIG = "config.json"
+_OPEN_CLIP_WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+_HUGGING_FACE_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+# Where a training checkpoint keeps its weights.
+_STATE_DICT_FIELDS = ("model", "state_dict")
+
+
+class ForeignCheckpoint(NamedTuple):
+    """What a checkpoint of another project holds.
+
+    Attributes:
+        layout: "state_dict" (a file), "open_clip" or "hugging_face" (a folder with its config).
+        tensors: the state dict, `module.` prefix removed.
+        config: the content of the folder's config file, empty for a file.
+        config_path: its path, for messages.
+        preprocessor: the content of `preprocessor_config.json`, empty if there is none.
+        files: the files with the weights.
+    """
+
+    layout: str
+    tensors: dict[str, np.ndarray]
+    config: Mapping[str, Any]
+    config_path: str
+    preprocessor: Mapping[str, Any]
+    files: tuple[pathlib.Path, ...]
+
+
+def read_checkpoint(path: pathlib.Path) -> ForeignCheckpoint:
+    """Reads a checkpoint.
+
+    Args:
+        path: a `.pth`, `.pt`, `.bin` or `.ckpt` file (a state dict, bare or under `model` or
+            `state_dict`, or a TorchScript archive), a `.safetensors` file, or a folder with an
+            `open_clip_config.json` or a Hugging Face `config.json`. A weights file of such a folder
+            stands for the folder.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`, or nothing in the folder.
+        ValueError: it is not a checkpoint, or it is damaged; names the file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    folder, weights = (path, None) if path.is_dir() else (path.parent, path.name)
+    for layout, config_name, weight_names in (
+        ("open_clip", _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS),
+        ("hugging_face", _HUGGING_FACE_CONFIG, _HUGGING_FACE_WEIGHTS),
+    ):
+        present = [name for name in weight_names if (folder / name).is_file()]
+        config_path = folder / config_name
+        if config_path.is_file() and present and (weights is None or weights in present):
+            tensors, files = _read_weights(folder / (weights or present[0]))
+            preprocessor_path = folder / "preprocessor_config.json"
+            preprocessor = read_json(preprocessor_path) if preprocessor_path.is_file() else {}
+            return ForeignCheckpoint(
+                layout, tensors, read_json(config_path), str(config_path), preprocessor, files
+            )
+    if weights is None:
+        raise FileNotFoundError(
+            f"{path}: not a checkpoint folder; expected {_OPEN_CLIP_CONFIG} or "
+            f"{_HUGGING_FACE_CONFIG} beside one of "
+            f"{', '.join(_OPEN_CLIP_WEIGHTS + _HUGGING_FACE_WEIGHTS)}"
+        )
+    tensors, files = _read_weights(path)
+    return ForeignCheckpoint("state_dict", tensors, {}, "", {}, files)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        ValueError: it is not JSON, or not an object; names the file and line.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a JSON file ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
+    return content
+
+
+def sha256(path: pathlib.Path) -> str:
+    """The SHA-256 digest of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_weights(path: pathlib.Path) -> tuple[dict[str, np.ndarray], tuple[pathlib.Path, ...]]:
+    if path.name.endswith(".index.json"):
+        weight_map = read_json(path).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(
+            isinstance(name, str) and pathlib.PurePath(name).name == name
+            for name in weight_map.values()
+        ):
+            raise ValueError(f"{path}: weight_map is not a table of keys and names of files beside")
+        shards = tuple(path.parent / name for name in sorted(set(weight_map.values())))
+        tensors: dict[str, np.ndarray] = {}
+        for shard in shards:
+            if not shard.is_file():
+                raise FileNotFoundError(f"{shard}: no such file; {path.name} names it")
+            tensors |= _read_file(shard)
+    else:
+        shards, tensors = (path,), _read_file(path)
+    return _without_prefix(tensors), shards
+
+
+def _read_file(path: pathlib.Path) -> dict[str, np.ndarray]:
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04":
+        return _read_torch_zip(path)
+    if path.suffix in _TORCH_SUFFIXES:
+        return _read_torch_legacy(path)
+    raise ValueError(
+        f"{path}: not a checkpoint; expected a torch file ({', '.join(_TORCH_SUFFIXES)}), a "
+        ".safetensors file, or a folder of OpenCLIP, Hugging Face or this project"
+    )
+
+
+def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
+    except (SafetensorError, TypeError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{path}: the file is truncated, damaged or not a safetensors file ({error})"
+        ) from error
+
+
+def _read_torch_zip(path: pathlib.Path) -> dict[str, np.ndarray]:
+    with TorchArchive(path) as archive:
+        if archive.is_script and isinstance(archive.content, Holder):
+            stored = module_tensors(archive.content)
+        else:
+            stored = {
+                key: value
+                for key, value in _state_dict(archive.content, path).items()
+                if isinstance(key, str) and isinstance(value, StoredTensor)
+            }
+        return {key: archive.read(tensor, key) for key, tensor in stored.items()}
+
+
+def _read_torch_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """A file from before torch 1.6, which only torch itself reads."""
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    # What torch raises depends on where the bytes stop making sense.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"{path}: the file is truncated, damaged or not a torch checkpoint ({reason})"
+        ) from error
+    return {
+        key: value.float().numpy() if value.is_floating_point() else value.numpy()
+        for key, value in _state_dict(content, path).items()
+        if isinstance(key, str) and isinstance(value, torch.Tensor)
+    }
+
+
+def _state_dict(content: Any, path: pathlib.Path) -> Mapping[Any, Any]:
+    if isinstance(content, Mapping):
+        for field in _STATE_DICT_FIELDS:
+            if isinstance(content.get(field), Mapping):
+                return content[field]
+        return content
+    raise ValueError(
+        f"{path}: holds a {type(content).__name__}; expected a state dict, bare or under "
+        f"{' or '.join(_STATE_DICT_FIELDS)}"
+    )
+
+
+def _without_prefix(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Removes the prefix that torch's data parallel wrappers put before every key."""
+    prefix = "module."
+    if tensors and all(key.startswith(prefix) for key in tensors):
+        return {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors
