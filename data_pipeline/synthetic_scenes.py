@@ -95,7 +95,7 @@ def render_clip(
 
     rng = np.random.default_rng(seed)
     height, width = (_SUPERSAMPLING * side for side in size)
-    margin = round(0.04 * height)
+    margin = round(0.025 * height)
     background = _background(rng, height + 2 * margin, width + 2 * margin)
     shake = np.rint(_camera_shake(rng, num_frames) * margin).astype(int)
     brightness = rng.uniform(0.85, 1.12)
