@@ -1,6 +1,7 @@
 """Which model it is and how large: what a checkpoint records, and all that building it needs."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -71,7 +72,7 @@ def fields_of(family: str) -> tuple[str, ...]:
     return {"clip": (), "xclip": video, "animal_clip": (*video, "graph_width")}[family]
 
 
-def build(
+def build_described(
     description: ModelDescription,
     *,
     drop_path_rate: float = 0.0,
@@ -81,7 +82,7 @@ def build(
     """The model that `description` describes, with initial values.
 
     Example:
-        >>> graphdef, parameters = abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+        >>> graphdef, parameters = abstract(lambda: build_described(description, rngs=nnx.Rngs(0)))
 
     Args:
         drop_path_rate: stochastic depth of the video tower; not used by "clip".
@@ -89,7 +90,7 @@ def build(
     """
     if description.family == "clip":
         return Clip(description.architecture, dtype=dtype, rngs=rngs)
-    shared = {
+    shared: dict[str, Any] = {
         "num_frames": description.num_frames,
         "integration_layers": description.integration_layers,
         "prompt_layers": description.prompt_layers,
@@ -104,4 +105,5 @@ def build(
             prompt_heads=description.prompt_heads,
             **shared,
         )
-    return AnimalCLIP(description.architecture, graph_width=description.graph_width, **shared)
+    shared["graph_width"] = description.graph_width
+    return AnimalCLIP(description.architecture, **shared)
