@@ -1,0 +1,1 @@
+"""Metrics of action recognition, and the reports that show them."""
