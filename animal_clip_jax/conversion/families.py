@@ -9,12 +9,12 @@ from flax import nnx
 from animal_clip_jax.conversion.dimensions import default_dimensions
 from animal_clip_jax.models import parameters as model_parameters
 from animal_clip_jax.models.architectures import heads_of
-from animal_clip_jax.models.description import ModelDescription, build_described, fields_of
+from animal_clip_jax.models.description import ModelDescription, build, fields_of
 
 
 def shapes(description: ModelDescription) -> dict[str, jax.ShapeDtypeStruct]:
     """The parameters of a model by path, without values."""
-    _, abstract = model_parameters.abstract(lambda: build_described(description, rngs=nnx.Rngs(0)))
+    _, abstract = model_parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
     return abstract
 
 
@@ -73,7 +73,7 @@ def complete(
 
         @jax.jit
         def initial_values(key: jax.Array) -> dict[str, jax.Array]:
-            _, values = model_parameters.split(build_described(target, rngs=nnx.Rngs(key)))
+            _, values = model_parameters.split(build(target, rngs=nnx.Rngs(key)))
             return {path: values[path] for path in initialised}
 
         initial = jax.tree.map(np.asarray, initial_values(jax.random.key(seed)))

@@ -72,7 +72,7 @@ def fields_of(family: str) -> tuple[str, ...]:
     return {"clip": (), "xclip": video, "animal_clip": (*video, "graph_width")}[family]
 
 
-def build_described(
+def build(
     description: ModelDescription,
     *,
     drop_path_rate: float = 0.0,
@@ -82,7 +82,7 @@ def build_described(
     """The model that `description` describes, with initial values.
 
     Example:
-        >>> graphdef, parameters = abstract(lambda: build_described(description, rngs=nnx.Rngs(0)))
+        >>> graphdef, parameters = abstract(lambda: build(description, rngs=nnx.Rngs(0)))
 
     Args:
         drop_path_rate: stochastic depth of the video tower; not used by "clip".
