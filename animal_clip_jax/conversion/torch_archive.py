@@ -74,6 +74,9 @@ class Holder(dict):
         if isinstance(state, dict):
             self.attributes = state
 
+    def __call__(self, *args: Any, **kwargs: Any) -> "Holder":
+        return Holder()
+
     # A pickle may fill the object as a list or a set; what lists hold is not needed.
     def append(self, value: Any) -> None:
         pass
@@ -112,18 +115,27 @@ class _RebuildParameter(_Callable):
         return tensor
 
 
-class _NewDict(_Callable):
+class _Dictionary(dict):
+    """In the place of an ordered dictionary, whose attributes are dropped."""
+
     __slots__ = ()
 
-    def __call__(self, items: Any = ()) -> dict:
-        return dict(items)
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _NewDictionary(_Callable):
+    __slots__ = ()
+
+    def __call__(self, items: Any = ()) -> _Dictionary:
+        return _Dictionary(items)
 
 
 _FUNCTIONS = {
     ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
     ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),
     ("torch._utils", "_rebuild_parameter_with_state"): _RebuildParameter(),
-    ("collections", "OrderedDict"): _NewDict(),
+    ("collections", "OrderedDict"): _NewDictionary(),
 }
 
 
