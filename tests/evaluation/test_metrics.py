@@ -406,6 +406,25 @@ def test_chance_is_the_accuracy_of_random_scores():
     assert summary["mAP"] == pytest.approx(summary["chance_mAP"], abs=0.015)
 
 
+@pytest.mark.parametrize("classes", [2, 3, 4, 5])
+def test_figures_at_k_need_k_classes(classes):
+    scores, actions, animals = random_split(11, classes=classes)
+    relation, counts = np.ones((4, classes)), np.ones(classes)
+    summary = metrics.summarise(scores, actions, animals, relation, counts, True)
+    assert ("f1_at_3" in summary) == (classes >= 3)
+    for name in ("top5", "f1_at_5", "inconsistency"):
+        assert (name in summary) == (classes >= 5)
+
+
+def test_chance_of_map_leaves_out_classes_without_a_positive():
+    actions = one_hot([0, 1, 1, 1], 4)
+    summary = metrics.summarise(
+        np.eye(4), actions, np.zeros((4, 1)), np.ones((1, 4)), np.ones(4), False
+    )
+    assert summary["chance"] == 0.25
+    assert summary["chance_mAP"] == 0.5
+
+
 # --- Bad input
 
 
