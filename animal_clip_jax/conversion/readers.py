@@ -130,6 +130,8 @@ def _read_weights(path: pathlib.Path) -> tuple[dict[str, np.ndarray], tuple[path
             tensors |= _read_file(shard)
     else:
         shards, tensors = (path,), _read_file(path)
+    if not tensors:
+        raise ValueError(f"{path}: holds no tensors; expected a state dict")
     return _without_prefix(tensors), shards
 
 
@@ -193,15 +195,15 @@ def _read_torch_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _state_dict(content: Any, path: pathlib.Path) -> Mapping[Any, Any]:
-    if isinstance(content, Mapping):
-        for field in _STATE_DICT_FIELDS:
-            if isinstance(content.get(field), Mapping):
-                return content[field]
-        return content
-    raise ValueError(
-        f"{path}: holds a {type(content).__name__}; expected a state dict, bare or under "
-        f"{' or '.join(_STATE_DICT_FIELDS)}"
-    )
+    expected = f"expected a state dict, bare or under {' or '.join(_STATE_DICT_FIELDS)}"
+    if isinstance(content, Holder):
+        raise ValueError(f"{path}: holds an object with its code; {expected}")
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: holds a {type(content).__name__}; {expected}")
+    for field in _STATE_DICT_FIELDS:
+        if isinstance(content.get(field), Mapping):
+            return content[field]
+    return content
 
 
 def _without_prefix(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
