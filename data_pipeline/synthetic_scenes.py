@@ -99,7 +99,7 @@ def render_clip(
     background = _background(rng, height + 2 * margin, width + 2 * margin)
     shake = np.rint(_camera_shake(rng, num_frames) * margin).astype(int)
     brightness = rng.uniform(0.85, 1.12)
-    tint = rng.uniform(0.9, 1.1, size=3) * brightness
+    tint = rng.uniform(0.94, 1.06, size=3) * brightness
     faces_left = rng.random() < 0.5
     motion = _motion(rng, pair[0], num_frames)
 
