@@ -7,42 +7,36 @@ A conversion that was interrupted goes on when the same command is run again.
 """
 
 import argparse
-import csv
 import hashlib
-import io
 import json
-import multiprocessing
 import os
 import sys
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.annotations.lote_animal import read_lote_animal
-from data_pipeline.annotations.record import Annotations, Clip
-from data_pipeline.dataset import (
-    ACTIONS_FILE,
-    ANIMALS_FILE,
-    CLIP_COLUMNS,
-    CLIPS_FILE,
-    DATASET_FILE,
-    FORMAT_VERSION,
-    RELATION_FILE,
-    TRAIN_SPLIT,
-    DatasetError,
+from data_pipeline.annotations.animal_kingdom import (
+    read_animal_kingdom,
+    read_animal_kingdom_unseen,
 )
+from data_pipeline.annotations.clips_csv import read_clips_csv
+from data_pipeline.annotations.files import read_labels
+from data_pipeline.annotations.lote_animal import read_lote_animal
+from data_pipeline.annotations.mammalnet import read_mammalnet
+from data_pipeline.annotations.record import Annotations, Clip, make_annotations
+from data_pipeline.dataset import DATASET_FILE, FAILURES_FILE, FORMAT_VERSION, UNANNOTATED_FILE
 from data_pipeline.encode import (
     JPEG_QUALITY,
     JPEG_SUBSAMPLING,
     EncodedVideo,
+    EncodingError,
     Failure,
-    encode_video,
+    encode_in_order,
 )
+from data_pipeline.output_files import write_failures, write_lists
 from data_pipeline.shards import (
     RECORD_FRAMING,
     FailedClip,
@@ -58,16 +52,16 @@ from data_pipeline.shards import (
     write_text,
 )
 
-DATASETS = ("lote_animal",)
-FAILURES_FILE = "failures.csv"
-UNANNOTATED_FILE = "unannotated_videos.csv"
-COUNTS_FILE = "counts.csv"
+READERS = {
+    "animal_kingdom": read_animal_kingdom,
+    "animal_kingdom_unseen": read_animal_kingdom_unseen,
+    "mammalnet": read_mammalnet,
+    "lote_animal": read_lote_animal,
+    "csv": read_clips_csv,
+}
 VIDEO_SUFFIXES = frozenset(
     (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 )
-# Clips that are decoded ahead of the one being written, for each process: enough to keep it busy,
-# few enough to hold.
-CLIPS_AHEAD = 4
 
 
 class ConversionError(Exception):
@@ -94,12 +88,38 @@ class Options:
                 raise ConversionError(f"{name} is {getattr(self, name)}; the least is {least}")
 
 
-def read_annotations(dataset: str, source: Path) -> Annotations:
-    """The annotations of one of `DATASETS` in its folder of official files."""
-    match dataset:
-        case "lote_animal":
-            return read_lote_animal(source)
-    raise ConversionError(f"the dataset {dataset!r} is not one of {', '.join(DATASETS)}")
+def read_annotations(
+    dataset: str,
+    source: Path,
+    *,
+    action_labels: Path | None = None,
+    animal_labels: Path | None = None,
+) -> Annotations:
+    """The annotations of one of `READERS`.
+
+    Args:
+        dataset: its name.
+        source: the folder of official files; the reader of the dataset says what is in it.
+        action_labels: a CSV of `id,name` that pins the order of the actions, as a converted
+            checkpoint may need it; None keeps the dataset's own.
+        animal_labels: the same for the animals.
+
+    Raises:
+        ConversionError: there is no such dataset.
+        FileNotFoundError, AnnotationError: the files are missing or wrong.
+    """
+    if dataset not in READERS:
+        raise ConversionError(f"the dataset {dataset!r} is not one of {', '.join(READERS)}")
+    annotations = READERS[dataset](source)
+    if action_labels is None and animal_labels is None:
+        return annotations
+    return make_annotations(
+        annotations.clips,
+        videos=annotations.videos,
+        multi_label=annotations.multi_label,
+        action_names=read_labels(action_labels) if action_labels else annotations.action_names,
+        animal_names=read_labels(animal_labels) if animal_labels else annotations.animal_names,
+    )
 
 
 def convert(
@@ -125,28 +145,26 @@ def convert(
         ConversionError: the folder holds something else, too many clips failed, or writing failed.
     """
     description = _describe(name, annotations, options)
-    if _prepare_output(output, description):
+    splits = _prepare_output(output, description)
+    if splits is not None:
         remove_progress(output)
         print(f"{output} is complete already")
-        return Counter(json.loads((output / DATASET_FILE).read_text(encoding="utf-8"))["splits"])
+        return splits
     videos, unannotated = locate_videos(annotations)
     shards = plan_shards(name, annotations.clips, options.clips_per_shard)
     contents = _write_shards(output, shards, annotations, videos, options, workers)
 
     failed = [clip for shard in contents for clip in shard.failed]
-    _write_csv(
-        output / FAILURES_FILE,
-        ("split", "clip_id", "video", "reason"),
-        ((clip.split, clip.clip_id, clip.video, clip.reason) for clip in failed),
-    )
-    _write_csv(output / UNANNOTATED_FILE, ("video",), ((video,) for video in unannotated))
+    write_failures(output, failed, unannotated)
     if unannotated:
         print(f"{len(unannotated)} videos are not annotated, see {output / UNANNOTATED_FILE}")
+    if failed:
+        print(f"{len(failed)} clips have no usable video, see {output / FAILURES_FILE}")
     if len(failed) > max_failures:
         raise ConversionError(
-            f"{len(failed)} of {len(annotations.clips)} clips failed, {max_failures} are allowed; "
-            f"first: {failed[0].video}: {failed[0].reason}; all are in {output / FAILURES_FILE}. "
-            f"Mend the videos and run again, or accept the loss with --max_failures={len(failed)}"
+            f"{len(failed)} of {len(annotations.clips)} clips failed, {max_failures} may; "
+            f"the first: {failed[0].video}: {failed[0].reason}. Mend the videos and run again, "
+            f"or accept the loss with --max_failures={len(failed)}"
         )
     return _complete(output, description, annotations, shards, contents)
 
@@ -176,7 +194,7 @@ def locate_videos(annotations: Annotations) -> tuple[dict[str, Path], list[str]]
 
 
 def _describe(name: str, annotations: Annotations, options: Options) -> dict:
-    """What `dataset.json` says from the beginning; a folder with another one is another dataset."""
+    """What `dataset.json` says from the beginning; another one is another dataset."""
     content = json.dumps(
         [
             annotations.action_names,
@@ -197,8 +215,8 @@ def _describe(name: str, annotations: Annotations, options: Options) -> dict:
     }
 
 
-def _prepare_output(output: Path, description: dict) -> bool:
-    """Makes the folder, or checks that it holds this conversion; returns whether it is complete."""
+def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
+    """Makes the folder, or checks that it holds this conversion; its splits if it is complete."""
     path = output / DATASET_FILE
     if not path.is_file():
         if output.is_dir() and set(output.iterdir()) - {temporary_path(path)}:
@@ -207,19 +225,19 @@ def _prepare_output(output: Path, description: dict) -> bool:
             )
         output.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps({**description, "complete": False}, indent=2) + "\n")
-        return False
+        return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        complete = found["complete"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        splits = Counter(found["splits"]) if found["complete"] else None
+    except (ValueError, KeyError, TypeError) as error:
         raise ConversionError(f"{path} is not ours; choose another --output") from error
     for key, value in description.items():
         if found.get(key) != value:
             raise ConversionError(
                 f"{output} holds another conversion: its {key} is {found.get(key)!r}, "
-                f"now {value!r}; choose another --output or remove it"
+                f"now it is {value!r}; choose another --output or remove that one"
             )
-    return complete
+    return splits
 
 
 def _write_shards(
@@ -230,63 +248,31 @@ def _write_shards(
     options: Options,
     workers: int,
 ) -> list[ShardContents]:
-    contents = {shard.file_name: finished_contents(output, shard) for shard in shards}
-    for shard in shards:
-        # A clip that failed gets another chance once its video has changed.
-        finished = contents[shard.file_name]
-        if finished and any(
-            clip.file_state != file_state(videos[clip.clip_id]) for clip in finished.failed
-        ):
-            contents[shard.file_name] = None
+    contents = {shard.file_name: _still_valid(output, shard, videos) for shard in shards}
     missing = [shard for shard in shards if contents[shard.file_name] is None]
-    clips = [clip for shard in missing for clip in shard.clips]
     if len(missing) < len(shards):
         print(f"going on: {len(shards) - len(missing)} of {len(shards)} shards are finished")
-    if not missing:
-        return list(contents.values())
-
-    # Spawned, not forked: a fork of a process that runs TensorFlow's threads can hang.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    progress = tqdm(total=len(clips), unit="clip", mininterval=1.0)
-    try:
-        encoded = _encode_in_order(pool, clips, videos, options, ahead=CLIPS_AHEAD * workers)
-        for shard in missing:
-            contents[shard.file_name] = _write_shard(
-                output, shard, encoded, annotations, videos, progress
-            )
-    except BrokenProcessPool as error:
-        raise ConversionError(
-            "a process that decodes videos has died (out of memory, or killed); "
-            "run again to go on, with fewer --workers if memory is short"
-        ) from error
-    finally:
-        progress.close()
-        pool.shutdown(wait=True, cancel_futures=True)
-    return list(contents.values())
-
-
-def _encode_in_order(
-    pool: ProcessPoolExecutor,
-    clips: Iterable[Clip],
-    videos: dict[str, Path],
-    options: Options,
-    ahead: int,
-) -> Iterator[EncodedVideo | Failure]:
-    """Encodes in parallel, yields in the order of the clips, and holds at most `ahead` results."""
-    waiting: deque[Future[EncodedVideo | Failure]] = deque()
-    for clip in clips:
-        if len(waiting) == ahead:
-            yield waiting.popleft().result()
-        waiting.append(
-            pool.submit(
-                encode_video,
-                videos[clip.clip_id],
-                short_side=options.short_side,
-                max_frames=options.max_frames,
-            )
+    if missing:
+        paths = [videos[clip.clip_id] for shard in missing for clip in shard.clips]
+        encoded = encode_in_order(
+            paths, short_side=options.short_side, max_frames=options.max_frames, workers=workers
         )
-    while waiting:
-        yield waiting.popleft().result()
+        with tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
+            for shard in missing:
+                contents[shard.file_name] = _write_shard(
+                    output, shard, encoded, annotations, videos, progress
+                )
+        encoded.close()
+    return [contents[shard.file_name] for shard in shards]
+
+
+def _still_valid(output: Path, shard: Shard, videos: dict[str, Path]) -> ShardContents | None:
+    """What a finished shard holds, unless a clip that failed deserves another try."""
+    finished = finished_contents(output, shard)
+    if finished is None:
+        return None
+    changed = any(clip.file_state != file_state(videos[clip.clip_id]) for clip in finished.failed)
+    return None if changed else finished
 
 
 def _write_shard(
@@ -314,31 +300,11 @@ def _write_shard(
                 video = next(encoded)
                 progress.update()
                 if isinstance(video, Failure):
-                    failed.append(
-                        FailedClip(
-                            clip.split, clip.clip_id, relative, video.reason, file_state(path)
-                        )
-                    )
+                    failed.append(_failed(clip, relative, video, file_state(path)))
                     continue
                 record = serialize_record(features, clip, video)
                 writer.write(record)
-                stored.append(
-                    StoredClip(
-                        split=clip.split,
-                        shard=shard.file_name,
-                        offset=offset,
-                        length=len(record),
-                        clip_id=clip.clip_id,
-                        video=relative,
-                        num_frames=video.num_frames,
-                        frame_rate=video.frame_rate,
-                        height=video.height,
-                        width=video.width,
-                        stored_frames=len(video.frames),
-                        stored_height=video.stored_height,
-                        stored_width=video.stored_width,
-                    )
-                )
+                stored.append(_stored(clip, relative, video, shard, offset, len(record)))
                 offset += len(record) + RECORD_FRAMING
         contents = ShardContents(tuple(stored), tuple(failed))
         finish_shard(output, shard, temporary, contents)
@@ -351,6 +317,36 @@ def _write_shard(
     return contents
 
 
+def _failed(clip: Clip, video: str, failure: Failure, state: str) -> FailedClip:
+    return FailedClip(
+        split=clip.split,
+        clip_id=clip.clip_id,
+        video=video,
+        reason=failure.reason,
+        file_state=state,
+    )
+
+
+def _stored(
+    clip: Clip, path: str, video: EncodedVideo, shard: Shard, offset: int, length: int
+) -> StoredClip:
+    return StoredClip(
+        split=clip.split,
+        shard=shard.file_name,
+        offset=offset,
+        length=length,
+        clip_id=clip.clip_id,
+        video=path,
+        num_frames=video.facts.num_frames,
+        frame_rate=video.facts.frame_rate,
+        height=video.facts.height,
+        width=video.facts.width,
+        stored_frames=len(video.frames),
+        stored_height=video.height,
+        stored_width=video.width,
+    )
+
+
 def _complete(
     output: Path,
     description: dict,
@@ -361,127 +357,81 @@ def _complete(
     """Writes all that lies beside the shards; `dataset.json` last, which declares them complete."""
     from data_pipeline.records import record_features, write_tfds_metadata
 
-    clips = {clip.clip_id: clip for clip in annotations.clips}
     stored = [row for shard in contents for row in shard.stored]
     splits = Counter(dict.fromkeys((shard.split for shard in shards), 0))
     splits.update(row.split for row in stored)
-    empty = [split for split, count in splits.items() if count == 0]
-    if empty:
-        raise ConversionError(f"not one clip of the split {empty[0]!r} could be converted")
-
-    write_text(output / ACTIONS_FILE, "".join(f"{name}\n" for name in annotations.action_names))
-    write_text(output / ANIMALS_FILE, "".join(f"{name}\n" for name in annotations.animal_names))
-    action_ids = {name: number for number, name in enumerate(annotations.action_names)}
-    animal_ids = {name: number for number, name in enumerate(annotations.animal_names)}
-    _write_csv(
-        output / CLIPS_FILE,
-        CLIP_COLUMNS,
-        (
-            (
-                *asdict(row).values(),
-                " ".join(str(action_ids[name]) for name in clips[row.clip_id].actions),
-                " ".join(str(animal_ids[name]) for name in clips[row.clip_id].animals),
-            )
-            for row in stored
-        ),
-    )
-    _write_counts(output, [(row.split, clips[row.clip_id]) for row in stored], annotations)
+    for split, count in splits.items():
+        if count == 0:
+            raise ConversionError(f"not one clip of the split {split!r} could be converted")
+    write_lists(output, annotations, stored)
+    lengths: dict[str, list[int]] = {split: [] for split in splits}
+    for shard, written in zip(shards, contents, strict=True):
+        lengths[shard.split].append(len(written.stored))
     write_tfds_metadata(
         output,
         record_features(annotations.action_names, annotations.animal_names),
-        shard_lengths={
-            split: [
-                len(c.stored) for s, c in zip(shards, contents, strict=True) if s.split == split
-            ]
-            for split in splits
-        },
+        shard_lengths=lengths,
         num_bytes={
             split: sum(row.length + RECORD_FRAMING for row in stored if row.split == split)
             for split in splits
         },
         description=f"{description['name']}: short clips of animals and what they do.",
     )
-    write_text(
-        output / DATASET_FILE,
-        json.dumps({**description, "complete": True, "splits": dict(splits)}, indent=2) + "\n",
-    )
+    complete = {**description, "complete": True, "splits": dict(splits)}
+    write_text(output / DATASET_FILE, json.dumps(complete, indent=2) + "\n")
     remove_progress(output)
     return splits
 
 
-def _write_counts(
-    output: Path, stored: Sequence[tuple[str, Clip]], annotations: Annotations
-) -> None:
-    """Clips of each class in each split, and the relation graph of the training split."""
-    relation = Counter(
-        pair for split, clip in stored if split == TRAIN_SPLIT for pair in clip.performed
-    )
-    _write_csv(
-        output / RELATION_FILE,
-        ("animal", "action", "clips"),
-        (
-            (animal, action, relation[animal, action])
-            for animal in annotations.animal_names
-            for action in annotations.action_names
-            if relation[animal, action]
-        ),
-    )
-    actions = Counter((split, name) for split, clip in stored for name in clip.actions)
-    animals = Counter((split, name) for split, clip in stored for name in clip.animals)
-    rows = [
-        (split, kind, name, counts[split, name])
-        for split in dict.fromkeys(split for split, _ in stored)
-        for kind, names, counts in (
-            ("action", annotations.action_names, actions),
-            ("animal", annotations.animal_names, animals),
-        )
-        for name in names
-    ]
-    _write_csv(output / COUNTS_FILE, ("split", "kind", "name", "clips"), rows)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
 def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m data_pipeline.convert", description=__doc__)
-    parser.add_argument("--dataset", required=True, choices=DATASETS)
-    parser.add_argument("--source", required=True, type=Path, help="folder of the official files")
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipeline.convert",
+        description="Videos and annotations -> TFRecord shards. Run again to go on.",
+    )
+    parser.add_argument("--dataset", required=True, choices=tuple(READERS))
+    parser.add_argument("--source", required=True, type=Path, help="the official files, or a CSV")
     parser.add_argument("--output", required=True, type=Path, help="folder for the shards")
-    parser.add_argument("--short_side", type=int, default=Options.short_side, help="pixels")
+    parser.add_argument("--short_side", type=int, default=Options.short_side, help="in pixels")
     parser.add_argument(
         "--max_frames", type=int, default=Options.max_frames, help="stored of a clip; 0 is all"
     )
     parser.add_argument("--clips_per_shard", type=int, default=Options.clips_per_shard)
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="decoding processes")
     parser.add_argument(
-        "--max_failures", type=int, default=0, help="clips that may fail before it is an error"
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that decode"
     )
+    parser.add_argument(
+        "--max_failures", type=int, default=0, help="clips that may have no usable video"
+    )
+    parser.add_argument("--action_labels", type=Path, help="CSV of id,name: order of the actions")
+    parser.add_argument("--animal_labels", type=Path, help="CSV of id,name: order of the animals")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    options = _parse_arguments(arguments)
+    parsed = _parse_arguments(arguments)
     try:
-        if options.workers < 1:
-            raise ConversionError(f"--workers is {options.workers}; at least 1 is needed")
+        if parsed.workers < 1:
+            raise ConversionError(f"--workers is {parsed.workers}; at least 1 is needed")
         splits = convert(
-            options.dataset,
-            read_annotations(options.dataset, options.source),
-            options.output,
-            options=Options(options.short_side, options.max_frames, options.clips_per_shard),
-            workers=options.workers,
-            max_failures=options.max_failures,
+            parsed.dataset,
+            read_annotations(
+                parsed.dataset,
+                parsed.source,
+                action_labels=parsed.action_labels,
+                animal_labels=parsed.animal_labels,
+            ),
+            parsed.output,
+            options=Options(parsed.short_side, parsed.max_frames, parsed.clips_per_shard),
+            workers=parsed.workers,
+            max_failures=parsed.max_failures,
         )
-    except (ConversionError, DatasetError, ValueError, OSError) as error:
+    except (ConversionError, EncodingError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; run again to go on", file=sys.stderr)
+        return 130
     print(", ".join(f"{split}: {count} clips" for split, count in splits.items()))
     return 0
 

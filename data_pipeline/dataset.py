@@ -26,6 +26,9 @@ CLIPS_FILE = "clips.csv"
 RELATION_FILE = "relation.csv"
 ACTIONS_FILE = "actions.txt"
 ANIMALS_FILE = "animals.txt"
+COUNTS_FILE = "counts.csv"
+FAILURES_FILE = "failures.csv"
+UNANNOTATED_FILE = "unannotated_videos.csv"
 CLIP_COLUMNS = (
     "split",
     "shard",
@@ -228,7 +231,8 @@ def _read_description(directory: Path) -> dict:
 
 
 def _read_names(path: Path) -> tuple[str, ...]:
-    return tuple(_existing(path).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+    text = _existing(path).read_text(encoding="utf-8")
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
 def _read_relation(

@@ -44,11 +44,11 @@ def serialize_record(
         {
             "clip_id": clip.clip_id,
             "frames": list(video.frames),
-            "frame_indices": video.frame_indices,
-            "num_frames": video.num_frames,
-            "frame_rate": video.frame_rate,
-            "height": video.height,
-            "width": video.width,
+            "frame_indices": video.facts.frame_indices,
+            "num_frames": video.facts.num_frames,
+            "frame_rate": video.facts.frame_rate,
+            "height": video.facts.height,
+            "width": video.facts.width,
             "actions": list(clip.actions),
             "animals": list(clip.animals),
         }

@@ -1,9 +1,11 @@
 """Decoding videos with PyAV: chosen frames, upright, at a given short side."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -11,25 +13,29 @@ import numpy as np
 from data_pipeline.augment import evaluation_crops, resize_bilinear
 from data_pipeline.sampling import evaluation_positions, uniform_indices
 
+# A file that announces more than it holds has broken off; less than this is inexact writing.
+ANNOUNCED_SHARE = 0.9
+ANNOUNCED_SLACK_SECONDS = 0.5
+
+T = TypeVar("T")
+
 
 class VideoError(Exception):
     """A video that cannot be decoded whole; the message is the reason, in one line."""
 
 
-@dataclass(frozen=True)
-class Video:
-    """Frames of a video.
+@dataclass(frozen=True, kw_only=True)
+class VideoFacts:
+    """What decoding found out about a video.
 
     Attributes:
-        frames: uint8 (m, h, w, 3), RGB, upright.
-        frame_indices: int64 (m), which frames of the video these are.
+        frame_indices: int64 (m), which frames were selected.
         num_frames: how many frames the video has.
         frame_rate: frames per second on average; 0 where the file does not say.
         height: of the video as shown, in pixels.
         width: of the video as shown, in pixels.
     """
 
-    frames: np.ndarray
     frame_indices: np.ndarray
     num_frames: int
     frame_rate: float
@@ -37,30 +43,11 @@ class Video:
     width: int
 
 
-def read_video(
-    path: str | Path, *, select: Callable[[int], np.ndarray], short_side: int | None = None
-) -> Video:
-    """Decodes the frames that `select` asks for.
+@dataclass(frozen=True, kw_only=True)
+class Video(VideoFacts):
+    """A video and its selected frames: uint8 (m, h, w, 3), RGB, upright."""
 
-    Frames count in the order in which they are shown, whatever their time stamps: a variable frame
-    rate does not repeat or drop any. Frames are turned upright as the rotation in the file asks.
-
-    Args:
-        path: a file in any format that FFmpeg reads.
-        select: takes the number of frames of the video and returns the indices wanted, increasing.
-        short_side: size of the shorter side of the result in pixels, the other in proportion; None
-            keeps the size.
-
-    Raises:
-        VideoError: there is no such file, it is no video, has no frames, or breaks off or is
-            damaged on the way.
-    """
-    expected = _count_packets(path)
-    video, num_frames = _decode(path, select(expected), short_side)
-    if num_frames != expected:
-        # The file does not show one frame for each of its packets: now the number is known.
-        video, num_frames = _decode(path, select(num_frames), short_side)
-    return video
+    frames: np.ndarray
 
 
 def load_video(
@@ -91,7 +78,7 @@ def load_video(
         uint8 (V, T, S, S, 3) with V = temporal views x crops; the crops of one view are neighbours.
 
     Raises:
-        VideoError: as `read_video`.
+        VideoError: as `map_frames`.
     """
     video = read_video(
         path, select=partial(uniform_indices, max_frames=max_frames), short_side=short_side
@@ -106,6 +93,51 @@ def load_video(
             for top, left, h, w in crops
         ]
     )
+
+
+def read_video(
+    path: str | Path, *, select: Callable[[int], np.ndarray], short_side: int | None = None
+) -> Video:
+    """The selected frames of a video, all in memory; arguments and errors as `map_frames`."""
+    frames, facts = map_frames(lambda frame: frame, path, select=select, short_side=short_side)
+    height, width = scaled_size(facts.height, facts.width, short_side)
+    stacked = np.stack(frames) if frames else np.zeros((0, height, width, 3), np.uint8)
+    return Video(frames=stacked, **vars(facts))
+
+
+def map_frames(
+    function: Callable[[np.ndarray], T],
+    path: str | Path,
+    *,
+    select: Callable[[int], np.ndarray],
+    short_side: int | None = None,
+) -> tuple[list[T], VideoFacts]:
+    """Decodes the frames that `select` asks for, one after the other, and applies `function` to
+    each.
+
+    Frames count in the order in which they are shown, whatever their time stamps: a variable frame
+    rate does not repeat or drop any. Frames are turned upright as the rotation in the file asks.
+
+    Args:
+        function: of a frame, uint8 (h, w, 3), RGB.
+        path: a file in any format that FFmpeg reads.
+        select: takes the number of frames of the video and returns the indices wanted, increasing.
+        short_side: size of the shorter side of the frames in pixels, the other in proportion; None
+            keeps the size.
+
+    Returns:
+        The results for the selected frames, and what is known of the video.
+
+    Raises:
+        VideoError: there is no such file, it is no video, has no frames, or breaks off or is
+            damaged on the way.
+    """
+    expected = _count_packets(path)
+    results, facts = _decode(function, path, select(expected), short_side)
+    if facts.num_frames != expected:
+        # The file does not show one frame for each of its packets: now the number is known.
+        results, facts = _decode(function, path, select(facts.num_frames), short_side)
+    return results, facts
 
 
 def scaled_size(height: int, width: int, short_side: int | None) -> tuple[int, int]:
@@ -132,48 +164,82 @@ def _open(path: str | Path) -> av.container.InputContainer:
 
 
 def _count_packets(path: str | Path) -> int:
+    """The number of frames that will be shown, as far as one can tell without decoding."""
+    count, end = 0, 0.0
     with _open(path) as container:
         stream = container.streams.video[0]
-        count = 0
         try:
             for packet in container.demux(stream):
                 if packet.is_corrupt:
                     raise VideoError(f"it breaks off or is damaged at frame {count}")
+                if packet.pts is not None and packet.time_base:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.size and not packet.is_discard:
                     count += 1
         except av.FFmpegError as error:
             raise VideoError(f"it breaks off at frame {count} ({_reason(error)})") from error
-        return count
+        _check_announced(container, stream, count, end)
+    return count
 
 
-def _decode(path: str | Path, wanted: np.ndarray, short_side: int | None) -> tuple[Video, int]:
-    """The wanted frames that exist, and how many frames there are."""
+def _check_announced(
+    container: av.container.InputContainer,
+    stream: av.video.stream.VideoStream,
+    count: int,
+    end: float,
+) -> None:
+    """Two formats that just end when they break off, without an error, but say how much there was.
+
+    Of the others, MP4's reader reports an end that comes early, and its announcements count frames
+    that an edit list hides; streaming formats announce nothing.
+    """
+    if container.format.name == "avi" and count < stream.frames * ANNOUNCED_SHARE:
+        raise VideoError(f"it breaks off: {stream.frames} frames are announced, {count} are there")
+    if "matroska" in container.format.name:
+        seconds = _clock_seconds(stream.metadata.get("DURATION", ""))
+        if seconds - end > max(ANNOUNCED_SLACK_SECONDS, seconds * (1 - ANNOUNCED_SHARE)):
+            raise VideoError(f"it breaks off: {seconds:.1f} s are announced, {end:.1f} s are there")
+
+
+def _clock_seconds(clock: str) -> float:
+    """Seconds of a time such as 00:01:02.500; 0 where it is something else."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", clock.strip())
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
+
+
+def _decode(
+    function: Callable[[np.ndarray], T],
+    path: str | Path,
+    wanted: np.ndarray,
+    short_side: int | None,
+) -> tuple[list[T], VideoFacts]:
     chosen = frozenset(wanted.tolist())
-    frames, indices, count = [], [], 0
-    height = width = 0
+    results: list[T] = []
+    indices: list[int] = []
+    count = height = width = 0
     with _open(path) as container:
         stream = container.streams.video[0]
-        # The processes of a conversion share the cores out between them, not each one's threads.
+        # One thread here and below: the processes of a conversion share the cores out between them.
         stream.thread_type = "NONE"
         frame_rate = float(stream.average_rate or 0)
         for frame in _frames(container, stream):
             if count == 0:
                 height, width = _upright_size(frame)
             if count in chosen:
-                frames.append(_upright_image(frame, *scaled_size(height, width, short_side)))
+                image = _upright_image(frame, *scaled_size(height, width, short_side))
+                results.append(function(image))
                 indices.append(count)
             count += 1
     if count == 0:
         raise VideoError("not one frame of it can be decoded")
-    video = Video(
-        frames=np.stack(frames) if frames else np.zeros((0, height, width, 3), np.uint8),
+    facts = VideoFacts(
         frame_indices=np.array(indices, np.int64),
         num_frames=count,
         frame_rate=frame_rate,
         height=height,
         width=width,
     )
-    return video, count
+    return results, facts
 
 
 def _frames(
@@ -204,7 +270,6 @@ def _upright_image(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
     turns = _quarter_turns(frame)
     if turns % 2:
         height, width = width, height
-    # One thread: the processes of a conversion share the cores out between them.
     image = frame.reformat(width=width, height=height, format="rgb24", threads=1).to_ndarray()
     return np.rot90(image, turns)
 

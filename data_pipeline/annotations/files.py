@@ -22,6 +22,11 @@ def find_file(folders: Sequence[Path], names: Sequence[str], what: str) -> Path:
     )
 
 
+def has_file(folders: Sequence[Path], names: Sequence[str]) -> bool:
+    """Whether `find_file` would find one."""
+    return any((folder / name).is_file() for folder in folders for name in names)
+
+
 def find_folder(source: Path, names: Sequence[str], what: str) -> Path:
     """The first of `names` that is a folder in `source`.
 
@@ -81,6 +86,34 @@ def read_labels(path: Path) -> tuple[str, ...]:
             f"{path}: the ids of {len(names)} labels are not 0 to {len(names) - 1}"
         )
     return tuple(names[number] for number in range(len(names)))
+
+
+class Spelling:
+    """How labels are spelled: finds a label by a name that may differ from it in case."""
+
+    def __init__(self, names: Sequence[str] | None) -> None:
+        """`names` of the labels; None takes every name as it is."""
+        self._exact = frozenset(names or ())
+        self._by_folded = {name.casefold(): name for name in names or ()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._exact or name.casefold() in self._by_folded
+
+    def of(self, name: str) -> str:
+        """The label of this name, or the name itself where there is none."""
+        return name if name in self._exact else self._by_folded.get(name.casefold(), name)
+
+    def require(self, name: str, place: str, what: str) -> str:
+        """The label of this name.
+
+        Raises:
+            AnnotationError: there is none.
+        """
+        if name not in self:
+            raise AnnotationError(
+                f"{place}: the {what} {name!r} is not among the {len(self._exact)} {what} labels"
+            )
+        return self.of(name)
 
 
 def label_at(names: Sequence[str], number: str, *, place: str, what: str) -> str:

@@ -1,0 +1,207 @@
+"""Animal Kingdom's workbook `AR_metadata.xlsx`: the official splits, and the unseen-animal
+protocol.
+
+Sheet `AR` has a row for each clip, `Action` the numbers of the actions, `Animal` the spelling of
+the animals, and `CARe` the protocol that tests on kinds of animals that were not trained on.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import openpyxl
+
+from data_pipeline.annotations.animal_pairs import parse_pairs
+from data_pipeline.annotations.files import Spelling, label_at
+from data_pipeline.annotations.record import AnnotationError, Clip, make_clip
+
+# Names in the clips' rows that the label lists know under a longer one.
+ANIMAL_ALIASES = {"common quail": "common quail bird", "cuckoo bird": "common cuckoo bird"}
+
+
+def read_action_sheet(workbook: Path) -> tuple[str, ...]:
+    """Names of the actions in the order of their numbers.
+
+    Raises:
+        AnnotationError: the sheet or a column is missing, or the numbers have gaps.
+    """
+    names = {}
+    for place, row in _rows(workbook, "Action", ("label", "action")):
+        if row["label"] is None:
+            continue
+        number, name = _text(row["label"]), _text(row["action"])
+        if not number.isdecimal() or not name or int(number) in names:
+            raise AnnotationError(f"{place}: {number!r}, {name!r} is no new number and name")
+        names[int(number)] = name
+    if sorted(names) != list(range(len(names))):
+        raise AnnotationError(f"{workbook}, sheet Action: the numbers have gaps")
+    return tuple(names[number] for number in range(len(names)))
+
+
+def read_animal_sheet(workbook: Path) -> tuple[str, ...]:
+    """Names of the animals as the sheet `Animal` spells them, sorted."""
+    rows = _rows(workbook, "Animal", ("animal",))
+    return tuple(sorted({_text(row["animal"]) for _, row in rows if row["animal"] is not None}))
+
+
+def read_clip_sheet(
+    workbook: Path, actions: tuple[str, ...], animals: Spelling
+) -> Iterator[tuple[str, Clip]]:
+    """Yields (video id, clip) for each row of the sheet `AR`.
+
+    Its `labels` decide which actions a clip shows, `list_animal_action` who performs them.
+
+    Args:
+        workbook: `AR_metadata.xlsx`.
+        actions: names in the order of their numbers.
+        animals: how the animals are spelled.
+
+    Raises:
+        AnnotationError: a row that does not parse, or names an unknown action.
+    """
+    spelled = Spelling(actions)
+    columns = ("video_id", "type", "labels", "list_animal_action")
+    for place, row in _rows(workbook, "AR", columns):
+        if row["video_id"] is None:
+            continue
+        pairs = [
+            (animals.of(_alias(animal, animals)), spelled.require(action, place, "action"))
+            for animal, action in parse_pairs(_text(row["list_animal_action"]), place)
+        ]
+        numbers = _text(row["labels"]).replace(",", " ").split()
+        named = [label_at(actions, number, place=place, what="action") for number in numbers]
+        video_id, split = _text(row["video_id"]), _text(row["type"])
+        if split not in ("train", "test"):
+            raise AnnotationError(f"{place}: the type is {split!r}, neither train nor test")
+        yield (
+            video_id,
+            make_clip(
+                f"{video_id}.mp4",
+                actions=named or [action for _, action in pairs],
+                animals=[animal for animal, _ in pairs],
+                split=split,
+                source=place,
+                performed=pairs,
+            ),
+        )
+
+
+def read_unseen_protocol(
+    workbook: Path, clips: Mapping[str, Clip]
+) -> tuple[list[Clip], tuple[str, ...]]:
+    """The unseen-animal protocol: train, val and test hold different kinds of animals.
+
+    The parts that are trained on (`baseline` and those beginning with `train`) become one split,
+    "train". The sheet numbers its actions anew: a number means the action that most of its clips
+    have.
+
+    Args:
+        workbook: `AR_metadata.xlsx`.
+        clips: the clips of the sheet `AR` by video id, which know the animals.
+
+    Returns:
+        Its clips, and the names of its actions in the order of their numbers.
+
+    Raises:
+        AnnotationError: an unknown clip or part, a clip in two splits, or two numbers that mean the
+            same action.
+    """
+    splits: dict[str, tuple[str, str]] = {}  # of each video: its split, and where that stands
+    numbers: dict[str, list[str]] = defaultdict(list)
+    for place, row in _rows(workbook, "CARe", ("video_id", "train_test", "action")):
+        if row["video_id"] is None:
+            continue
+        video_id, split = _text(row["video_id"]), _protocol_split(_text(row["train_test"]), place)
+        if video_id not in clips:
+            raise AnnotationError(f"{place}: the sheet AR has no clip {video_id!r}")
+        # A clip may be listed more than once: for the baseline and for its kind of animal.
+        before, source = splits.setdefault(video_id, (split, place))
+        if before != split:
+            raise AnnotationError(
+                f"{place}: the clip {video_id!r} is in {split!r} and in {before!r} ({source})"
+            )
+        if _text(row["action"]) not in numbers[video_id]:
+            numbers[video_id].append(_text(row["action"]))
+    names = _names_of_numbers(numbers, clips)
+    protocol = []
+    for video_id, (split, source) in splits.items():
+        actions = [names[number] for number in numbers[video_id]]
+        protocol.append(
+            make_clip(
+                clips[video_id].path,
+                actions=actions,
+                animals=clips[video_id].animals,
+                split=split,
+                source=source,
+                performed=[pair for pair in clips[video_id].performed if pair[1] in actions],
+            )
+        )
+    return protocol, tuple(names.values())
+
+
+def _names_of_numbers(
+    numbers: Mapping[str, Sequence[str]], clips: Mapping[str, Clip]
+) -> dict[str, str]:
+    """The action that each number means, in the order of the numbers."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for video_id, of_video in numbers.items():
+        for number in of_video:
+            votes[number].update(clips[video_id].actions)
+    names = {
+        number: votes[number].most_common(1)[0][0]
+        for number in sorted(votes, key=lambda number: (len(number), number))
+    }
+    if len(set(names.values())) < len(names):
+        raise AnnotationError(f"sheet CARe: different action numbers mean the same action: {names}")
+    return names
+
+
+def _protocol_split(part: str, place: str) -> str:
+    if part == "baseline" or part.startswith("train"):
+        return "train"
+    if part in ("val", "test"):
+        return part
+    raise AnnotationError(
+        f"{place}: the part {part!r} is not one of baseline, train_..., val and test"
+    )
+
+
+def _alias(animal: str, animals: Spelling) -> str:
+    alias = ANIMAL_ALIASES.get(animal.casefold())
+    return alias if alias and animal not in animals and alias in animals else animal
+
+
+def _rows(
+    workbook: Path, sheet: str, columns: Sequence[str]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yields (place, values of the columns); headers are compared without regard to case."""
+    book = openpyxl.load_workbook(workbook, read_only=True, data_only=True)
+    try:
+        if sheet not in book.sheetnames:
+            raise AnnotationError(
+                f"{workbook} has no sheet {sheet!r}; it has {', '.join(book.sheetnames)}"
+            )
+        rows = book[sheet].iter_rows(values_only=True)
+        header = [_text(cell).casefold() for cell in next(rows, ())]
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise AnnotationError(
+                f"{workbook}, sheet {sheet}: no column {missing[0]!r}; there are {header}"
+            )
+        position = {name: header.index(name) for name in columns}
+        for number, row in enumerate(rows, start=2):
+            values = {
+                name: row[place] if place < len(row) else None for name, place in position.items()
+            }
+            yield f"{workbook}, sheet {sheet}, row {number}", values
+    finally:
+        book.close()
+
+
+def _text(cell: object) -> str:
+    """A cell as text; a whole number has no decimal point."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
