@@ -27,7 +27,13 @@ from data_pipeline.annotations.files import read_labels
 from data_pipeline.annotations.lote_animal import read_lote_animal
 from data_pipeline.annotations.mammalnet import read_mammalnet
 from data_pipeline.annotations.record import Annotations, Clip, make_annotations
-from data_pipeline.dataset import DATASET_FILE, FAILURES_FILE, FORMAT_VERSION, UNANNOTATED_FILE
+from data_pipeline.dataset import (
+    DATASET_FILE,
+    FAILURES_FILE,
+    FORMAT_VERSION,
+    RECORD_FRAMING,
+    UNANNOTATED_FILE,
+)
 from data_pipeline.encode import (
     JPEG_QUALITY,
     JPEG_SUBSAMPLING,
@@ -38,7 +44,6 @@ from data_pipeline.encode import (
 )
 from data_pipeline.output_files import write_failures, write_lists
 from data_pipeline.shards import (
-    RECORD_FRAMING,
     FailedClip,
     Shard,
     ShardContents,

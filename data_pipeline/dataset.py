@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 FORMAT_VERSION = 1
+# A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
+RECORD_FRAMING = 16
 TRAIN_SPLIT = "train"
 DATASET_FILE = "dataset.json"
 CLIPS_FILE = "clips.csv"
@@ -193,6 +195,25 @@ def load_index(directory: str | Path, split: str) -> ClipIndex:
         actions=labels("actions"),
         animals=labels("animals"),
     )
+
+
+def check_shards(directory: Path, index: ClipIndex) -> None:
+    """Checks that the shards of a split are there and have the size that the index gives them.
+
+    Raises:
+        DatasetError: one is missing, cut short or replaced.
+    """
+    ends: dict[str, int] = {}
+    for shard, offset, length in zip(index.shards, index.offsets, index.lengths, strict=True):
+        ends[shard] = max(ends.get(shard, 0), int(offset + length) + RECORD_FRAMING)
+    for shard, expected in ends.items():
+        path = directory / shard
+        found = path.stat().st_size if path.is_file() else None
+        if found != expected:
+            raise DatasetError(
+                f"the shard {path} is {'missing' if found is None else f'{found} bytes long'}, it "
+                f"should have {expected} bytes; restore it, or convert the dataset again"
+            )
 
 
 def _existing(path: Path) -> Path:

@@ -8,7 +8,8 @@ computes the plan from where it stopped and reads nothing that came before.
 Colour, normalisation and mixing of clips are done on the device, by the training step.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +18,22 @@ import tensorflow as tf
 
 from data_pipeline.augment import evaluation_crops, multi_scale_crops
 from data_pipeline.dataset import (
+    RECORD_FRAMING,
     TRAIN_SPLIT,
     ClipIndex,
     DatasetError,
     DatasetInfo,
+    check_shards,
     load_index,
     load_info,
 )
 from data_pipeline.sampling import evaluation_positions, training_positions
-from data_pipeline.shards import RECORD_FRAMING
 
 Batch = dict[str, np.ndarray]
 
 PREFETCHED_BATCHES = 2
+# Plans that may be under way when a corrupt record is met, to look for it among them.
+RECENT_PLANS = 16
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def train_batches(
     flip: bool = True,
     num_workers: int | None = None,
     split: str = TRAIN_SPLIT,
+    animal_weights: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[Batch]:
     """Endless training batches.
 
@@ -102,38 +107,42 @@ def train_batches(
         flip: mirror half of the clips.
         num_workers: threads that decode; None uses all cores.
         split: the split to train on.
+        animal_weights: float (A) for each clip id, such as predicted probabilities, that take the
+            place of the animals' labels.
 
     Returns:
         Batches of
         frames: uint8 (b, T, S, S, 3), RGB, with b = batch_size / process_count;
         actions: float32 (b, C), 1 for each action of the clip;
-        animals: float32 (b, A), 1 for each animal in the clip;
+        animals: float32 (b, A), 1 for each animal in the clip, or its weights;
         clip_id: object (b), str;
         mask: bool (b), all True.
 
     Raises:
         FileNotFoundError, DatasetError: the folder is not a converted dataset.
-        ValueError: the batch does not divide among the processes, or is larger than the split.
+        ValueError: the batch does not divide among the processes, is larger than the split, or a
+            clip has no weights of the right shape.
+
+    A record that turns out to be corrupt on the way raises DatasetError, naming the shard and the
+    clip.
     """
-    directory = Path(directory)
-    info = load_info(directory)
     local_size = _local_batch_size(batch_size, process_index, process_count)
-    steps = steps_per_epoch(info, batch_size, split)
-    index = load_index(directory, split)
+    source = _Source.open(directory, split, animal_weights)
+    steps = steps_per_epoch(source.info, batch_size, split)
 
     def plans() -> Iterator[_Plan]:
         epoch, step = divmod(start_step, steps)
         while True:
             plan = _training_plan(
-                index, num_frames, seed, epoch, multi_scale_crop=multi_scale_crop, flip=flip
+                source.index, num_frames, seed, epoch, multi_scale_crop=multi_scale_crop, flip=flip
             )
             for start in range(step * batch_size, steps * batch_size, batch_size):
                 local = start + process_index * local_size
                 yield plan[local : local + local_size]
             epoch, step = epoch + 1, 0
 
-    dataset = _clips(directory, info, index, plans, num_frames, 1, 1, image_size, num_workers)
-    batches = _as_numpy(dataset.batch(local_size), directory, num_workers)
+    shape = _ClipShape(1, 1, num_frames, image_size)
+    batches = _batches(source, plans, shape, local_size, num_workers)
     return ({**batch, "frames": batch["frames"][:, 0]} for batch in batches)
 
 
@@ -149,6 +158,7 @@ def evaluation_batches(
     process_index: int = 0,
     process_count: int = 1,
     num_workers: int | None = None,
+    animal_weights: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[Batch]:
     """Every clip of a split exactly once, in stored order, on all processes together.
 
@@ -166,6 +176,7 @@ def evaluation_batches(
         process_index: which process this is.
         process_count: how many share each batch.
         num_workers: threads that decode; None uses all cores.
+        animal_weights: as for `train_batches`.
 
     Returns:
         Batches as those of `train_batches`, but frames: uint8 (b, V, T, S, S, 3) with V = temporal
@@ -174,47 +185,29 @@ def evaluation_batches(
     Raises:
         FileNotFoundError, DatasetError: the folder is not a converted dataset, or has no such
         split.
-        ValueError: the batch does not divide among the processes, or the views are impossible.
+        ValueError: the batch does not divide among the processes, the views are impossible, or a
+            clip has no weights of the right shape.
     """
-    directory = Path(directory)
-    info = load_info(directory)
     local_size = _local_batch_size(batch_size, process_index, process_count)
-    index = load_index(directory, split)
+    source = _Source.open(directory, split, animal_weights)
+    index = source.index
     plan = _Plan(
         rows=np.arange(len(index)),
         positions=evaluation_positions(index.num_frames, num_frames, num_temporal_views),
         crops=evaluation_crops(index.heights, index.widths, num_crops),
         flip=np.zeros(len(index), bool),
     )
-    steps = evaluation_steps(info, batch_size, split)
+    steps = evaluation_steps(source.info, batch_size, split)
     starts = [step * batch_size + process_index * local_size for step in range(steps)]
 
     def plans() -> Iterator[_Plan]:
         for start in starts:
             yield plan[start : start + local_size]
 
-    dataset = _clips(
-        directory,
-        info,
-        index,
-        plans,
-        num_frames,
-        num_temporal_views,
-        num_crops,
-        image_size,
-        num_workers,
-    )
-    batches = _as_numpy(dataset.batch(local_size), directory, num_workers)
-    views = num_temporal_views * num_crops
-    no_clips = {
-        "frames": np.zeros((0, views, num_frames, image_size, image_size, 3), np.uint8),
-        "actions": np.zeros((0, len(info.action_names)), np.float32),
-        "animals": np.zeros((0, len(info.animal_names)), np.float32),
-        "clip_id": np.zeros((0,), object),
-        "mask": np.zeros((0,), bool),
-    }
+    shape = _ClipShape(num_temporal_views, num_crops, num_frames, image_size)
+    batches = _batches(source, plans, shape, local_size, num_workers)
     # The last batch may hold no clip of this process.
-    return (_padded(next(batches, no_clips), local_size) for _ in range(steps))
+    return (_padded(next(batches, None), source.info, shape, local_size) for _ in range(steps))
 
 
 def _local_batch_size(batch_size: int, process_index: int, process_count: int) -> int:
@@ -254,27 +247,124 @@ def _training_plan(
     )
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A split of a dataset, found to be whole as far as its files tell."""
+
+    directory: Path
+    info: DatasetInfo
+    index: ClipIndex
+    animal_weights: Mapping[str, np.ndarray] | None
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | Path,
+        split: str,
+        animal_weights: Mapping[str, np.ndarray] | None,
+    ) -> "_Source":
+        directory = Path(directory)
+        info, index = load_info(directory), load_index(directory, split)
+        check_shards(directory, index)
+        if animal_weights is not None:
+            expected = (len(info.animal_names),)
+            for clip_id in index.clip_ids:
+                found = np.shape(animal_weights[clip_id]) if clip_id in animal_weights else None
+                if found != expected:
+                    raise ValueError(
+                        f"the clip {clip_id!r} needs animal weights of shape {expected}, "
+                        f"found {'none' if found is None else found}"
+                    )
+        return cls(directory, info, index, animal_weights)
+
+    def path(self, row: int) -> str:
+        return str(self.directory / self.index.shards[row])
+
+
+@dataclass(frozen=True)
+class _ClipShape:
+    """What is cut out of a clip: views along time, crops of each, frames and their size."""
+
+    num_temporal_views: int
+    num_crops: int
+    num_frames: int
+    image_size: int
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        views = self.num_temporal_views * self.num_crops
+        return (views, self.num_frames, self.image_size, self.image_size, 3)
+
+
+def _batches(
+    source: _Source,
+    plans: Callable[[], Iterator[_Plan]],
+    shape: _ClipShape,
+    batch_size: int,
+    num_workers: int | None,
+) -> Iterator[Batch]:
+    """Carries the plans out, in their order, in batches of `batch_size` clips."""
+    recent: deque[_Plan] = deque(maxlen=RECENT_PLANS)
+
+    def remembered() -> Iterator[_Plan]:
+        for plan in plans():
+            recent.append(plan)
+            yield plan
+
+    dataset = _clips(source, remembered, shape, num_workers)
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.max_intra_op_parallelism = 1
+    if num_workers:
+        options.threading.private_threadpool_size = num_workers
+    dataset = dataset.batch(batch_size).prefetch(PREFETCHED_BATCHES).with_options(options)
+    corruption = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
+
+    def iterate() -> Iterator[Batch]:
+        try:
+            for batch in dataset.as_numpy_iterator():
+                batch["clip_id"] = np.array([name.decode() for name in batch["clip_id"]], object)
+                if source.animal_weights is not None:
+                    weights = [source.animal_weights[clip_id] for clip_id in batch["clip_id"]]
+                    batch["animals"] = np.stack(weights).astype(np.float32)
+                yield batch
+        except corruption as error:
+            rows = [row for plan in recent for row in plan.rows]
+            raise DatasetError(_describe_corruption(source, rows, str(error))) from error
+
+    return iterate()
+
+
+def _describe_corruption(source: _Source, rows: Iterable[int], message: str) -> str:
+    """Finds the corrupt record among those that were asked for of late."""
+    for row in rows:
+        offset, length = source.index.offsets[row], source.index.lengths[row]
+        try:
+            _read_record(tf.constant(source.path(row)), tf.constant(offset), tf.constant(length))
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+            return (
+                f"the record of the clip {source.index.clip_ids[row]!r} at byte {offset} of "
+                f"{source.path(row)} is corrupt; restore the file, or convert the dataset again"
+            )
+    return f"a record of {source.directory} cannot be read: {message}"
+
+
 def _clips(
-    directory: Path,
-    info: DatasetInfo,
-    index: ClipIndex,
-    plans,
-    num_frames: int,
-    num_temporal_views: int,
-    num_crops: int,
-    image_size: int,
+    source: _Source,
+    plans: Callable[[], Iterator[_Plan]],
+    shape: _ClipShape,
     num_workers: int | None,
 ) -> tf.data.Dataset:
     """Dataset of single clips, as the plans say and in their order."""
     # The accelerator belongs to JAX; TensorFlow would take its memory.
     if tf.config.get_visible_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
-    paths = np.array([str(directory / shard) for shard in index.shards], object)
+    info, index = source.info, source.index
 
     def rows() -> Iterator[tuple]:
         for plan in plans():
             yield (
-                paths[plan.rows],
+                np.array([source.path(row) for row in plan.rows], object),
                 index.offsets[plan.rows],
                 index.lengths[plan.rows],
                 plan.positions,
@@ -288,16 +378,17 @@ def _clips(
             tf.TensorSpec((None,), tf.string),
             tf.TensorSpec((None,), tf.int64),
             tf.TensorSpec((None,), tf.int64),
-            tf.TensorSpec((None, num_temporal_views, num_frames), tf.int64),
-            tf.TensorSpec((None, num_crops, 4), tf.int32),
+            tf.TensorSpec((None, shape.num_temporal_views, shape.num_frames), tf.int64),
+            tf.TensorSpec((None, shape.num_crops, 4), tf.int32),
             tf.TensorSpec((None,), tf.bool),
         ),
     ).unbatch()
 
     def load(path, offset, length, positions, crops, flip):
         example = _parse(_read_record(path, offset, length))
+        frames = _cut_frames(example["frames"], positions, crops, flip, shape.image_size)
         return {
-            "frames": _cut_frames(example["frames"], positions, crops, flip, image_size),
+            "frames": tf.ensure_shape(frames, shape.frames),
             "actions": _multi_hot(example["actions"], len(info.action_names)),
             "animals": _multi_hot(example["animals"], len(info.animal_names)),
             "clip_id": example["clip_id"],
@@ -358,40 +449,26 @@ def _cut_frames(
             resized = tf.image.resize(images, (size, size), method="bilinear")
             views.append(tf.cast(tf.round(resized), tf.uint8))
     clip = tf.stack(views)
-    clip = tf.cond(flip, lambda: tf.reverse(clip, axis=[3]), lambda: clip)
-    return tf.ensure_shape(clip, (len(views), num_frames, size, size, 3))
+    return tf.cond(flip, lambda: tf.reverse(clip, axis=[3]), lambda: clip)
 
 
 def _multi_hot(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
     return tf.reduce_sum(tf.one_hot(labels, num_classes), axis=0)
 
 
-def _as_numpy(
-    dataset: tf.data.Dataset, directory: Path, num_workers: int | None
-) -> Iterator[Batch]:
-    options = tf.data.Options()
-    options.deterministic = True
-    options.threading.max_intra_op_parallelism = 1
-    if num_workers:
-        options.threading.private_threadpool_size = num_workers
-    corruption = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
-    try:
-        for batch in dataset.prefetch(PREFETCHED_BATCHES).with_options(options).as_numpy_iterator():
-            batch["clip_id"] = np.array([name.decode() for name in batch["clip_id"]], object)
-            yield batch
-    except corruption as error:
-        raise DatasetError(
-            f"a record of {directory} is corrupt ({error.message}); convert the dataset again"
-        ) from error
-
-
-def _padded(batch: Batch, size: int) -> Batch:
-    missing = size - len(batch["mask"])
-    if not missing:
+def _padded(batch: Batch | None, info: DatasetInfo, shape: _ClipShape, size: int) -> Batch:
+    """The batch with rows added up to `size`, which the mask denies; None is a batch of none."""
+    found = 0 if batch is None else len(batch["mask"])
+    if found == size:
         return batch
-    padded = {
-        name: np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
-        for name, values in batch.items()
+    missing = size - found
+    padding = {
+        "frames": np.zeros((missing, *shape.frames), np.uint8),
+        "actions": np.zeros((missing, len(info.action_names)), np.float32),
+        "animals": np.zeros((missing, len(info.animal_names)), np.float32),
+        "clip_id": np.full((missing,), "", object),
+        "mask": np.zeros((missing,), bool),
     }
-    padded["clip_id"][size - missing :] = ""
-    return padded
+    if batch is None:
+        return padding
+    return {name: np.concatenate([values, padding[name]]) for name, values in batch.items()}

@@ -17,8 +17,6 @@ from pathlib import Path
 from data_pipeline.annotations.record import Clip
 
 PROGRESS_FOLDER = "progress"
-# A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
-RECORD_FRAMING = 16
 
 
 @dataclass(frozen=True)
