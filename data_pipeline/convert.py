@@ -18,15 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.annotations.animal_kingdom import (
-    read_animal_kingdom,
-    read_animal_kingdom_unseen,
-)
-from data_pipeline.annotations.clips_csv import read_clips_csv
-from data_pipeline.annotations.files import read_labels
-from data_pipeline.annotations.lote_animal import read_lote_animal
-from data_pipeline.annotations.mammalnet import read_mammalnet
-from data_pipeline.annotations.record import Annotations, Clip, make_annotations
+from data_pipeline.annotations.datasets import READERS, read_annotations
+from data_pipeline.annotations.record import Annotations, Clip
 from data_pipeline.dataset import (
     DATASET_FILE,
     FAILURES_FILE,
@@ -57,13 +50,6 @@ from data_pipeline.shards import (
     write_text,
 )
 
-READERS = {
-    "animal_kingdom": read_animal_kingdom,
-    "animal_kingdom_unseen": read_animal_kingdom_unseen,
-    "mammalnet": read_mammalnet,
-    "lote_animal": read_lote_animal,
-    "csv": read_clips_csv,
-}
 VIDEO_SUFFIXES = frozenset(
     (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 )
@@ -91,40 +77,6 @@ class Options:
         for name, least in (("short_side", 8), ("max_frames", 0), ("clips_per_shard", 1)):
             if getattr(self, name) < least:
                 raise ConversionError(f"{name} is {getattr(self, name)}; the least is {least}")
-
-
-def read_annotations(
-    dataset: str,
-    source: Path,
-    *,
-    action_labels: Path | None = None,
-    animal_labels: Path | None = None,
-) -> Annotations:
-    """The annotations of one of `READERS`.
-
-    Args:
-        dataset: its name.
-        source: the folder of official files; the reader of the dataset says what is in it.
-        action_labels: a CSV of `id,name` that pins the order of the actions, as a converted
-            checkpoint may need it; None keeps the dataset's own.
-        animal_labels: the same for the animals.
-
-    Raises:
-        ConversionError: there is no such dataset.
-        FileNotFoundError, AnnotationError: the files are missing or wrong.
-    """
-    if dataset not in READERS:
-        raise ConversionError(f"the dataset {dataset!r} is not one of {', '.join(READERS)}")
-    annotations = READERS[dataset](source)
-    if action_labels is None and animal_labels is None:
-        return annotations
-    return make_annotations(
-        annotations.clips,
-        videos=annotations.videos,
-        multi_label=annotations.multi_label,
-        action_names=read_labels(action_labels) if action_labels else annotations.action_names,
-        animal_names=read_labels(animal_labels) if animal_labels else annotations.animal_names,
-    )
 
 
 def convert(
