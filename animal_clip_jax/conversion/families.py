@@ -1,5 +1,6 @@
 """From one family to another: what the source lacks receives initial values, and is named."""
 
+import functools
 from collections.abc import Mapping
 
 import jax
@@ -70,15 +71,19 @@ def complete(
     dropped = tuple(path for path in parameters if path not in expected)
     initial: Mapping[str, np.ndarray] = {}
     if initialised:
-
-        @jax.jit
-        def initial_values(key: jax.Array) -> dict[str, jax.Array]:
-            _, values = model_parameters.split(build(target, rngs=nnx.Rngs(key)))
-            return {path: values[path] for path in initialised}
-
-        initial = jax.tree.map(np.asarray, initial_values(jax.random.key(seed)))
+        values = _initial_values(jax.random.key(seed), target, initialised)
+        initial = jax.tree.map(np.asarray, values)
     filled = {path: initial[path] if path in initial else parameters[path] for path in expected}
     return filled, initialised, dropped
+
+
+@functools.partial(jax.jit, static_argnames=("target", "paths"))
+def _initial_values(
+    key: jax.Array, target: ModelDescription, paths: tuple[str, ...]
+) -> dict[str, jax.Array]:
+    # Compiled, what is not asked for is not computed.
+    _, values = model_parameters.split(build(target, rngs=nnx.Rngs(key)))
+    return {path: values[path] for path in paths}
 
 
 def differences_from_published(description: ModelDescription) -> list[str]:
