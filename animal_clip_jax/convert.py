@@ -5,6 +5,7 @@ Face folders, and checkpoints of this project. Destinations: a checkpoint of thi
 (--output), a torch file with the published keys (--to_torch), or both.
 """
 
+import importlib
 import re
 import sys
 from collections.abc import Sequence
@@ -111,6 +112,7 @@ def _run() -> None:
     if _OUTPUT.value:
         check_destination(_OUTPUT.value, overwrite=_OVERWRITE.value)
     if _TO_TORCH.value:
+        importlib.import_module("torch")
         check_torch_destination(_TO_TORCH.value, overwrite=_OVERWRITE.value)
     conversion = convert(
         _SOURCE.value,
@@ -148,6 +150,8 @@ def main(argv: Sequence[str]) -> None:
         _run()
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error}; install what conversion needs: pip install -e '.[torch]'")
 
 
 if __name__ == "__main__":
