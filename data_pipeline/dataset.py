@@ -21,7 +21,8 @@ import numpy as np
 
 FORMAT_VERSION = 1
 # A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
-RECORD_FRAMING = 16
+RECORD_HEADER = 12
+RECORD_FRAMING = RECORD_HEADER + 4
 TRAIN_SPLIT = "train"
 DATASET_FILE = "dataset.json"
 CLIPS_FILE = "clips.csv"
@@ -214,6 +215,21 @@ def check_shards(directory: Path, index: ClipIndex) -> None:
                 f"the shard {path} is {'missing' if found is None else f'{found} bytes long'}, it "
                 f"should have {expected} bytes; restore it, or convert the dataset again"
             )
+
+
+def read_record(directory: Path, index: ClipIndex, row: int) -> bytes:
+    """The serialised `tf.train.Example` of a clip, without a look at its checksum.
+
+    Raises:
+        DatasetError: the shard is missing or too short.
+    """
+    path = _existing(directory / index.shards[row])
+    with path.open("rb") as file:
+        file.seek(int(index.offsets[row]) + RECORD_HEADER)
+        record = file.read(int(index.lengths[row]))
+    if len(record) < index.lengths[row]:
+        raise DatasetError(f"the shard {path} is cut short; restore it, or convert again")
+    return record
 
 
 def _existing(path: Path) -> Path:
