@@ -10,27 +10,22 @@ from animal_clip_jax.conversion import layouts
 SIZES = st.integers(1, 5)
 
 
-def _shape(name: str, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape of ours that the layout takes."""
-    a, b, c = sizes
-    return {
-        "SAME": (a, b),
-        "LINEAR": (a, b),
-        "PATCH_CONVOLUTION": (a * a * 3, b),
-        "PACKED_ATTENTION_KERNEL": (a, 3, b, c),
-        "PACKED_ATTENTION_BIAS": (3, b, c),
-        "ATTENTION_OUT": (a, b, c),
-        "LEADING_ONE": (a, b),
-    }[name]
+# For three sizes, a shape of ours that the layout takes.
+SHAPES = {
+    "SAME": lambda a, b, c: (a, b),
+    "LINEAR": lambda a, b, c: (a, b),
+    "PATCH_CONVOLUTION": lambda a, b, c: (a * a * 3, b),
+    "PACKED_ATTENTION_KERNEL": lambda a, b, c: (a, 3, b, c),
+    "PACKED_ATTENTION_BIAS": lambda a, b, c: (3, b, c),
+    "ATTENTION_OUT": lambda a, b, c: (a, b, c),
+    "LEADING_ONE": lambda a, b, c: (a, b),
+}
 
 
-NAMES = ["SAME", "LINEAR", "PATCH_CONVOLUTION", "PACKED_ATTENTION_KERNEL", "PACKED_ATTENTION_BIAS", "ATTENTION_OUT", "LEADING_ONE"]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHAPES)
 @given(sizes=st.tuples(SIZES, SIZES, SIZES))
 def test_there_and_back(name, sizes):
-    layout, shape = getattr(layouts, name), _shape(name, sizes)
+    layout, shape = getattr(layouts, name), SHAPES[name](*sizes)
     ours = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     theirs = layout.to_torch(ours)
     assert theirs.shape == layout.torch_shape(shape)
