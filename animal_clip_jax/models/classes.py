@@ -3,6 +3,9 @@
 from typing import NamedTuple
 
 import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray
 
 
 class ClassContext(NamedTuple):
@@ -14,6 +17,6 @@ class ClassContext(NamedTuple):
         relation: (actions, animals) float32, 1 where the animal performs the action, else 0.
     """
 
-    action_features: jax.Array
-    animal_features: jax.Array
-    relation: jax.Array
+    action_features: Array
+    animal_features: Array
+    relation: Array

@@ -85,11 +85,12 @@ class SelfAttention(nnx.Module):
         )
 
     def _project(self, x: jax.Array, first: int, last: int) -> jax.Array:
-        kernel, bias = self.query_key_value.kernel, self.query_key_value.bias
-        assert bias is not None
-        kernel = kernel[:, first:last].astype(self.dtype)
-        bias = bias[first:last].astype(self.dtype)
-        return jnp.einsum("...w,wphd->...phd", x, kernel) + bias
+        packed = self.query_key_value
+        assert packed.bias is not None
+        kernel = packed.kernel[:, first:last].astype(self.dtype)
+        return jnp.einsum("...w,wphd->...phd", x, kernel) + packed.bias[first:last].astype(
+            self.dtype
+        )
 
     def __call__(
         self, x: jax.Array, *, num_queries: int | None = None, is_causal: bool = False

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from animal_clip_jax.models.classes import Array
 from animal_clip_jax.models.layers import Mlp, layer_norm
 
 ALPHA_INIT = 0.1  # how much of a generated prompt is added at the start of training
@@ -54,10 +55,10 @@ class RelationGraph(nnx.Module):
 
     def __call__(
         self,
-        action_features: jax.Array,
-        animal_features: jax.Array,
-        animal_weights: jax.Array,
-        relation: jax.Array,
+        action_features: Array,
+        animal_features: Array,
+        animal_weights: Array,
+        relation: Array,
     ) -> jax.Array:
         """Refines the action features by the animals of each clip.
 
@@ -71,10 +72,10 @@ class RelationGraph(nnx.Module):
             (clips, actions, embed_dim).
         """
         first, second = self.layers
-        relation = relation.astype(self.dtype)
-        weights = animal_weights.astype(self.dtype)[:, :, None]
-        actions = first.transform(action_features.astype(self.dtype))
-        animals = weights * first.transform(animal_features.astype(self.dtype))
+        relation = jnp.asarray(relation, self.dtype)
+        weights = jnp.asarray(animal_weights, self.dtype)[:, :, None]
+        actions = first.transform(jnp.asarray(action_features, self.dtype))
+        animals = weights * first.transform(jnp.asarray(animal_features, self.dtype))
         action_nodes = first.finish(actions + jnp.einsum("ka,bad->bkd", relation, animals))
         animal_nodes = first.finish(animals + jnp.einsum("ka,kd->ad", relation, actions))
         # M (X W) = (M X) W: summing neighbours in the narrow hidden width is the cheaper order.

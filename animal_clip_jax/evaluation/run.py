@@ -1,0 +1,179 @@
+"""Evaluation of a run: the batches, the scores, the figures and how they are shown."""
+
+import pathlib
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from ml_collections import ConfigDict
+
+from animal_clip_jax import models
+from animal_clip_jax.evaluation import evaluate, metrics
+from animal_clip_jax.evaluation.report import format_table
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.training import preparation
+from animal_clip_jax.training.checkpoints import RunCheckpoints
+from animal_clip_jax.training.progress import MetricsFile
+from data_pipeline.dataset import DatasetInfo, load_index
+
+_NOVELTY = {
+    "top1_seen_pairs": "seen pairs",
+    "top1_unseen_pairs": "unseen pairs",
+    "top1_unseen_animals": "unseen animals",
+}
+
+
+class Evaluator:
+    """Scores the test split of one run with changing parameters.
+
+    Args:
+        action_counts: (actions,) training clips of each action.
+        parameter_shardings: how the parameters lie on the mesh, by path.
+    """
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        graphdef: nnx.GraphDef,
+        info: DatasetInfo,
+        action_counts: np.ndarray,
+        mesh: Mesh,
+        parameter_shardings,
+    ):
+        self._config = config
+        self._info = info
+        self._action_counts = action_counts
+        self._mesh = mesh
+        self._step = evaluate.make_evaluation_step(
+            graphdef,
+            mean=tuple(config.data.mean),
+            std=tuple(config.data.std),
+            animal_source=config.animals.source,
+            mesh=mesh,
+            parameter_shardings=parameter_shardings,
+        )
+
+    def summarise(
+        self,
+        values: Parameters,
+        classes: ClassContext,
+        *,
+        temporal_views: int = 1,
+        crops: int = 1,
+        shuffle_seed: int | None = None,
+    ) -> dict[str, float]:
+        """The figures of `metrics.summarise` over the test split."""
+        from data_pipeline import input as input_pipeline
+
+        config = self._config
+        batches = input_pipeline.evaluation_batches(
+            config.data.directory,
+            split=config.data.test_split,
+            num_frames=config.model.num_frames,
+            image_size=config.model.architecture.image_size,
+            batch_size=config.evaluation.batch_size,
+            num_temporal_views=temporal_views,
+            num_crops=crops,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+            num_workers=config.data.num_workers or None,
+        )
+        scored = evaluate.score_split(
+            self._step, values, classes, batches, self._mesh, shuffle_seed=shuffle_seed
+        )
+        return metrics.summarise(
+            scored.scores,
+            scored.actions,
+            scored.animals,
+            self._info.relation_counts,
+            self._action_counts,
+            self._info.multi_label,
+        )
+
+    def headline(self, summary: dict[str, float]) -> str:
+        """The figures that matter most, on one line."""
+        names = ["mAP"] if self._info.multi_label else ["top1", *_NOVELTY]
+        return "  ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
+
+    def report(self, values: Parameters, classes: ClassContext) -> tuple[dict[str, float], str]:
+        """The multi-view evaluation at the end: the figures, and tables to print."""
+        options = self._config.evaluation
+        views = {"temporal_views": options.temporal_views, "crops": options.crops}
+        summary = self.summarise(values, classes, **views)
+        title = (
+            f"{self._config.data.test_split}: {summary['clips']} clips, {options.temporal_views} × "
+            f"{options.crops} views, animals from: {self._config.animals.source}"
+        )
+        tables = [format_table(summary, title=title)]
+        if not self._info.multi_label:
+            rows = [self._novelty_row("frames in order", summary)]
+            if options.shuffle_frames:
+                shuffled = self.summarise(values, classes, **views, shuffle_seed=self._config.seed)
+                rows.append(self._novelty_row("frames shuffled", shuffled))
+                summary |= {
+                    f"shuffled_{name}": shuffled[name]
+                    for name in ("top1", *_NOVELTY)
+                    if name in shuffled
+                }
+            rows.append(
+                {
+                    "top-1 of": "chance",
+                    **{
+                        label: summary["chance"]
+                        for name, label in _NOVELTY.items()
+                        if name in summary
+                    },
+                }
+            )
+            tables.append(format_table(rows))
+        return summary, "\n\n".join(tables)
+
+    def _novelty_row(self, name: str, summary: dict[str, float]) -> dict[str, object]:
+        row: dict[str, object] = {"top-1 of": name, "all": summary["top1"]}
+        row.update({label: summary[key] for key, label in _NOVELTY.items() if key in summary})
+        return row
+
+
+def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
+    """Evaluates the newest checkpoint of a run on `config.data`, in several views.
+
+    Returns:
+        tables to print.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no checkpoint, or it was trained with another model
+            or other labels.
+    """
+    info = preparation.check_config(config)
+    mesh = mesh_lib.make_mesh(config.mesh)
+    checkpoints, step = RunCheckpoints.open(workdir)
+    trained_on = checkpoints.describe(step)
+    for kind in ("action_names", "animal_names"):
+        ours, theirs = getattr(info, kind), getattr(trained_on, kind)
+        if ours != theirs:
+            raise ValueError(
+                f"{config.data.directory} has {len(ours)} {kind.replace('_', ' ')}, the run in "
+                f"{workdir} {len(theirs)}, or in another order; evaluate it on the labels that it "
+                "was trained on"
+            )
+    graphdef, _ = parameters.abstract(
+        lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
+    )
+    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+    values, classes = checkpoints.restore_weights(step, replicated)
+    checkpoints.close()
+    evaluator = Evaluator(config, graphdef, info, action_counts(config, info), mesh, replicated)
+    summary, report = evaluator.report(values, classes)
+    MetricsFile(workdir).write(step, "evaluation", summary)
+    return report
+
+
+def action_counts(config: ConfigDict, info: DatasetInfo) -> np.ndarray:
+    """Training clips of each action, (actions,)."""
+    index = load_index(config.data.directory, config.data.train_split)
+    labels = [label for clip in index.actions for label in clip]
+    return np.bincount(labels, minlength=len(info.action_names))

@@ -1,0 +1,1 @@
+"""Devices: the mesh and how every array lies on it."""

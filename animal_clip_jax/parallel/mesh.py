@@ -1,0 +1,111 @@
+"""The device mesh, and how parameters and batches lie on it.
+
+The mesh has three axes: `data` and `fsdp` share the clips of a batch, `fsdp` also the parameters
+and the optimizer state, `model` the attention heads and the hidden units. One device is a mesh
+of 1 × 1 × 1 and runs the same code.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXES = ("data", "fsdp", "model")
+BATCH = PartitionSpec(("data", "fsdp"))
+REPLICATED = PartitionSpec()
+
+# The first pattern that a parameter's path ends with decides; what none matches is replicated.
+# Small vectors are not worth the traffic of sharding them.
+_RULES: tuple[tuple[str, PartitionSpec], ...] = (
+    (r"query_key_value\.kernel", PartitionSpec("fsdp", None, "model", None)),
+    (r"query_key_value\.bias", PartitionSpec(None, "model", None)),
+    (
+        r"(blocks\.\d+\.attention|message_attention)\.out\.kernel",
+        PartitionSpec("model", None, "fsdp"),
+    ),
+    (r"attention\.(query|key|value)\.kernel", PartitionSpec("fsdp", "model")),
+    (r"attention\.out\.kernel", PartitionSpec("model", "fsdp")),
+    (r"mlp\.expand\.kernel", PartitionSpec("fsdp", "model")),
+    (r"mlp\.expand\.bias", PartitionSpec("model")),
+    (r"mlp\.contract\.kernel", PartitionSpec("model", "fsdp")),
+    (r"token_embedding", PartitionSpec("fsdp", None)),
+    (r"kernel|projection", PartitionSpec("fsdp", None)),
+)
+
+
+def make_mesh(shape: Mapping[str, int], devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh over all devices.
+
+    Args:
+        shape: sizes of the axes "data", "fsdp" and "model"; one of them may be -1 and takes what is
+            left.
+        devices: all devices of all processes unless given.
+
+    Raises:
+        ValueError: the sizes do not multiply to the number of devices.
+    """
+    devices = list(jax.devices() if devices is None else devices)
+    sizes = [shape[axis] for axis in AXES]
+    if sizes.count(-1) > 1 or any(size == 0 or size < -1 for size in sizes):
+        raise ValueError(
+            f"config.mesh is {dict(shape)}; expected positive sizes, at most one of them -1"
+        )
+    if -1 in sizes:
+        known = math.prod(size for size in sizes if size != -1)
+        sizes[sizes.index(-1)] = max(len(devices) // known, 1)
+    if math.prod(sizes) != len(devices):
+        product = " × ".join(f"{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
+        raise ValueError(
+            f"config.mesh is {product} = {math.prod(sizes)} devices, but there are {len(devices)}; "
+            f"set one axis to -1 to use them all"
+        )
+    return Mesh(np.asarray(devices).reshape(sizes), AXES)
+
+
+def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+    """How a parameter lies on the mesh; an axis that does not divide its dimension is left out."""
+    for pattern, spec in _RULES:
+        if re.search(rf"(^|\.)({pattern})$", path) and len(spec) == len(shape):
+            return PartitionSpec(
+                *(
+                    axis if axis is not None and size % mesh.shape[axis] == 0 else None
+                    for axis, size in zip(spec, shape, strict=True)
+                )
+            )
+    return REPLICATED
+
+
+def tree_shardings(tree, mesh: Mesh):
+    """The sharding of every array of a tree whose dictionaries are keyed by parameter paths.
+
+    Works for parameters and for the optimizer's state, which holds dictionaries of the same keys.
+    """
+
+    def sharding(key_path, leaf) -> NamedSharding:
+        names = [key.key for key in key_path if isinstance(key, jax.tree_util.DictKey)]
+        path = str(names[-1]) if names else ""
+        return NamedSharding(mesh, partition_spec(path, leaf.shape, mesh))
+
+    return jax.tree_util.tree_map_with_path(sharding, tree)
+
+
+def check_batch_size(batch_size: int, accumulation: int, mesh: Mesh) -> None:
+    """Raises ValueError unless the micro-batches divide over the devices that share a batch."""
+    shares = mesh.shape["data"] * mesh.shape["fsdp"]
+    if batch_size % (accumulation * shares):
+        raise ValueError(
+            f"config.batch_size {batch_size} is not a multiple of config.accumulation "
+            f"{accumulation} × {shares} devices that share a batch (mesh {dict(mesh.shape)})"
+        )
+
+
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Makes global arrays, clips spread over `data` and `fsdp`, from this process's share."""
+    sharding = NamedSharding(mesh, BATCH)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, value)
+        for name, value in batch.items()
+    }

@@ -1,0 +1,1 @@
+"""Losses, augmentation, optimizer groups, the jitted step and the training loop."""

@@ -1,0 +1,134 @@
+"""What is done to the pixels on the device: normalisation, colour jitter, grey, MixUp and CutMix.
+
+Every random draw is an array over the whole batch, so that it does not depend on how the batch is
+spread over devices.
+"""
+
+import jax
+import jax.numpy as jnp
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def normalise(frames: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """(pixels − mean) / std.
+
+    Args:
+        frames: (..., 3) uint8 or float, RGB, 0 to 255.
+        mean, std: three values, on the scale of the pixels.
+
+    Returns:
+        float32, the shape of `frames`.
+    """
+    return (frames.astype(jnp.float32) - jnp.asarray(mean)) / jnp.asarray(std)
+
+
+def _grey(frames: jax.Array) -> jax.Array:
+    return jnp.sum(frames * jnp.asarray(_LUMA), axis=-1, keepdims=True)
+
+
+def _shift_hue(frames: jax.Array, turns: jax.Array) -> jax.Array:
+    """Rotates the colour about the grey axis in YIQ space, which leaves the luma alone."""
+    angle = 2 * jnp.pi * turns[..., 0]
+    to_yiq = jnp.asarray([_LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)])
+    zero, one = jnp.zeros_like(angle), jnp.ones_like(angle)
+    rotation = jnp.stack(
+        [
+            jnp.stack([one, zero, zero], -1),
+            jnp.stack([zero, jnp.cos(angle), -jnp.sin(angle)], -1),
+            jnp.stack([zero, jnp.sin(angle), jnp.cos(angle)], -1),
+        ],
+        -2,
+    )
+    matrix = jnp.linalg.inv(to_yiq) @ rotation @ to_yiq
+    return jnp.einsum("b...c,bdc->b...d", frames, matrix.reshape(-1, 3, 3))
+
+
+def colour_jitter(
+    frames: jax.Array,
+    key: jax.Array,
+    *,
+    probability: float = 0.8,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.2,
+    hue: float = 0.1,
+    grey_probability: float = 0.2,
+) -> jax.Array:
+    """Changes the colours of whole clips, every frame of a clip alike.
+
+    Args:
+        frames: (clips, frames, height, width, 3) RGB, 0 to 255.
+        probability: of a clip being jittered: brightness, contrast and saturation by a factor
+            within 1 ± the value, hue by a turn within ± the value.
+        grey_probability: of a clip losing its colour.
+
+    Returns:
+        float32, the shape of `frames`, 0 to 255.
+    """
+    keys = jax.random.split(key, 6)
+    shape = (frames.shape[0], 1, 1, 1, 1)
+
+    def factor(key: jax.Array, amount: float) -> jax.Array:
+        return jax.random.uniform(key, shape, minval=1 - amount, maxval=1 + amount)
+
+    original = frames.astype(jnp.float32)
+    x = jnp.clip(original * factor(keys[0], brightness), 0, 255)
+    level = jnp.mean(_grey(x), axis=(1, 2, 3), keepdims=True)
+    x = jnp.clip(level + (x - level) * factor(keys[1], contrast), 0, 255)
+    grey = _grey(x)
+    x = jnp.clip(grey + (x - grey) * factor(keys[2], saturation), 0, 255)
+    turns = jax.random.uniform(keys[3], shape, minval=-hue, maxval=hue)
+    x = jnp.clip(_shift_hue(x, turns), 0, 255)
+    x = jnp.where(jax.random.bernoulli(keys[4], probability, shape), x, original)
+    is_grey = jax.random.bernoulli(keys[5], grey_probability, shape)
+    return jnp.where(is_grey, jnp.broadcast_to(_grey(x), x.shape), x)
+
+
+def mix(
+    frames: jax.Array,
+    labels: tuple[jax.Array, ...],
+    key: jax.Array,
+    *,
+    mixup_alpha: float = 0.8,
+    cutmix_alpha: float = 1.0,
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """MixUp (Zhang et al., 2018) or CutMix (Yun et al., 2019) of every clip with its neighbour.
+
+    One of the two and one share λ ~ Beta(α, α) are drawn a batch. The order of a training batch is
+    random, so that the neighbour is a random other clip; taking the neighbour keeps the exchange
+    between devices to one clip each.
+
+    Args:
+        frames: (clips, frames, height, width, 3) float.
+        labels: arrays (clips, ...) that are mixed in the same shares.
+
+    Returns:
+        mixed frames, mixed labels.
+    """
+    which_key, mixup_key, cutmix_key, row_key, column_key = jax.random.split(key, 5)
+    height, width = frames.shape[2:4]
+    use_mixup = jax.random.bernoulli(which_key)
+    other = jnp.roll(frames, 1, axis=0)
+
+    mixup_share = jax.random.beta(mixup_key, mixup_alpha, mixup_alpha)
+    blended = mixup_share * frames + (1 - mixup_share) * other
+
+    # A box of area 1 − λ around a random centre, cut off at the border.
+    side = jnp.sqrt(1 - jax.random.beta(cutmix_key, cutmix_alpha, cutmix_alpha))
+    rows = _is_in_box(height, side, row_key)
+    columns = _is_in_box(width, side, column_key)
+    in_box = rows[:, None] & columns[None, :]
+    cut = jnp.where(in_box[None, None, :, :, None], other, frames)
+    cutmix_share = 1 - jnp.mean(in_box)
+
+    share = jnp.where(use_mixup, mixup_share, cutmix_share)
+    mixed = tuple(share * x + (1 - share) * jnp.roll(x, 1, axis=0) for x in labels)
+    return jnp.where(use_mixup, blended, cut), mixed
+
+
+def _is_in_box(length: int, side: jax.Array, key: jax.Array) -> jax.Array:
+    centre = jax.random.randint(key, (), 0, length)
+    half = jnp.floor(length * side / 2)
+    position = jnp.arange(length)
+    return (position >= centre - half) & (position < centre + half)

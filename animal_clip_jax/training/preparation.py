@@ -1,0 +1,189 @@
+"""What a run needs before its first step: a checked configuration, parameters, class context."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from animal_clip_jax import checkpoints, models
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.animal_clip import AnimalCLIP
+from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.models.xclip import XCLIP
+from animal_clip_jax.prompts import features
+from animal_clip_jax.training import losses
+from data_pipeline.dataset import DatasetInfo, load_info
+
+ANIMAL_SOURCES = ("labels", "none")
+
+# What may differ when a run goes on: none of it changes what the steps compute.
+_FREE_FIELDS = ("checkpoint.", "evaluation.", "log_every_steps", "mesh.", "predict.")
+_FREE_LEAVES = ("data.num_workers",)
+
+
+def check_config(config: ConfigDict) -> DatasetInfo:
+    """Checks the fields against each other and against the data, before anything is computed.
+
+    Returns:
+        the description of the data set at `config.data.directory`.
+
+    Raises:
+        FileNotFoundError, ValueError: the message names the field or the path.
+    """
+    models.describe(config.model)
+    if config.loss not in losses.REDUCTIONS:
+        raise ValueError(
+            f"config.loss is {config.loss!r}; expected one of {', '.join(losses.REDUCTIONS)}"
+        )
+    if config.animals.source not in ANIMAL_SOURCES:
+        raise ValueError(
+            f"config.animals.source is {config.animals.source!r}; expected one of "
+            f"{', '.join(ANIMAL_SOURCES)}"
+        )
+    if config.prompts.pooling not in features.POOLINGS:
+        raise ValueError(
+            f"config.prompts.pooling is {config.prompts.pooling!r}; expected one of "
+            f"{', '.join(features.POOLINGS)}"
+        )
+    for name in ("epochs", "batch_size", "accumulation", "log_every_steps"):
+        if config[name] < 1:
+            raise ValueError(f"config.{name} is {config[name]}; expected at least 1")
+    if not config.data.directory:
+        raise ValueError(
+            "config.data.directory is empty; give a folder written by "
+            "`python -m data_pipeline.convert`"
+        )
+    info = load_info(config.data.directory)
+    for field, names in (("num_actions", info.action_names), ("num_animals", info.animal_names)):
+        expected = config.data[field]
+        if expected and expected != len(names):
+            raise ValueError(
+                f"config.data.{field} is {expected}, but {config.data.directory} has {len(names)}: "
+                "another data set, or another label file"
+            )
+    for field in ("train_split", "test_split"):
+        if config.data[field] not in info.split_sizes:
+            raise ValueError(
+                f"config.data.{field} is {config.data[field]!r}, but {config.data.directory} has "
+                f"{', '.join(sorted(info.split_sizes))}"
+            )
+    return info
+
+
+def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Records the configuration in a new workdir, or checks that an old one holds the same.
+
+    Raises:
+        ValueError: the workdir holds a run with another configuration; names the fields.
+    """
+    path = workdir / "config.json"
+    ours = flat_config(config)
+    if path.exists():
+        theirs = flat_config(ConfigDict(json.loads(path.read_text(encoding="utf-8"))))
+        differences = [
+            f"{name} (there {theirs.get(name, 'absent')!r}, now {ours.get(name, 'absent')!r})"
+            for name in sorted(ours.keys() | theirs.keys())
+            if not name.startswith(_FREE_FIELDS)
+            and name not in _FREE_LEAVES
+            and _plain(ours.get(name)) != _plain(theirs.get(name))
+        ]
+        if differences:
+            raise ValueError(
+                f"{workdir} holds a run with another configuration: {'; '.join(differences)}. "
+                "Choose another --workdir, or give the same configuration to go on"
+            )
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
+    temporary.replace(path)
+
+
+def flat_config(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """The leaves of a configuration by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat.update(flat_config(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def initial_parameters(config: ConfigDict) -> tuple[nnx.GraphDef, Parameters]:
+    """The model's structure, and its parameters from `config.init_from` or at random.
+
+    Raises:
+        FileNotFoundError, ValueError: the weights are missing, damaged, or of another model; the
+            message names the path and the field.
+    """
+    if not config.init_from:
+
+        def initialise(key: jax.Array) -> Parameters:
+            return parameters.split(models.build(config.model, rngs=nnx.Rngs(key)))[1]
+
+        graphdef, _ = parameters.abstract(
+            lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
+        )
+        return graphdef, jax.jit(initialise)(jax.random.key(config.seed))
+
+    values, metadata = checkpoints.load_weights(config.init_from)
+    wanted, found = models.describe(config.model), metadata.model
+    pairs = {**dataclasses.asdict(wanted), **dataclasses.asdict(wanted.architecture)}
+    for name, expected in pairs.items():
+        source = found.architecture if hasattr(found.architecture, name) else found
+        held = getattr(source, name)
+        if name != "architecture" and held != expected:
+            field = "architecture." + name if source is found.architecture else name
+            raise ValueError(
+                f"{config.init_from}: the weights have {name} {held}, but "
+                f"config.model.{field} asks for {expected}"
+            )
+    for name, expected in metadata.normalisation._asdict().items():
+        if not np.allclose(config.data[name], expected, rtol=1e-4):
+            raise ValueError(
+                f"{config.init_from}: the weights expect pixels with {name} "
+                f"{tuple(expected)}, but config.data.{name} is {tuple(config.data[name])}"
+            )
+    graphdef, abstract = parameters.abstract(
+        lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
+    )
+    for path, target in abstract.items():
+        shape = values[path].shape if path in values else "nothing"
+        if shape != target.shape:
+            raise ValueError(
+                f"{config.init_from}: {path} has shape {shape}; expected {target.shape}"
+            )
+    return graphdef, values
+
+
+def class_context(
+    config: ConfigDict, graphdef: nnx.GraphDef, values: Parameters, info: DatasetInfo
+) -> ClassContext:
+    """Encodes the texts of all classes, and takes the relations of the training split.
+
+    Raises:
+        FileNotFoundError, ValueError: a description file is missing or does not fit the labels.
+    """
+    model = parameters.merge(graphdef, values)
+    assert isinstance(model, AnimalCLIP | XCLIP)
+
+    def encode(source: str, names: tuple[str, ...], kind: features.Kind) -> np.ndarray:
+        texts = features.class_texts(source, names, kind)
+        return features.encode_classes(model.text, texts, pooling=config.prompts.pooling)
+
+    return ClassContext(
+        action_features=encode(config.prompts.actions, info.action_names, "action"),
+        animal_features=encode(config.prompts.animals, info.animal_names, "animal"),
+        relation=(info.relation_counts.T > 0).astype(np.float32),
+    )

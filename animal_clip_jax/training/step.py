@@ -1,0 +1,220 @@
+"""The training state and the one jitted step that advances it."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.training import augmentation
+from animal_clip_jax.training.losses import Loss
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+
+
+class TrainState(NamedTuple):
+    """Everything that a step changes, and what it needs to go on exactly.
+
+    Attributes:
+        step: () int32, steps done.
+        trained: parameters that the optimizer changes, by path.
+        frozen: the others, by path.
+        optimizer: optax's state of the trained parameters.
+        rng: (2,) uint32, the run's key; a step's randomness is a function of it and `step`.
+    """
+
+    step: jax.Array
+    trained: Parameters
+    frozen: Parameters
+    optimizer: Any
+    rng: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class StepSettings:
+    """What a step does to a batch before the model sees it. The fields are those of the default
+    configuration's `augmentation`, `data` and `animals`."""
+
+    accumulation: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    jitter_probability: float
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    grey_probability: float
+    mix: bool
+    mixup_alpha: float
+    cutmix_alpha: float
+    animal_source: str
+    label_dropout: float
+
+
+def animal_weights(annotated: jax.Array, source: str) -> jax.Array:
+    """What the model is told of the animals in each clip.
+
+    Args:
+        annotated: (clips, animals) multi-hot.
+        source: "labels" (the annotated animals) or "none" (nothing: all zero).
+    """
+    return annotated if source == "labels" else jnp.zeros_like(annotated)
+
+
+def make_train_step(
+    graphdef: nnx.GraphDef,
+    optimizer: optax.GradientTransformation,
+    loss: Loss,
+    *,
+    reduction: str,
+    settings: StepSettings,
+    mesh: Mesh,
+    state_shardings: TrainState,
+) -> Callable[[TrainState, Batch, ClassContext], tuple[TrainState, Metrics]]:
+    """The compiled training step.
+
+    Args:
+        graphdef: structure of the model.
+        optimizer: over the trained parameters.
+        loss: values of clips.
+        reduction: "mean" or "sum" of those over the batch.
+        settings: augmentation and accumulation.
+        mesh: the devices; `state_shardings` says how the state lies on them.
+
+    Returns:
+        a function of (state, batch, classes) that gives the next state and the metrics "loss" and
+        "gradient_norm". The batch has `frames` (clips, frames, size, size, 3) uint8, `actions`
+        (clips, actions) and `animals` (clips, animals). The state's buffers are given up.
+    """
+
+    def batch_loss(trained: Parameters, frozen: Parameters, batch: Batch, classes, key):
+        jitter_key, mix_key, path_key, dropout_key = jax.random.split(key, 4)
+        frames = batch["frames"].astype(jnp.float32)
+        animals = animal_weights(batch["animals"], settings.animal_source)
+        if settings.label_dropout > 0:
+            is_told = jax.random.bernoulli(
+                dropout_key, 1 - settings.label_dropout, (animals.shape[0], 1)
+            )
+            animals = animals * is_told
+        targets = batch["actions"]
+        if settings.jitter_probability > 0 or settings.grey_probability > 0:
+            frames = augmentation.colour_jitter(
+                frames,
+                jitter_key,
+                probability=settings.jitter_probability,
+                brightness=settings.brightness,
+                contrast=settings.contrast,
+                saturation=settings.saturation,
+                hue=settings.hue,
+                grey_probability=settings.grey_probability,
+            )
+        if settings.mix:
+            frames, (targets, animals) = augmentation.mix(
+                frames,
+                (targets, animals),
+                mix_key,
+                mixup_alpha=settings.mixup_alpha,
+                cutmix_alpha=settings.cutmix_alpha,
+            )
+        frames = augmentation.normalise(frames, settings.mean, settings.std)
+        model = parameters.merge(graphdef, {**trained, **frozen})
+        logits = model(frames, classes, animals, key=path_key)
+        return jnp.sum(loss(logits, targets))
+
+    def step(state: TrainState, batch: Batch, classes: ClassContext):
+        key = jax.random.fold_in(state.rng, state.step)
+        gradient_of = jax.value_and_grad(batch_loss)
+        if settings.accumulation == 1:
+            total, gradients = gradient_of(state.trained, state.frozen, batch, classes, key)
+        else:
+            micro_batches = {
+                name: _micro_batches(value, settings.accumulation, mesh)
+                for name, value in batch.items()
+            }
+
+            def accumulate(sums, micro):
+                index, micro_batch = micro
+                value = gradient_of(
+                    state.trained,
+                    state.frozen,
+                    micro_batch,
+                    classes,
+                    jax.random.fold_in(key, index),
+                )
+                return jax.tree.map(jnp.add, sums, value), None
+
+            zeros = (jnp.float32(0), jax.tree.map(jnp.zeros_like, state.trained))
+            indices = jnp.arange(settings.accumulation)
+            (total, gradients), _ = jax.lax.scan(accumulate, zeros, (indices, micro_batches))
+        scale = 1.0 / batch["frames"].shape[0] if reduction == "mean" else 1.0
+        gradients = jax.tree.map(lambda gradient: gradient * scale, gradients)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trained)
+        metrics = {"loss": total * scale, "gradient_norm": optax.global_norm(gradients)}
+        next_state = TrainState(
+            step=state.step + 1,
+            trained=optax.apply_updates(state.trained, updates),
+            frozen=state.frozen,
+            optimizer=optimizer_state,
+            rng=state.rng,
+        )
+        return next_state, metrics
+
+    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+    batch_sharding = NamedSharding(mesh, mesh_lib.BATCH)
+    return jax.jit(
+        step,
+        donate_argnums=0,
+        in_shardings=(state_shardings, batch_sharding, replicated),
+        out_shardings=(state_shardings, replicated),
+    )
+
+
+def _micro_batches(x: jax.Array, accumulation: int, mesh: Mesh) -> jax.Array:
+    """(clips, …) → (accumulation, clips/accumulation, …), without moving clips between devices:
+    each micro-batch takes every accumulation-th clip."""
+    x = x.reshape(-1, accumulation, *x.shape[1:]).swapaxes(0, 1)
+    spec = PartitionSpec(None, *mesh_lib.BATCH)
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+
+
+def create_state(
+    values: Parameters,
+    groups: dict[str, str],
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    mesh: Mesh,
+) -> tuple[TrainState, TrainState]:
+    """The state before the first step, laid out on the mesh.
+
+    Args:
+        values: all parameters by path, on the host or on any device.
+        groups: their optimizer groups.
+
+    Returns:
+        the state, and its shardings in the same structure.
+    """
+
+    def build(values: Parameters) -> TrainState:
+        trained = {path: value for path, value in values.items() if groups[path] != "frozen"}
+        frozen = {path: value for path, value in values.items() if groups[path] == "frozen"}
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            trained=trained,
+            frozen=frozen,
+            optimizer=optimizer.init(trained),
+            rng=jax.random.PRNGKey(seed),
+        )
+
+    shardings = mesh_lib.tree_shardings(jax.eval_shape(build, values), mesh)
+    placed = jax.device_put(values, mesh_lib.tree_shardings(values, mesh))
+    return jax.jit(build, out_shardings=shardings)(placed), shardings

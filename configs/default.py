@@ -1,0 +1,108 @@
+"""Every field of a run, with the published Animal-CLIP's values (ViT-B/16, 8 frames)."""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from animal_clip_jax.models.architectures import ARCHITECTURES
+
+
+def architecture(name: str) -> ConfigDict:
+    """The fields of one of the published architectures, e.g. "ViT-B/16"."""
+    return ConfigDict(dataclasses.asdict(ARCHITECTURES[name]))
+
+
+def get_config() -> ConfigDict:
+    """The default configuration; the other files of this folder start from it."""
+    config = ConfigDict()
+    config.seed = 0
+
+    config.model = ConfigDict()
+    config.model.family = "animal_clip"  # or "xclip"
+    config.model.architecture = architecture("ViT-B/16")
+    config.model.num_frames = 8
+    config.model.integration_layers = 1
+    config.model.prompt_layers = 3
+    config.model.graph_width = 256  # hidden width of the relation graph (animal_clip)
+    config.model.drop_path_rate = 0.0
+    config.model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
+    # A folder written by `python -m animal_clip_jax.convert`; "" starts from random weights.
+    config.init_from = ""
+
+    config.data = ConfigDict()
+    config.data.directory = ""  # written by `python -m data_pipeline.convert`
+    config.data.train_split = "train"
+    config.data.test_split = "test"
+    config.data.num_actions = 0  # checked against the data; 0 takes what the data has
+    config.data.num_animals = 0
+    config.data.flip = True
+    config.data.multi_scale_crop = True
+    config.data.num_workers = 0  # threads that decode; 0 leaves the choice to tf.data
+    # Of the pixels, 0 to 255. BioCLIP and plain CLIP have means and deviations of their own.
+    config.data.mean = (123.675, 116.28, 103.53)
+    config.data.std = (58.395, 57.12, 57.375)
+
+    # The texts of a class: "names", "templates", or a CSV file of descriptions.
+    config.prompts = ConfigDict()
+    config.prompts.actions = "names"
+    config.prompts.animals = "names"
+    config.prompts.pooling = "max"  # over a class's texts: "max" (published) or "mean"
+
+    # Where the animals of a clip come from. "labels", as published: the annotated animals, in
+    # testing too. "none": the model is not told.
+    config.animals = ConfigDict()
+    config.animals.source = "labels"
+    config.animals.label_dropout = 0.0  # share of training clips whose animals are withheld
+
+    config.augmentation = ConfigDict()
+    config.augmentation.jitter_probability = 0.8
+    config.augmentation.brightness = 0.4
+    config.augmentation.contrast = 0.4
+    config.augmentation.saturation = 0.2
+    config.augmentation.hue = 0.1
+    config.augmentation.grey_probability = 0.2
+    config.augmentation.mix = True  # MixUp or CutMix, half and half
+    config.augmentation.mixup_alpha = 0.8
+    config.augmentation.cutmix_alpha = 1.0
+
+    # cross_entropy, binary_cross_entropy, asymmetric or distribution_balanced
+    config.loss = "cross_entropy"
+
+    config.optimizer = ConfigDict()
+    config.optimizer.learning_rate = 8e-6
+    config.optimizer.new_multiplier = 10.0  # for what CLIP does not bring
+    config.optimizer.minimum_learning_rate = 8e-8
+    config.optimizer.weight_decay = 0.001
+    config.optimizer.beta1 = 0.9
+    config.optimizer.beta2 = 0.98
+    config.optimizer.epsilon = 1e-8
+
+    config.epochs = 30
+    config.warmup_epochs = 5
+    config.batch_size = 64  # clips an optimizer step, over all devices and micro-batches
+    config.accumulation = 4  # micro-batches a step
+
+    config.mesh = ConfigDict()
+    config.mesh.data = -1  # -1: all devices that the other axes leave
+    config.mesh.fsdp = 1
+    config.mesh.model = 1
+
+    config.evaluation = ConfigDict()
+    config.evaluation.every_epochs = 1
+    config.evaluation.batch_size = 32  # clips, over all devices
+    # Views a clip at the end of training and in --mode=evaluate; each epoch uses one view.
+    config.evaluation.temporal_views = 4
+    config.evaluation.crops = 3
+    config.evaluation.shuffle_frames = False  # also report the metrics with shuffled frames
+
+    config.checkpoint = ConfigDict()
+    config.checkpoint.every_epochs = 1
+    config.checkpoint.keep = 3
+
+    config.log_every_steps = 20
+
+    config.predict = ConfigDict()
+    config.predict.video = ""
+    config.predict.animals = ""  # names in the video, separated by ";"; "" if not known
+    config.predict.top_k = 5
+    return config

@@ -1,0 +1,56 @@
+"""Trains, evaluates or uses a model: `python main.py --config=configs/demo.py --workdir=runs/demo`.
+
+Every field of the configuration can be set on the command line, as `--config.batch_size=32`.
+"""
+
+import os
+import pathlib
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run: checkpoints and metrics")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "predict"], "what to do")
+
+
+def main(argv: list[str]) -> None:
+    """Runs the mode; what is wrong with the input is said in one line, with exit code 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        _fail(f"unknown argument {argv[1]!r}; flags begin with --")
+    config, workdir = _CONFIG.value, pathlib.Path(str(_WORKDIR.value))
+    # Imported after the flags are checked: a mistyped one is answered at once.
+    try:
+        if _MODE.value == "train":
+            from animal_clip_jax.training.loop import train
+
+            train(config, workdir)
+        elif _MODE.value == "evaluate":
+            from animal_clip_jax.evaluation.run import evaluate_run
+
+            print(evaluate_run(config, workdir))
+        else:
+            from animal_clip_jax.inference.predict import predict
+
+            animals = tuple(name for name in config.predict.animals.split(";") if name)
+            for action, score in predict(config, workdir, config.predict.video, animals)[
+                : config.predict.top_k
+            ]:
+                print(f"{score:7.2%}  {action}")
+    except (ValueError, OSError, FloatingPointError) as error:
+        logging.debug("failed", exc_info=True)
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)
