@@ -104,10 +104,15 @@ def convert(
         allow_unused=allow_unused,
     )
     parameters, initialised, dropped = families.complete(parameters, target, seed=seed)
+    # As published, a CLIP that becomes a video model is trained on pixels normalised the video
+    # models' way, not CLIP's.
+    is_turned = target.family != source.model.family
     still_initial = tuple(name for name in source.initialised if name in parameters)
     metadata = WeightsMetadata(
         model=target,
-        normalisation=source.normalisation,
+        normalisation=(
+            configs.published_normalisation(target.family) if is_turned else source.normalisation
+        ),
         source_files=source.files,
         initialised=tuple(sorted({*initialised, *still_initial})),
     )

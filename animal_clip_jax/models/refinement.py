@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.classes import Array
-from animal_clip_jax.models.layers import Mlp, layer_norm
+from animal_clip_jax.models.layers import NEW_STD, Mlp, layer_norm
 
 ALPHA_INIT = 0.1  # how much of a generated prompt is added at the start of training
 
@@ -90,7 +90,7 @@ def _linear(
         in_width,
         out_width,
         use_bias=use_bias,
-        kernel_init=jax.nn.initializers.truncated_normal(0.02),
+        kernel_init=jax.nn.initializers.normal(NEW_STD),
         dtype=dtype,
         rngs=rngs,
     )
@@ -132,7 +132,7 @@ class PromptDecoderLayer(nnx.Module):
     def __init__(
         self, width: int, num_heads: int, *, activation: str, dtype: jnp.dtype, rngs: nnx.Rngs
     ):
-        init = jax.nn.initializers.truncated_normal(0.02)
+        init = jax.nn.initializers.normal(NEW_STD)
         self.attention_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.attention = CrossAttention(width, num_heads, dtype=dtype, rngs=rngs)
         self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)

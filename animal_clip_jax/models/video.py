@@ -7,6 +7,7 @@ from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.layers import (
+    NEW_STD,
     CrossFrameBlock,
     ResidualBlock,
     layer_norm,
@@ -184,9 +185,7 @@ class MultiFrameIntegration(nnx.Module):
     ):
         self.dtype = dtype
         self.position_embedding = nnx.Param(
-            jax.nn.initializers.truncated_normal(0.02)(
-                rngs.params(), (num_frames, embed_dim), jnp.float32
-            )
+            jax.nn.initializers.normal(NEW_STD)(rngs.params(), (num_frames, embed_dim), jnp.float32)
         )
         self.blocks = nnx.List(
             [

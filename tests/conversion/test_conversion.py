@@ -190,7 +190,7 @@ def test_clip_to_animal_clip_initialises_and_names_what_clip_lacks(tmp_path):
         path, family="animal_clip", dimensions={"num_frames": 3, "graph_width": 32}, seed=1
     )
     assert conversion.metadata.model == DESCRIPTIONS["animal_clip"]
-    assert conversion.metadata.normalisation == CLIP
+    assert conversion.metadata.normalisation == IMAGENET
     assert conversion.source_family == "clip" and not conversion.dropped
     clip = convert(path).parameters
     initialised = conversion.metadata.initialised
