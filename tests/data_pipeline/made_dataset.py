@@ -1,0 +1,41 @@
+"""A small dataset in LoTE-Animal's form, and its conversion."""
+
+from pathlib import Path
+
+from made_videos import write_video
+
+from data_pipeline.annotations.datasets import read_annotations
+from data_pipeline.convert import Options, convert
+
+ACTIONS = ("Resting", "Walking", "Feeding")
+ANIMALS = ("Boar", "Fox")
+NUM_TRAIN, NUM_TEST = 22, 7
+# Frames of each clip: fewer than are sampled, more than are stored, and in between.
+NUM_FRAMES = (20, 9, 3, 14, 1)
+OPTIONS = Options(short_side=40, max_frames=16, clips_per_shard=4)
+
+
+def make_source(folder: Path) -> Path:
+    """29 numbered videos with each action in turn; only a boar is ever resting."""
+    (folder / "annotations").mkdir(parents=True)
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    for k in range(NUM_TRAIN + NUM_TEST):
+        action = k % 3
+        animal = k // 3 % 2 if action else 0
+        name = f"{ACTIONS[action]}/{ANIMALS[animal]}{k}.mp4"
+        height, width = ((48, 64), (64, 48), (48, 48))[k % 3]
+        frames = NUM_FRAMES[k % len(NUM_FRAMES)]
+        write_video(folder / "videos" / name, frames, height=height, width=width)
+        lines["train" if k < NUM_TRAIN else "test"].append(f"{name} {action} {animal}\r\n")
+    for split, text in lines.items():
+        (folder / "annotations" / f"{split}.txt").write_text("".join(text) + "\r\n", newline="")
+    for name, labels in (("label", ACTIONS), ("animal_label", ANIMALS)):
+        rows = "".join(f"{number},{label}\n" for number, label in enumerate(labels))
+        (folder / "annotations" / f"{name}.csv").write_text("id,label\n" + rows)
+    return folder
+
+
+def convert_lote(source: Path, output: Path, **settings) -> dict[str, int]:
+    """Converts it with one worker unless told otherwise."""
+    arguments = {"options": OPTIONS, "workers": 1, **settings}
+    return convert("lote_animal", read_annotations("lote_animal", source), output, **arguments)

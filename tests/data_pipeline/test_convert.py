@@ -1,0 +1,390 @@
+"""Videos in, records out: nothing lost, nothing mixed up, and again after a kill."""
+
+import csv
+import filecmp
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from made_dataset import ACTIONS, ANIMALS, NUM_TEST, NUM_TRAIN, convert_lote
+from made_videos import (
+    number_of,
+    peak_signal_to_noise,
+    write_rotated_video,
+    write_sound,
+    write_video,
+)
+
+from data_pipeline.annotations.datasets import read_annotations
+from data_pipeline.convert import ConversionError, Options, convert, main
+from data_pipeline.dataset import load_index, load_info
+from data_pipeline.sampling import uniform_indices
+
+REAL_VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
+
+
+def read_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def examples(directory, split):
+    return list(tfds.as_numpy(tfds.builder_from_directory(directory).as_dataset(split=split)))
+
+
+def assert_same_folders(first, second):
+    names = sorted(path.name for path in first.iterdir())
+    assert names == sorted(path.name for path in second.iterdir())
+    _, different, unreadable = filecmp.cmpfiles(first, second, names, shallow=False)
+    assert (different, unreadable) == ([], [])
+
+
+class TestRecords:
+    def test_tensorflow_datasets_reads_every_clip_with_its_labels(self, dataset):
+        builder = tfds.builder_from_directory(dataset)
+        assert {name: s.num_examples for name, s in builder.info.splits.items()} == {
+            "train": NUM_TRAIN,
+            "test": NUM_TEST,
+        }
+        assert tuple(builder.info.features["actions"].feature.names) == ACTIONS
+        assert tuple(builder.info.features["animals"].feature.names) == ANIMALS
+        found = {}
+        for split in ("train", "test"):
+            for example in examples(dataset, split):
+                found[example["clip_id"].decode()] = (
+                    [ACTIONS[label] for label in example["actions"]],
+                    [ANIMALS[label] for label in example["animals"]],
+                )
+        # The name of each video says what its annotation says.
+        assert len(found) == NUM_TRAIN + NUM_TEST
+        for clip_id, (actions, animals) in found.items():
+            folder, name = clip_id.split("/")
+            assert actions == [folder]
+            assert animals == [name.rstrip("0123456789")]
+
+    def test_frames_are_evenly_spaced_and_carry_their_numbers(self, dataset):
+        for example in examples(dataset, "test"):
+            n = int(example["num_frames"])
+            expected = uniform_indices(n, 16).tolist()
+            assert example["frame_indices"].tolist() == expected
+            assert [number_of(frame) for frame in example["frames"]] == expected
+            assert min(example["frames"].shape[1:3]) == 40
+            assert example["frame_rate"] == pytest.approx(12)
+
+    def test_the_index_leads_to_the_records(self, dataset):
+        index = load_index(dataset, "train")
+        by_id = {example["clip_id"].decode(): example for example in examples(dataset, "train")}
+        assert set(index.clip_ids) == by_id.keys()
+        for row, clip_id in enumerate(index.clip_ids):
+            example = by_id[clip_id]
+            assert index.num_frames[row] == len(example["frames"])
+            assert (index.heights[row], index.widths[row]) == example["frames"].shape[1:3]
+            assert index.original_num_frames[row] == example["num_frames"]
+            assert index.original_heights[row] == example["height"]
+            assert index.actions[row] == tuple(example["actions"])
+
+    def test_clips_of_all_actions_are_mixed_within_shards(self, dataset):
+        index = load_index(dataset, "train")
+        shards = {shard: set() for shard in index.shards}
+        for shard, actions in zip(index.shards, index.actions, strict=True):
+            shards[shard].update(actions)
+        assert len(shards) == 6
+        assert max(len(actions) for actions in shards.values()) > 1
+
+
+def check_round_trip(videos, folder):
+    """Converts videos as they are and compares every stored frame with PyAV's own."""
+    rows = "".join(f"{path.name},Fox,Running,train\n" for path in videos)
+    (folder / "clips.csv").write_text("video,animals,actions,split\n" + rows)
+    options = Options(short_side=256, max_frames=20)
+    convert("csv", read_annotations("csv", folder), folder / "out", options=options, workers=2)
+    found = {example["clip_id"].decode(): example for example in examples(folder / "out", "train")}
+    assert len(found) == len(videos)
+    for path in videos:
+        example = found[path.stem]
+        with av.open(str(path)) as container:
+            decoded = list(container.decode(video=0))
+        indices = uniform_indices(len(decoded), 20)
+        assert example["frame_indices"].tolist() == indices.tolist()
+        assert example["num_frames"] == len(decoded)
+        turns = round(decoded[0].rotation / 90)
+        height, width = example["frames"].shape[1:3]
+        size = (width, height) if turns % 2 == 0 else (height, width)
+        for frame, index in zip(example["frames"], indices, strict=True):
+            reference = decoded[index].to_ndarray(format="rgb24", width=size[0], height=size[1])
+            assert peak_signal_to_noise(frame, np.rot90(reference, turns)) >= 38
+
+
+def test_made_videos_come_back(tmp_path):
+    videos = tmp_path / "videos"
+    shape = {"height": 180, "width": 240}
+    check_round_trip(
+        [
+            write_video(videos / "b_frames.mp4", 50, options={"bf": "3"}, **shape),
+            write_video(videos / "one.mp4", 1, **shape),
+            write_video(videos / "three.mp4", 3, **shape),
+            write_video(videos / "odd.mp4", 9, height=181, width=243, pixel_format="yuv444p"),
+            write_video(videos / "portrait.mp4", 9, height=320, width=180),
+            write_video(videos / "vfr.mp4", 5, time_stamps=[0, 1, 9, 10, 40], **shape),
+            write_rotated_video(videos / "rotated.mp4", 5, 1, **shape),
+        ],
+        tmp_path,
+    )
+
+
+@pytest.mark.skipif(not REAL_VIDEOS.is_dir(), reason="the real videos are not here")
+def test_real_videos_come_back(tmp_path):
+    (tmp_path / "videos").mkdir()
+    videos = [
+        Path(shutil.copy(path, tmp_path / "videos")) for path in sorted(REAL_VIDEOS.glob("*.mp4"))
+    ]
+    assert len(videos) == 5
+    check_round_trip(videos, tmp_path)
+
+
+class TestListsBesideTheShards:
+    def test_relations_count_the_training_split_only(self, source, dataset):
+        clips = read_annotations("lote_animal", source).clips
+        expected = Counter(
+            (clip.animals[0], clip.actions[0]) for clip in clips if clip.split == "train"
+        )
+        found = {
+            (row["animal"], row["action"]): int(row["clips"])
+            for row in read_csv(dataset / "relation.csv")
+        }
+        assert found == expected
+        counts = load_info(dataset).relation_counts
+        assert counts.dtype == np.int64
+        assert counts.sum() == NUM_TRAIN
+        assert counts[ANIMALS.index("Fox"), ACTIONS.index("Resting")] == 0
+
+    def test_a_pair_that_only_the_test_split_shows_is_no_relation(self, tmp_path):
+        write_video(tmp_path / "a.mp4", 2)
+        write_video(tmp_path / "b.mp4", 2)
+        (tmp_path / "clips.csv").write_text(
+            "video,animals,actions,split\na.mp4,Fox;Boar,Eating,train\nb.mp4,Fox,Running,test\n"
+        )
+        annotations = read_annotations("csv", tmp_path)
+        convert("csv", annotations, tmp_path / "out", options=Options(), workers=1)
+        info = load_info(tmp_path / "out")
+        assert info.animal_names == ("Boar", "Fox")
+        assert info.action_names == ("Eating", "Running")
+        assert info.relation_counts.tolist() == [[1, 0], [1, 0]]
+
+    def test_counts_of_each_split(self, source, dataset):
+        clips = read_annotations("lote_animal", source).clips
+        expected = Counter((clip.split, "action", clip.actions[0]) for clip in clips)
+        expected += Counter((clip.split, "animal", clip.animals[0]) for clip in clips)
+        rows = read_csv(dataset / "counts.csv")
+        assert len(rows) == 2 * (len(ACTIONS) + len(ANIMALS))
+        assert {
+            (row["split"], row["kind"], row["name"]): int(row["clips"])
+            for row in rows
+            if row["clips"] != "0"
+        } == expected
+
+
+class TestAgain:
+    def test_two_workers_write_the_same_bytes_as_one(self, source, dataset, tmp_path):
+        convert_lote(source, tmp_path / "out", workers=2)
+        assert_same_folders(dataset, tmp_path / "out")
+
+    def test_a_complete_dataset_is_left_alone(self, source, dataset, tmp_path, capsys):
+        output = tmp_path / "out"
+        shutil.copytree(dataset, output)
+        before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+        assert convert_lote(source, output) == {"train": NUM_TRAIN, "test": NUM_TEST}
+        assert "complete already" in capsys.readouterr().out
+        assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
+
+    def test_a_killed_conversion_goes_on_to_the_same_bytes(self, source, dataset, tmp_path):
+        num_finished = 3
+        output = tmp_path / "out"
+        command = [
+            *(sys.executable, "-m", "data_pipeline.convert", "--dataset=lote_animal"),
+            *(f"--source={source}", f"--output={output}", "--short_side=40", "--max_frames=16"),
+            *("--clips_per_shard=4", "--workers=1"),
+        ]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            if len(list(output.glob("*.tfrecord-?????-of-?????"))) >= num_finished:
+                process.kill()
+                process.wait()
+        assert process.returncode == -signal.SIGKILL
+        assert not (output / "dataset_info.json").exists()
+        kept = {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord-*-of-?????")}
+        assert len(kept) >= num_finished
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+        assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+    def test_a_full_disk_is_a_clear_error_and_no_end(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        command = [
+            *(sys.executable, "-m", "data_pipeline.convert", "--dataset=lote_animal"),
+            *(f"--source={source}", f"--output={output}", "--short_side=40", "--max_frames=16"),
+            *("--clips_per_shard=4", "--workers=1"),
+        ]
+        most = max(path.stat().st_size for path in dataset.glob("*.tfrecord*")) - 1
+
+        def limit_file_size():
+            # Writing more fails as it does on a full disk, for this process alone.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+        result = subprocess.run(
+            command, preexec_fn=limit_file_size, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 1
+        last = result.stderr.strip().splitlines()[-1]
+        assert last.startswith("error: ")
+        assert "cannot be written" in last
+        assert "run again" in last
+        assert not list(output.glob("*.tfrecord*.incomplete"))
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_other_options_or_labels_are_refused(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        shutil.copytree(dataset, output)
+        with pytest.raises(ConversionError, match="short_side is 40, now it is 256"):
+            convert_lote(source, output, options=Options(max_frames=16, clips_per_shard=4))
+        changed = tmp_path / "changed"
+        shutil.copytree(source, changed)
+        path = changed / "annotations" / "train.txt"
+        path.write_text(path.read_text().replace("mp4 0 0", "mp4 1 0", 1))
+        with pytest.raises(ConversionError, match="another conversion: its annotations_sha256"):
+            convert_lote(changed, output)
+
+    def test_a_folder_of_something_else_is_refused(self, source, tmp_path):
+        (tmp_path / "thesis.tex").touch()
+        with pytest.raises(ConversionError, match="not empty and holds no conversion"):
+            convert_lote(source, tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+class TestFailures:
+    @pytest.fixture
+    def broken(self, tmp_path):
+        """Five annotated clips, of which three are unusable, and a video without annotation."""
+        videos = tmp_path / "videos"
+        write_video(videos / "good.mp4", 4)
+        write_video(videos / "also_good.mp4", 4)
+        cut = write_video(videos / "cut.mp4", 40, container_options={"movflags": "faststart"})
+        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+        write_sound(videos / "sound.wav").rename(videos / "sound.mp4")
+        write_video(videos / "deep" / "extra.MP4", 2)
+        names = ("good", "cut", "sound", "missing", "also_good")
+        rows = "".join(f"{name}.mp4,Fox,Running,train\n" for name in names)
+        (tmp_path / "clips.csv").write_text("video,animals,actions,split\n" + rows)
+        return tmp_path
+
+    def run(self, folder, *arguments):
+        return main(
+            ["--dataset=csv", f"--source={folder}", f"--output={folder / 'out'}", *arguments]
+        )
+
+    def test_they_are_listed_and_end_the_run(self, broken, capsys):
+        assert self.run(broken, "--workers=2") == 1
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("error: 3 of 5 clips failed, 0 may")
+        assert "--max_failures=3" in error
+        reasons = {row["video"]: row["reason"] for row in read_csv(broken / "out/failures.csv")}
+        assert reasons.keys() == {"cut.mp4", "sound.mp4", "missing.mp4"}
+        assert "breaks off" in reasons["cut.mp4"]
+        assert "no picture" in reasons["sound.mp4"]
+        assert reasons["missing.mp4"] == "there is no such file"
+        assert read_csv(broken / "out" / "unannotated_videos.csv") == [{"video": "deep/extra.MP4"}]
+        with pytest.raises(ValueError, match="has not finished"):
+            load_info(broken / "out")
+
+    def test_they_can_be_accepted(self, broken, capsys):
+        assert self.run(broken) == 1
+        assert self.run(broken, "--max_failures=3") == 0
+        assert "train: 2 clips" in capsys.readouterr().out
+        assert load_info(broken / "out").split_sizes == {"train": 2}
+        assert len(read_csv(broken / "out" / "failures.csv")) == 3
+        found = [example["clip_id"] for example in examples(broken / "out", "train")]
+        assert sorted(found) == [b"also_good", b"good"]
+
+    def test_a_mended_video_is_tried_again(self, broken):
+        assert self.run(broken, "--max_failures=2") == 1
+        write_video(broken / "videos" / "missing.mp4", 3)
+        assert self.run(broken, "--max_failures=2") == 0
+        assert load_info(broken / "out").split_sizes == {"train": 3}
+
+    def test_a_split_without_any_clip_is_an_error(self, broken, capsys):
+        (broken / "clips.csv").write_text(
+            "video,animals,actions,split\ngood.mp4,F,R,train\nmissing.mp4,F,R,test\n"
+        )
+        assert self.run(broken, "--max_failures=1") == 1
+        assert "not one clip of the split 'test'" in capsys.readouterr().err
+
+    def test_a_video_with_another_suffix_is_found(self, tmp_path):
+        write_video(tmp_path / "videos" / "clip.mp4", 3)
+        (tmp_path / "clips.csv").write_text("video,animals,actions\nclip.avi,Fox,Running\n")
+        assert self.run(tmp_path) == 0
+        assert read_csv(tmp_path / "out" / "clips.csv")[0]["video"] == "clip.mp4"
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--workers=0"], "--workers is 0"),
+            (["--short_side=1"], "short_side is 1; the least is 8"),
+            (["--max_frames=-1"], "max_frames is -1; the least is 0"),
+            (["--action_labels=none.csv"], "none.csv"),
+        ],
+    )
+    def test_impossible_arguments_are_one_line(self, broken, capsys, arguments, message):
+        assert self.run(broken, *arguments) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert message in error
+        assert error.count("\n") == 1
+        assert not (broken / "out").exists()
+
+
+def test_videos_without_animals_can_be_converted(tmp_path):
+    write_video(tmp_path / "a.mp4", 3)
+    (tmp_path / "clips.csv").write_text("video,animals,actions\na.mp4,,Running\n")
+    annotations = read_annotations("csv", tmp_path)
+    convert("csv", annotations, tmp_path / "out", options=Options(), workers=1)
+    info = load_info(tmp_path / "out")
+    assert info.animal_names == ()
+    assert info.relation_counts.shape == (0, 1)
+    assert examples(tmp_path / "out", "train")[0]["animals"].tolist() == []
+
+
+def test_all_frames_are_stored_on_request(tmp_path):
+    write_video(tmp_path / "a.mp4", 70)
+    (tmp_path / "clips.csv").write_text("video,animals,actions\na.mp4,Fox,Running\n")
+    annotations = read_annotations("csv", tmp_path)
+    options = Options(short_side=16, max_frames=0)
+    convert("csv", annotations, tmp_path / "out", options=options, workers=1)
+    assert examples(tmp_path / "out", "train")[0]["frame_indices"].tolist() == list(range(70))
+
+
+def test_workers_do_not_outlive_a_killed_conversion(source, tmp_path):
+    output = tmp_path / "out"
+    command = [
+        *(sys.executable, "-m", "data_pipeline.convert", "--dataset=lote_animal"),
+        *(f"--source={source}", f"--output={output}", "--workers=2"),
+    ]
+    # All of them hold the writing end of this pipe: it ends when the last of them has ended.
+    reader, writer = os.pipe()
+    process = subprocess.Popen(command, pass_fds=[writer], stderr=writer, stdout=subprocess.DEVNULL)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        first = pipe.read(1)  # the progress bar: the workers are at work
+        process.kill()
+        process.wait()
+        assert first
+        pipe.read()

@@ -1,0 +1,161 @@
+"""Decoding: the right frames, upright, and clear reasons where there are none."""
+
+import av
+import numpy as np
+import pytest
+from made_videos import (
+    number_of,
+    numbered_frame,
+    peak_signal_to_noise,
+    write_rotated_video,
+    write_sound,
+    write_video,
+)
+
+from data_pipeline.sampling import uniform_indices
+from data_pipeline.video import VideoError, load_video, read_video
+
+
+def everything(num_frames):
+    return np.arange(num_frames)
+
+
+def numbers(video):
+    return [number_of(frame) for frame in video.frames]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_frames", "settings"),
+    [
+        ("b_frames.mp4", 40, {"options": {"bf": "3", "g": "15"}}),
+        ("one.mp4", 1, {}),
+        ("three.mp4", 3, {}),
+        ("portrait.mp4", 6, {"height": 96, "width": 48}),
+        ("odd.mp4", 6, {"height": 51, "width": 67, "pixel_format": "yuv444p"}),
+        ("mpeg4.avi", 20, {"codec": "mpeg4", "options": {"qscale": "2"}}),
+        ("vp9.webm", 12, {"codec": "libvpx-vp9"}),
+        ("h264.mkv", 12, {}),
+        ("h264.ts", 12, {}),
+        ("fragments.mp4", 12, {"container_options": {"movflags": "frag_keyframe+empty_moov"}}),
+    ],
+)
+def test_every_frame_in_the_order_of_showing(tmp_path, name, num_frames, settings):
+    video = read_video(write_video(tmp_path / name, num_frames, **settings), select=everything)
+    assert numbers(video) == list(range(num_frames))
+    assert video.num_frames == num_frames
+    assert video.frame_indices.tolist() == list(range(num_frames))
+    size = (settings.get("height", 48), settings.get("width", 64))
+    assert (video.height, video.width) == size == video.frames.shape[1:3]
+    assert video.frame_rate == pytest.approx(12, rel=0.1)
+
+
+def test_only_selected_frames_are_returned(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 50, options={"bf": "2"})
+    video = read_video(path, select=lambda n: uniform_indices(n, 7))
+    assert numbers(video) == uniform_indices(50, 7).tolist() == video.frame_indices.tolist()
+    assert video.num_frames == 50
+
+
+def test_a_variable_frame_rate_neither_repeats_nor_drops(tmp_path):
+    stamps = [0, 1, 2, 10, 11, 12, 40, 41, 42, 60]
+    video = read_video(write_video(tmp_path / "v.mp4", 10, time_stamps=stamps), select=everything)
+    assert numbers(video) == list(range(10))
+
+
+@pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
+def test_rotated_videos_come_out_upright(tmp_path, quarter_turns):
+    path = write_rotated_video(tmp_path / "v.mp4", 5, quarter_turns)
+    video = read_video(path, select=everything)
+    shown = np.stack([np.rot90(numbered_frame(k, 48, 64), -quarter_turns) for k in range(5)])
+    assert video.frames.shape == shown.shape
+    assert (video.height, video.width) == shown.shape[1:3]
+    assert peak_signal_to_noise(video.frames, shown) > 30
+
+
+def test_the_short_side_is_as_asked_for(tmp_path):
+    landscape = write_video(tmp_path / "a.mp4", 2, height=48, width=86)
+    portrait = write_rotated_video(tmp_path / "b.mp4", 2, 1, height=48, width=86)
+    assert read_video(landscape, select=everything, short_side=32).frames.shape == (2, 32, 57, 3)
+    assert read_video(portrait, select=everything, short_side=96).frames.shape == (2, 172, 96, 3)
+
+
+def test_pixels_are_those_of_pyav_at_that_size(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 8, height=90, width=120)
+    video = read_video(path, select=everything, short_side=60)
+    with av.open(str(path)) as container:
+        reference = [
+            frame.to_ndarray(format="rgb24", width=80, height=60)
+            for frame in container.decode(video=0)
+        ]
+    np.testing.assert_array_equal(video.frames, reference)
+
+
+class TestBadVideos:
+    def reason(self, path):
+        with pytest.raises(VideoError) as error:
+            read_video(path, select=everything)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    def test_missing(self, tmp_path):
+        assert self.reason(tmp_path / "none.mp4") == "there is no such file"
+
+    def test_empty(self, tmp_path):
+        (tmp_path / "v.mp4").touch()
+        assert self.reason(tmp_path / "v.mp4") == "the file is empty"
+
+    def test_no_video_at_all(self, tmp_path):
+        (tmp_path / "v.mp4").write_text("this is a text file " * 100)
+        assert "not a readable video" in self.reason(tmp_path / "v.mp4")
+
+    def test_only_sound(self, tmp_path):
+        assert "no picture" in self.reason(write_sound(tmp_path / "sound.wav"))
+
+    @pytest.mark.parametrize(
+        ("name", "settings"),
+        [
+            ("index_first.mp4", {"container_options": {"movflags": "faststart"}}),
+            ("index_last.mp4", {}),
+            ("fragments.mp4", {"container_options": {"movflags": "frag_keyframe+empty_moov"}}),
+            ("a.avi", {"codec": "mpeg4"}),
+            ("a.mkv", {}),
+            ("a.webm", {"codec": "libvpx-vp9"}),
+        ],
+    )
+    @pytest.mark.parametrize("share", [0.5, 0.7])
+    def test_broken_off(self, tmp_path, name, settings, share):
+        settings = {"options": {"g": "5"}, **settings}
+        path = write_video(tmp_path / name, 60, **settings)
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+        assert self.reason(path)
+
+    def test_damaged_in_the_middle(self, tmp_path):
+        path = write_video(tmp_path / "v.mp4", 60, options={"g": "5"})
+        content = bytearray(path.read_bytes())
+        start = content.index(b"mdat") + 2000
+        content[start : start + 2000] = bytes(2000)
+        path.write_bytes(content)
+        assert self.reason(path)
+
+
+class TestLoadVideo:
+    def test_views_are_frames_and_crops(self, tmp_path):
+        path = write_video(tmp_path / "v.mp4", 32, height=48, width=96)
+        clip = load_video(
+            path, num_frames=4, image_size=40, num_temporal_views=2, num_crops=3, short_side=48
+        )
+        assert clip.shape == (6, 4, 40, 40, 3)
+        assert clip.dtype == np.uint8
+        whole = read_video(path, select=everything).frames
+        # View 1 of 2: frames floor(i 32/4 + 3 32/16); its second crop is at the right end.
+        expected = whole[[6, 14, 22, 30], :, 48:]
+        found = clip[3 + 1][:, ::4, ::4]
+        rows = ((np.arange(40) + 0.5) * 48 / 40).astype(int)[::4]
+        assert peak_signal_to_noise(found, expected[:, rows][:, :, rows]) > 20
+
+    def test_one_view_is_the_centre_crop_of_the_middle_frames(self, tmp_path):
+        path = write_video(tmp_path / "v.mp4", 32, height=64, width=96)
+        clip = load_video(path, num_frames=4, image_size=56, short_side=64)
+        whole = read_video(path, select=everything).frames
+        np.testing.assert_array_equal(clip[0], whole[[4, 12, 20, 28], 4:60, 20:76])
