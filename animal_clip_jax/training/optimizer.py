@@ -45,8 +45,8 @@ def parameter_groups(paths: Iterable[str]) -> dict[str, str]:
     """`parameter_group` of all parameters of one model: {path: group}."""
     groups = {path: parameter_group(path) for path in paths}
     if any(path.startswith(_PROMPT_GENERATORS) for path in groups):
-        for path in ("patch_norm.scale", "patch_norm.bias", "patch_projection"):
-            groups[path] = FROZEN
+        unused = ("patch_norm.scale", "patch_norm.bias", "patch_projection")
+        groups.update({path: FROZEN for path in unused if path in groups})
     return groups
 
 
