@@ -1,0 +1,133 @@
+"""The losses against closed forms; tests/parity/test_training_parity.py compares with torch."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from animal_clip_jax.training import losses
+
+LOGITS = np.float32([[0.5, -1.0, 2.0, 0.0], [-3.0, 4.0, 0.1, 1.0]])
+COUNTS = np.array([50, 5, 1, 20])
+
+
+def _build(name: str):
+    return losses.build(name, positives=COUNTS, num_clips=100)
+
+
+def test_cross_entropy_of_even_logits_is_the_logarithm_of_the_number_of_actions():
+    value = losses.cross_entropy(jnp.zeros((1, 8)), jnp.eye(8)[:1])
+    np.testing.assert_allclose(value, [math.log(8)], rtol=1e-6)
+
+
+def test_cross_entropy_is_the_sum_over_the_labels_of_a_multi_label_clip():
+    one_by_one = [losses.cross_entropy(LOGITS, np.eye(4)[[k, k]]) for k in (0, 2)]
+    both = losses.cross_entropy(LOGITS, jnp.float32([[1, 0, 1, 0]] * 2))
+    np.testing.assert_allclose(both, one_by_one[0] + one_by_one[1], rtol=1e-6)
+
+
+def test_cross_entropy_is_linear_in_soft_targets():
+    first, second = np.eye(4)[[0, 1]], np.eye(4)[[3, 2]]
+    mixed = losses.cross_entropy(LOGITS, 0.3 * first + 0.7 * second)
+    expected = 0.3 * losses.cross_entropy(LOGITS, first) + 0.7 * losses.cross_entropy(
+        LOGITS, second
+    )
+    np.testing.assert_allclose(mixed, expected, rtol=1e-6)
+
+
+def test_binary_cross_entropy_of_zero_logits():
+    value = losses.binary_cross_entropy(jnp.zeros((2, 4)), jnp.ones((2, 4)))
+    np.testing.assert_allclose(value, [math.log(2)] * 2, rtol=1e-6)
+
+
+def test_asymmetric_loss_ignores_negatives_below_the_clip():
+    """sigmoid(−4) = 0.018 is below 0.05, sigmoid(0) is not."""
+    targets = jnp.float32([[1, 0]])
+    confident = losses.asymmetric(jnp.float32([[1, -4]]), targets)
+    more_confident = losses.asymmetric(jnp.float32([[1, -40]]), targets)
+    undecided = losses.asymmetric(jnp.float32([[1, 0]]), targets)
+    np.testing.assert_array_equal(confident, more_confident)
+    positive = 1 / (1 + math.exp(-1))
+    np.testing.assert_allclose(confident, [-(1 - positive) * math.log(positive)], rtol=1e-6)
+    added = -(0.45**2) * math.log(0.55)
+    np.testing.assert_allclose(undecided - confident, [added], rtol=1e-5)
+
+
+def test_asymmetric_focusing_weight_has_no_gradient():
+    """With it held fixed at 1 − p, the slope of a positive's −(1 − p) log p is −(1 − p)²."""
+    slope = jax.grad(lambda x: losses.asymmetric(x, jnp.ones((1, 1))).sum())(jnp.zeros((1, 1)))
+    np.testing.assert_allclose(slope, [[-0.25]], rtol=1e-6)
+
+
+def test_distribution_balanced_rare_label_weighs_more_than_the_frequent_one_beside_it():
+    loss = _build("distribution_balanced")
+    targets = jnp.float32([[1, 0, 1, 0]])
+    slope = jax.grad(lambda x: loss(x, targets).sum())(jnp.zeros((1, 4)))[0]
+    assert slope[2] < 5 * slope[0] < 0
+
+
+def test_distribution_balanced_without_its_parts_is_binary_cross_entropy():
+    plain = losses.DistributionBalanced(
+        COUNTS,
+        100,
+        alpha=0.5,
+        beta=0.0,  # every weight is sigmoid(0) + α = 1
+        focal_gamma=0.0,
+        focal_balance=1.0,
+        negative_scale=1.0,
+        initial_bias=0.0,
+    )
+    targets = jnp.float32([[1, 0, 1, 0], [0, 0, 0, 1]])
+    np.testing.assert_allclose(
+        plain(LOGITS, targets), losses.binary_cross_entropy(LOGITS, targets), rtol=1e-6
+    )
+
+
+def test_distribution_balanced_bias_lowers_what_is_rare():
+    """A zero logit is read as the (scaled) log odds of the action's frequency."""
+    loss = losses.DistributionBalanced(
+        np.array([1]), 100, beta=0.0, alpha=0.5, focal_gamma=0.0, focal_balance=1.0
+    )
+    value = loss(jnp.zeros((1, 1)), jnp.ones((1, 1)))
+    np.testing.assert_allclose(value, [math.log1p(math.exp(0.05 * math.log(99)))], rtol=1e-6)
+
+
+@pytest.mark.parametrize("positives", [0, 100])
+def test_distribution_balanced_of_an_action_in_no_clip_or_in_all(positives):
+    loss = losses.DistributionBalanced(np.array([positives, 10]), 100)
+    for targets in (jnp.zeros((1, 2)), jnp.ones((1, 2))):
+        value, slope = jax.value_and_grad(lambda x, y=targets: loss(x, y).sum())(jnp.zeros((1, 2)))
+        assert np.isfinite(value) and np.all(np.isfinite(slope))
+
+
+@pytest.mark.parametrize("name", losses.REDUCTIONS)
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    logits=arrays(np.float32, (2, 4), elements=st.floats(-200, 200, width=32)),
+    targets=arrays(np.float32, (2, 4), elements=st.floats(0, 1, width=32)),
+)
+def test_finite_and_never_negative_whatever_the_logits(name, logits, targets):
+    """Soft targets and saturated logits included, in value and gradient."""
+    loss = _build(name)
+    values = loss(jnp.asarray(logits), jnp.asarray(targets))
+    slopes = jax.grad(lambda x: jnp.sum(loss(x, jnp.asarray(targets))))(jnp.asarray(logits))
+    assert values.shape == (2,) and values.dtype == jnp.float32
+    assert np.all(np.isfinite(values)) and np.all(np.isfinite(slopes))
+    assert np.all(values >= -1e-6)
+
+
+@pytest.mark.parametrize("name", losses.REDUCTIONS)
+def test_computes_in_float32(name):
+    logits, targets = jnp.asarray(LOGITS, jnp.bfloat16), jnp.eye(4)[:2]
+    expected = _build(name)(logits.astype(jnp.float32), targets)
+    np.testing.assert_array_equal(_build(name)(logits, targets), expected)
+
+
+def test_unknown_loss():
+    with pytest.raises(ValueError, match="config.loss is 'hinge'; expected one of cross_entropy"):
+        _build("hinge")

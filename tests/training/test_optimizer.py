@@ -1,0 +1,110 @@
+import math
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from animal_clip_jax.conversion.openai_names import torch_name
+from animal_clip_jax.models import parameters
+from animal_clip_jax.training import losses, optimizer
+from animal_clip_jax.training.optimizer import BASE, DECAY_ONLY, FROZEN, NEW
+
+FAMILIES = ("animal_clip", "xclip")
+# Animal-CLIP's parameters that can receive no gradient: the projection of the patches is not used,
+# and the softmax over the one token of the animals is 1.
+UNUSED = ("prompts_visual_",)
+BEHIND_ONE_TOKEN = (".cross_attn.q_proj.", ".cross_attn.k_proj.", ".norm1.")
+
+
+def _published_group(key: str) -> str:
+    """The published rules, on the names of the published state dict."""
+    new = any(part in key for part in ("message_", "mit", "prompts", "graph"))
+    if not new and "visual." not in key:
+        return FROZEN
+    return NEW if new else BASE
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_groups_are_the_published_ones_for_every_parameter(family):
+    _, values = tiny.model(family)
+    for path, group in optimizer.parameter_groups(values).items():
+        key, _ = torch_name(path)
+        expected = _published_group(key)
+        if family == "animal_clip" and key.startswith(UNUSED):
+            expected = FROZEN
+        elif family == "animal_clip" and any(part in key for part in BEHIND_ONE_TOKEN):
+            expected = DECAY_ONLY
+        assert group == expected, (path, key)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_decay_is_the_published_one_for_every_parameter(family):
+    _, values = tiny.model(family)
+    for path, value in values.items():
+        key, layout = torch_name(path)
+        if optimizer.parameter_group(path) == FROZEN:
+            continue
+        exempt = (
+            len(layout.torch_shape(value.shape)) == 1
+            or key.endswith(".bias")
+            or "positional_embedding" in key
+        )
+        assert optimizer.is_decayed(path, value.shape) == (not exempt), (path, key)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exactly_what_is_trained_receives_a_gradient(family):
+    graphdef, values = tiny.model(family)
+    batch, classes = tiny.batch(4), tiny.classes()
+    clips = batch["frames"] / np.float32(128) - 1
+
+    @jax.jit
+    @jax.grad
+    def gradient_of(values):
+        logits = parameters.merge(graphdef, values)(clips, classes, batch["animals"])
+        return losses.cross_entropy(logits, batch["actions"]).sum()
+
+    gradients = gradient_of(values)
+    groups = optimizer.parameter_groups(values)
+    for path, gradient in gradients.items():
+        if path != "logit_scale":  # frozen although it has a gradient
+            assert np.any(gradient != 0) == (groups[path] in (BASE, NEW)), path
+
+
+def _rates(step: int, **arguments) -> float:
+    return float(optimizer.learning_rate_schedule(8e-6, minimum=8e-8, **arguments)(step))
+
+
+@pytest.mark.parametrize("step", [0, 1, 9, 10, 11, 35, 59, 60])
+def test_schedule(step):
+    if step < 10:
+        expected = 8e-6 * step / 10
+    else:
+        expected = 8e-8 + (8e-6 - 8e-8) / 2 * (1 + math.cos(math.pi * step / 60))
+    assert _rates(step, warmup_steps=10, total_steps=60) == pytest.approx(expected, rel=1e-5)
+
+
+def test_schedule_without_warmup_begins_at_the_base_rate():
+    assert _rates(0, warmup_steps=0, total_steps=60) == pytest.approx(8e-6)
+
+
+def test_schedule_ends_at_the_minimum_of_every_group():
+    for base in (8e-6, 8e-5):
+        schedule = optimizer.learning_rate_schedule(
+            base, minimum=8e-8, warmup_steps=10, total_steps=60
+        )
+        assert float(schedule(60)) == pytest.approx(8e-8, rel=1e-3)
+
+
+def test_moments_are_held_only_for_what_receives_a_gradient():
+    _, values = tiny.model()
+    groups = optimizer.parameter_groups(values)
+    trained = {path: value for path, value in values.items() if groups[path] != FROZEN}
+    adamw = optimizer.build_optimizer(
+        {path: groups[path] for path in trained}, {BASE: 1e-3, NEW: 1e-2}, weight_decay=0.1
+    )
+    held = sum(leaf.size for leaf in jax.tree.leaves(adamw.init(trained)) if leaf.ndim)
+    assert held == 2 * sum(
+        value.size for path, value in trained.items() if groups[path] in (BASE, NEW) and value.ndim
+    )
