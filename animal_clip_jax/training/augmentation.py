@@ -6,8 +6,15 @@ spread over devices.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _LUMA = (0.299, 0.587, 0.114)
+_TO_YIQ = np.array([_LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+# The parts of a rotation in the IQ plane, seen from RGB: constant, times cosine, times sine.
+_KEPT = np.outer(_FROM_YIQ[:, 0], _TO_YIQ[0]).astype(np.float32)
+_WITH_COSINE = (_FROM_YIQ[:, 1:] @ _TO_YIQ[1:]).astype(np.float32)
+_WITH_SINE = (_FROM_YIQ[:, 1:] @ [[0, -1], [1, 0]] @ _TO_YIQ[1:]).astype(np.float32)
 
 
 def normalise(frames: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -29,19 +36,10 @@ def _grey(frames: jax.Array) -> jax.Array:
 
 def _shift_hue(frames: jax.Array, turns: jax.Array) -> jax.Array:
     """Rotates the colour about the grey axis in YIQ space, which leaves the luma alone."""
-    angle = 2 * jnp.pi * turns[..., 0]
-    to_yiq = jnp.asarray([_LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)])
-    zero, one = jnp.zeros_like(angle), jnp.ones_like(angle)
-    rotation = jnp.stack(
-        [
-            jnp.stack([one, zero, zero], -1),
-            jnp.stack([zero, jnp.cos(angle), -jnp.sin(angle)], -1),
-            jnp.stack([zero, jnp.sin(angle), jnp.cos(angle)], -1),
-        ],
-        -2,
-    )
-    matrix = jnp.linalg.inv(to_yiq) @ rotation @ to_yiq
-    return jnp.einsum("b...c,bdc->b...d", frames, matrix.reshape(-1, 3, 3))
+    angle = 2 * jnp.pi * turns.reshape(-1, 1, 1)
+    matrix = _KEPT + jnp.cos(angle) * _WITH_COSINE + jnp.sin(angle) * _WITH_SINE
+    # Where the default precision is below float32, greys would come out coloured.
+    return jnp.einsum("b...c,bdc->b...d", frames, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
 def colour_jitter(
