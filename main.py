@@ -3,9 +3,9 @@
 Every field of the configuration can be set on the command line, as `--config.batch_size=32`.
 """
 
-import os
 import pathlib
 import sys
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -17,13 +17,12 @@ _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "predict"], "wh
 
 def main(argv: list[str]) -> None:
     """Runs the mode; what is wrong with the input is said in one line, with exit code 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         _fail(f"unknown argument {argv[1]!r}; flags begin with --")
     config, workdir = _CONFIG.value, pathlib.Path(str(_WORKDIR.value))
-    # Imported after the flags are checked: a mistyped one is answered at once.
+    # Imported here: a mistyped flag is answered at once.
     try:
         if _MODE.value == "train":
             from animal_clip_jax.training.loop import train
@@ -46,11 +45,30 @@ def main(argv: list[str]) -> None:
         _fail(str(error))
 
 
-def _fail(message: str) -> None:
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses the command line; a flag or a configuration field that does not exist ends it.
+
+    Returns:
+        the arguments that are no flags.
+    """
+    # The configuration is loaded and overridden while the flags are parsed, so whatever its file
+    # raises comes out here.
+    try:
+        return flags.FLAGS(argv)
+    except AttributeError as error:
+        name = str(error).strip("'\"")
+        given = [argument.lstrip("-").partition("=")[0] for argument in argv]
+        fields = [field for field in given if field.split(".")[-1] == name] or [name]
+        _fail(f"the configuration has no field {fields[0]}; configs/default.py lists them all")
+    except (flags.Error, ValueError, TypeError, KeyError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -6,10 +6,12 @@ from setuptools import find_packages, setup
 
 # The model and the step need these alone.
 CORE = [
-    "absl-py>=2.4",
+    "absl-py>=2.5",
+    "etils>=1.15",
     "flax>=0.12.8",
     "jax>=0.10.2",
     "ml_collections>=1.1.0",
+    "ml_dtypes>=0.6",
     "numpy>=2.4",
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
@@ -19,7 +21,7 @@ CORE = [
 DATA = [
     "av>=18.1",
     "openpyxl>=3.1",
-    "pillow>=12.0",
+    "pillow>=13.0",
     "tensorflow>=2.21.0",
     "tensorflow-datasets>=4.9.10",
     "transformers>=5.23",
@@ -39,15 +41,15 @@ setup(
     extras_require={
         "cuda": ["jax[cuda12]>=0.10.2"],
         "tpu": ["jax[tpu]>=0.10.2"],
-        "torch": ["torch>=2.13.0", "safetensors>=0.6"],
+        "torch": ["torch>=2.13.0", "safetensors>=0.8"],
         "test": [
-            "hypothesis>=6.150",
+            "hypothesis>=6.170",
             "instant-clip-tokenizer>=0.1.1",
             "mypy>=2.4",
-            "pre-commit>=4.0",
-            "pytest>=9.0",
+            "pre-commit>=4.7",
+            "pytest>=9.2",
             "ruff>=0.17",
-            "scikit-learn>=1.7",
+            "scikit-learn>=1.9",
         ],
     },
 )

@@ -48,8 +48,8 @@ def get_config() -> ConfigDict:
     config.prompts.animals = "names"
     config.prompts.pooling = "max"  # over a class's texts: "max" (published) or "mean"
 
-    # Where the animals of a clip come from. "labels", as published: the annotated animals, in
-    # testing too. "none": the model is not told.
+    # Where the animals of a clip come from in training. "labels", as published: its annotated
+    # animals. "none": the model is not told.
     config.animals = ConfigDict()
     config.animals.source = "labels"
     config.animals.label_dropout = 0.0  # share of training clips whose animals are withheld
@@ -93,6 +93,9 @@ def get_config() -> ConfigDict:
     # Views a clip at the end of training and in --mode=evaluate; each epoch uses one view.
     config.evaluation.temporal_views = 4
     config.evaluation.crops = 3
+    # Where the animals come from in testing; several are reported side by side. Published figures
+    # are of "labels", which a video that nobody labelled does not have.
+    config.evaluation.animal_sources = ("labels", "none")
     config.evaluation.shuffle_frames = False  # also report the metrics with shuffled frames
 
     config.checkpoint = ConfigDict()

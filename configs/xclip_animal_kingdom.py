@@ -11,5 +11,6 @@ def get_config() -> ConfigDict:
     config.model.family = "xclip"
     config.model.prompt_layers = 2
     config.animals.source = "none"
+    config.evaluation.animal_sources = ("none",)
     config.init_from = "weights/xclip_init_vit_b16"
     return config

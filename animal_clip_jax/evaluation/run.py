@@ -48,14 +48,17 @@ class Evaluator:
         self._info = info
         self._action_counts = action_counts
         self._mesh = mesh
-        self._step = evaluate.make_evaluation_step(
-            graphdef,
-            mean=tuple(config.data.mean),
-            std=tuple(config.data.std),
-            animal_source=config.animals.source,
-            mesh=mesh,
-            parameter_shardings=parameter_shardings,
-        )
+        self._steps = {
+            source: evaluate.make_evaluation_step(
+                graphdef,
+                mean=tuple(config.data.mean),
+                std=tuple(config.data.std),
+                animal_source=source,
+                mesh=mesh,
+                parameter_shardings=parameter_shardings,
+            )
+            for source in config.evaluation.animal_sources
+        }
 
     def summarise(
         self,
@@ -64,9 +67,17 @@ class Evaluator:
         *,
         temporal_views: int = 1,
         crops: int = 1,
+        animal_source: str | None = None,
         shuffle_seed: int | None = None,
     ) -> dict[str, float]:
-        """The figures of `metrics.summarise` over the test split."""
+        """The figures of `metrics.summarise` over the test split.
+
+        Args:
+            values, classes: on the devices.
+            temporal_views, crops: views of every clip.
+            animal_source: one of `config.evaluation.animal_sources`, None for the first.
+            shuffle_seed: puts the frames in a random order; None leaves them.
+        """
         from data_pipeline import input as input_pipeline
 
         config = self._config
@@ -83,7 +94,12 @@ class Evaluator:
             num_workers=config.data.num_workers or None,
         )
         scored = evaluate.score_split(
-            self._step, values, classes, batches, self._mesh, shuffle_seed=shuffle_seed
+            self._steps[animal_source or config.evaluation.animal_sources[0]],
+            values,
+            classes,
+            batches,
+            self._mesh,
+            shuffle_seed=shuffle_seed,
         )
         return metrics.summarise(
             scored.scores,
@@ -100,42 +116,55 @@ class Evaluator:
         return "  ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
 
     def report(self, values: Parameters, classes: ClassContext) -> tuple[dict[str, float], str]:
-        """The multi-view evaluation at the end: the figures, and tables to print."""
+        """The multi-view evaluation at the end, under every source of the animals.
+
+        Returns:
+            the figures, those of a source under `source/…`, and tables to print.
+        """
         options = self._config.evaluation
-        views = {"temporal_views": options.temporal_views, "crops": options.crops}
-        summary = self.summarise(values, classes, **views)
+        figures: dict[str, float] = {}
+        novelty_rows = []
+        for source in options.animal_sources:
+            for is_shuffled in (False, True) if options.shuffle_frames else (False,):
+                summary = self.summarise(
+                    values,
+                    classes,
+                    temporal_views=options.temporal_views,
+                    crops=options.crops,
+                    animal_source=source,
+                    shuffle_seed=self._config.seed if is_shuffled else None,
+                )
+                order = "shuffled" if is_shuffled else "in order"
+                prefix = f"{source}/shuffled_" if is_shuffled else f"{source}/"
+                figures |= {f"{prefix}{name}": value for name, value in summary.items()}
+                novelty_rows.append(
+                    {
+                        "top-1": f"animals from: {source}, frames {order}",
+                        "all": summary["top1"],
+                        **{
+                            label: summary[name]
+                            for name, label in _NOVELTY.items()
+                            if name in summary
+                        },
+                    }
+                )
+        columns = {
+            name: [figures.get(f"{source}/{name}") for source in options.animal_sources]
+            for name in summary
+        }
+        rows = [
+            {"metric": name, **dict(zip(options.animal_sources, row, strict=True))}
+            for name, row in columns.items()
+        ]
         title = (
             f"{self._config.data.test_split}: {summary['clips']} clips, {options.temporal_views} × "
-            f"{options.crops} views, animals from: {self._config.animals.source}"
+            f"{options.crops} views; a column for each source of the animals"
         )
-        tables = [format_table(summary, title=title)]
+        tables = [format_table(rows, title=title)]
         if not self._info.multi_label:
-            rows = [self._novelty_row("frames in order", summary)]
-            if options.shuffle_frames:
-                shuffled = self.summarise(values, classes, **views, shuffle_seed=self._config.seed)
-                rows.append(self._novelty_row("frames shuffled", shuffled))
-                summary |= {
-                    f"shuffled_{name}": shuffled[name]
-                    for name in ("top1", *_NOVELTY)
-                    if name in shuffled
-                }
-            rows.append(
-                {
-                    "top-1 of": "chance",
-                    **{
-                        label: summary["chance"]
-                        for name, label in _NOVELTY.items()
-                        if name in summary
-                    },
-                }
-            )
-            tables.append(format_table(rows))
-        return summary, "\n\n".join(tables)
-
-    def _novelty_row(self, name: str, summary: dict[str, float]) -> dict[str, object]:
-        row: dict[str, object] = {"top-1 of": name, "all": summary["top1"]}
-        row.update({label: summary[key] for key, label in _NOVELTY.items() if key in summary})
-        return row
+            chance = dict.fromkeys(list(novelty_rows[0])[1:], summary["chance"])
+            tables.append(format_table([*novelty_rows, {"top-1": "chance", **chance}]))
+        return figures, "\n\n".join(tables)
 
 
 def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:

@@ -56,8 +56,14 @@ class RunCheckpoints:
 
     def __init__(self, workdir: str | pathlib.Path, *, keep: int = 3):
         self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
+        arrays = ("parameters", "progress", "classes")
         self._manager = ocp.CheckpointManager(
-            self.directory, options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+            self.directory,
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+            item_handlers={
+                **{item: ocp.StandardCheckpointHandler() for item in arrays},
+                "description": ocp.JsonCheckpointHandler(),
+            },
         )
 
     @classmethod

@@ -29,12 +29,12 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
             been written then.
         FloatingPointError: the loss is not finite.
     """
-    # TensorFlow is imported here, and not by whoever only wants the model.
-    from data_pipeline import input as input_pipeline
-
     info = preparation.check_config(config)
     mesh = mesh_lib.make_mesh(config.mesh)
     mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
+    # TensorFlow is imported here, and not by whoever only wants the model, or has a wrong path.
+    from data_pipeline import input as input_pipeline
+
     steps_per_epoch = input_pipeline.steps_per_epoch(
         info, config.batch_size, config.data.train_split
     )

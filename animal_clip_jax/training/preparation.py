@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from ml_collections import ConfigDict
@@ -41,11 +42,15 @@ def check_config(config: ConfigDict) -> DatasetInfo:
         raise ValueError(
             f"config.loss is {config.loss!r}; expected one of {', '.join(losses.REDUCTIONS)}"
         )
-    if config.animals.source not in ANIMAL_SOURCES:
-        raise ValueError(
-            f"config.animals.source is {config.animals.source!r}; expected one of "
-            f"{', '.join(ANIMAL_SOURCES)}"
-        )
+    if not config.evaluation.animal_sources:
+        raise ValueError("config.evaluation.animal_sources is empty; expected at least one source")
+    for field, source in [("animals.source", config.animals.source)] + [
+        ("evaluation.animal_sources", source) for source in config.evaluation.animal_sources
+    ]:
+        if source not in ANIMAL_SOURCES:
+            raise ValueError(
+                f"config.{field} has {source!r}; expected one of {', '.join(ANIMAL_SOURCES)}"
+            )
     if config.prompts.pooling not in features.POOLINGS:
         raise ValueError(
             f"config.prompts.pooling is {config.prompts.pooling!r}; expected one of "
@@ -175,7 +180,11 @@ def class_context(
     Raises:
         FileNotFoundError, ValueError: a description file is missing or does not fit the labels.
     """
-    model = parameters.merge(graphdef, values)
+    on_device = {
+        path: jnp.asarray(value) if path.startswith("text.") else value
+        for path, value in values.items()
+    }
+    model = parameters.merge(graphdef, on_device)
     assert isinstance(model, AnimalCLIP | XCLIP)
 
     def encode(source: str, names: tuple[str, ...], kind: features.Kind) -> np.ndarray:

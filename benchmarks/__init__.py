@@ -1,0 +1,1 @@
+"""Measurements beside a named peer, each in one run."""

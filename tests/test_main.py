@@ -1,0 +1,227 @@
+"""The main job end to end, on a handful of rendered videos: train, go on, evaluate, predict."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from flax import nnx
+
+from animal_clip_jax import checkpoints, models
+from animal_clip_jax.evaluation.run import evaluate_run
+from animal_clip_jax.inference.predict import predict
+from animal_clip_jax.models.description import build
+from animal_clip_jax.models.normalisation import CLIP, IMAGENET
+from animal_clip_jax.models.parameters import split
+from animal_clip_jax.training.checkpoints import RunCheckpoints
+from animal_clip_jax.training.loop import train
+from configs import demo
+from data_pipeline.convert import Options, convert, read_annotations
+from data_pipeline.synthetic import write_dataset
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    write_dataset(folder, clips_per_pair=1, test_clips_per_pair=1, size=32, num_frames=8, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(videos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted") / "data"
+    annotations = read_annotations("lote_animal", videos)
+    convert("tiny", annotations, folder, options=Options(short_side=20), workers=1)
+    return folder
+
+
+def tiny_config(data):
+    config = demo.get_config()
+    config.data.directory = str(data)
+    config.model.architecture.update(
+        dict(image_size=16, vision_layers=1, text_layers=1, vision_width=64, vision_heads=1)
+    )
+    config.model.num_frames = 4
+    config.epochs = 2
+    config.warmup_epochs = 1
+    config.batch_size = 16
+    config.augmentation.mix = True
+    config.evaluation.every_epochs = 1
+    config.evaluation.batch_size = 16
+    config.checkpoint.every_epochs = 1
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "workdir"
+    train(tiny_config(data), workdir)
+    return workdir
+
+
+def restored(workdir):
+    """The newest step of a run, and all arrays of its checkpoint."""
+    run_checkpoints, step = RunCheckpoints.open(workdir)
+    run_checkpoints.close()
+    with ocp.StandardCheckpointer() as checkpointer:
+        folder = run_checkpoints.directory / str(step)
+        items = ("parameters", "progress", "classes")
+        return step, {item: checkpointer.restore(folder / item) for item in items}
+
+
+def test_training_leaves_metrics_checkpoints_and_its_configuration(run, data):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    training = [line for line in lines if line["kind"] == "train"]
+    steps = 2 * (48 // 16)
+    assert training[-1]["step"] == steps and np.isfinite(training[-1]["loss"])
+    final = [line for line in lines if line["kind"] == "evaluation"][-1]
+    assert final["none/clips"] == final["labels/clips"] == 48 + 16 + 16
+    assert final["none/clips_unseen_animals"] == 16 and final["none/clips_unseen_pairs"] == 16
+    config = json.loads((run / "config.json").read_text())
+    assert config["data"]["directory"] == str(data)
+    run_checkpoints, step = RunCheckpoints.open(run)
+    assert step == steps
+    assert run_checkpoints.describe(step).action_names[0] == "Walking"
+    run_checkpoints.close()
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_end(run, data, tmp_path):
+    workdir = tmp_path / "killed"
+    shutil.copytree(run, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "6")  # killed after the first epoch's checkpoint
+    train(tiny_config(data), workdir)
+    (step, expected), (again, found) = restored(run), restored(workdir)
+    assert step == again == 6
+    equal = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), expected, found)
+    assert jax.tree.all(equal)
+
+
+def test_another_configuration_is_refused_in_the_same_workdir(run, data):
+    config = tiny_config(data)
+    config.optimizer.learning_rate = 0.5
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(ValueError, match=r"optimizer\.learning_rate \(there 0\.001, now 0\.5\)"):
+        train(config, run)
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_evaluate_and_predict(run, data, videos):
+    config = tiny_config(data)
+    report = evaluate_run(config, run)
+    assert "animals from: none, frames shuffled" in report and "unseen animals" in report
+
+    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    predictions = predict(config, run, video)
+    assert sum(score for _, score in predictions) == pytest.approx(1, abs=1e-5)
+    assert len({action for action, _ in predictions}) == 8
+    scores = [score for _, score in predictions]
+    assert scores == sorted(scores, reverse=True)
+    told = predict(config, run, video, animals=("Zebra",))
+    assert [score for _, score in told] != scores
+
+
+def test_predict_names_what_is_wrong(run, data, videos, tmp_path):
+    config = tiny_config(data)
+    with pytest.raises(FileNotFoundError, match="no such file: 'nothing.mp4'"):
+        predict(config, run, "nothing.mp4")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video")
+    with pytest.raises(ValueError, match=r"config\.predict\.video: .*broken\.mp4"):
+        predict(config, run, str(broken))
+    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    with pytest.raises(ValueError, match="'Unicorn' not among the run's animals"):
+        predict(config, run, video, animals=("Unicorn",))
+    with pytest.raises(FileNotFoundError, match="train first"):
+        predict(config, tmp_path / "elsewhere", video)
+
+
+def saved_weights(folder, config, **changes):
+    """A weights checkpoint of the configuration's model, as a conversion writes it."""
+    description = models.describe(config.model)
+    _, values = split(build(description, rngs=nnx.Rngs(7)))
+    values = jax.tree.map(np.asarray, values)
+    metadata = checkpoints.WeightsMetadata(
+        model=description, normalisation=changes.get("normalisation", IMAGENET), source_files={}
+    )
+    checkpoints.save_weights(folder, values, metadata)
+    return values
+
+
+def test_starting_from_converted_weights(data, tmp_path):
+    config = tiny_config(data)
+    values = saved_weights(tmp_path / "weights", config)
+    config.init_from = str(tmp_path / "weights")
+    config.epochs = 1
+    config.optimizer.learning_rate = config.optimizer.minimum_learning_rate = 0.0
+    train(config, tmp_path / "run")
+    _, content = restored(tmp_path / "run")
+    for path, value in values.items():
+        np.testing.assert_array_equal(content["parameters"][path], value, err_msg=path)
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_written(data, tmp_path):
+    config = tiny_config(data)
+    saved_weights(tmp_path / "weights", config)
+    saved_weights(tmp_path / "clip_pixels", config, normalisation=CLIP)
+    config.init_from = str(tmp_path / "clip_pixels")
+    with pytest.raises(ValueError, match=r"clip_pixels: .* but config\.data\.mean is"):
+        train(config, tmp_path / "run")
+    config.init_from = str(tmp_path / "weights")
+    config.model.architecture.vision_layers = 2
+    with pytest.raises(
+        ValueError, match=r"vision_layers 1, but config\.model\.architecture\.vision_layers .* 2"
+    ):
+        train(config, tmp_path / "run")
+    config.init_from = str(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("data.num_actions", 9, r"config\.data\.num_actions is 9, but .* has 8"),
+        ("data.test_split", "val", r"config\.data\.test_split is 'val', but .* has test, train"),
+        ("loss", "hinge", r"config\.loss is 'hinge'; expected one of cross_entropy"),
+        ("animals.source", "guess", r"config\.animals\.source has 'guess'"),
+        ("model.family", "resnet", r"config\.model\.family is 'resnet'"),
+        ("model.architecture.patch_size", 5, "not a multiple of architecture.patch_size 5"),
+        ("model.dtype", "float16", r"config\.model\.dtype is 'float16'"),
+        ("prompts.actions", "missing.csv", "missing.csv"),
+        ("mesh.data", 3, "data 3 × fsdp 1 × model 1 = 3 devices, but there are"),
+        ("batch_size", 100_000, "100000"),
+        ("accumulation", 3, "batch_size 16 is not a multiple of config.accumulation 3"),
+    ],
+)
+def test_a_wrong_field_is_named_before_anything_is_written(field, value, message, data, tmp_path):
+    config = tiny_config(data)
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config.model.nope=3"], "no field config.model.nope"),
+        (["--config.epochs=many"], "invalid literal"),
+        (["--config.data.directory=missing_folder"], "missing_folder does not exist"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_in_one_line(arguments, message, tmp_path):
+    workdir = tmp_path / "run"
+    command = [sys.executable, "main.py", "--config=configs/demo.py", f"--workdir={workdir}"]
+    result = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    (error,) = result.stderr.splitlines()
+    assert error.startswith("error: ") and message in error
+    assert not workdir.exists()
