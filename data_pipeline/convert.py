@@ -13,6 +13,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -205,21 +206,24 @@ def _write_shards(
     options: Options,
     workers: int,
 ) -> list[ShardContents]:
-    contents = {shard.file_name: _still_valid(output, shard, videos) for shard in shards}
-    missing = [shard for shard in shards if contents[shard.file_name] is None]
-    if len(missing) < len(shards):
-        print(f"going on: {len(shards) - len(missing)} of {len(shards)} shards are finished")
+    contents: dict[str, ShardContents] = {}
+    for shard in shards:
+        finished = _still_valid(output, shard, videos)
+        if finished is not None:
+            contents[shard.file_name] = finished
+    missing = [shard for shard in shards if shard.file_name not in contents]
+    if contents:
+        print(f"going on: {len(contents)} of {len(shards)} shards are finished")
     if missing:
         paths = [videos[clip.clip_id] for shard in missing for clip in shard.clips]
         encoded = encode_in_order(
             paths, short_side=options.short_side, max_frames=options.max_frames, workers=workers
         )
-        with tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
+        with closing(encoded), tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
             for shard in missing:
                 contents[shard.file_name] = _write_shard(
                     output, shard, encoded, annotations, videos, progress
                 )
-        encoded.close()
     return [contents[shard.file_name] for shard in shards]
 
 

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def encode_video(path: Path, *, short_side: int, max_frames: int) -> EncodedVide
 
 def encode_in_order(
     paths: Sequence[Path], *, short_side: int, max_frames: int, workers: int
-) -> Iterator[EncodedVideo | Failure]:
+) -> Generator[EncodedVideo | Failure, None, None]:
     """Encodes videos in parallel and yields them in order, holding few of them at a time.
 
     Args:
@@ -123,10 +123,11 @@ def _jpeg(frame: np.ndarray) -> bytes:
 
 def _end_with_parent() -> None:
     """Lets a worker process end when its parent has been killed, instead of waiting for ever."""
-    parent = multiprocessing.parent_process()
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
-    def watch() -> None:
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
         parent.join()
         os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -165,11 +165,8 @@ def _local_batch_size(batch_size: int, process_index: int, process_count: int) -
 
 def _padded(batch: Batch | None, info: DatasetInfo, shape: ClipShape, size: int) -> Batch:
     """The batch with rows added up to `size`, which the mask denies; None is a batch of none."""
-    found = 0 if batch is None else len(batch["mask"])
-    if found == size:
-        return batch
-    missing = size - found
-    padding = {
+    missing = size - (0 if batch is None else len(batch["mask"]))
+    padding: Batch = {
         "frames": np.zeros((missing, *shape.frames), np.uint8),
         "actions": np.zeros((missing, len(info.action_names)), np.float32),
         "animals": np.zeros((missing, len(info.animal_names)), np.float32),
@@ -178,4 +175,6 @@ def _padded(batch: Batch | None, info: DatasetInfo, shape: ClipShape, size: int)
     }
     if batch is None:
         return padding
+    if missing == 0:
+        return batch
     return {name: np.concatenate([values, padding[name]]) for name, values in batch.items()}

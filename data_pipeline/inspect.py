@@ -224,7 +224,7 @@ def _tile(directory: Path, info: DatasetInfo, index: ClipIndex, row: int) -> Ima
     return tile
 
 
-def _shortened(text: str, font: ImageFont.ImageFont, width: int) -> str:
+def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:

@@ -157,17 +157,23 @@ def _open(path: str | Path) -> av.container.InputContainer:
         container = av.open(str(path))
     except (av.FFmpegError, ValueError) as error:
         raise VideoError(f"not a readable video ({_reason(error)})") from error
-    if not container.streams.video:
+    if not _picture_streams(container):
         container.close()
-        raise VideoError("there is no picture in it, only other streams")
+        raise VideoError("there is no moving picture in it, only other streams")
     return container
+
+
+def _picture_streams(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
+    """The video streams that are not the cover of a sound file."""
+    cover = av.stream.Disposition.attached_pic
+    return [stream for stream in container.streams.video if not stream.disposition & cover]
 
 
 def _count_packets(path: str | Path) -> int:
     """The number of frames that will be shown, as far as one can tell without decoding."""
     count, end = 0, 0.0
     with _open(path) as container:
-        stream = container.streams.video[0]
+        stream = _picture_streams(container)[0]
         try:
             for packet in container.demux(stream):
                 if packet.is_corrupt:
@@ -218,7 +224,7 @@ def _decode(
     indices: list[int] = []
     count = height = width = 0
     with _open(path) as container:
-        stream = container.streams.video[0]
+        stream = _picture_streams(container)[0]
         # One thread here and below: the processes of a conversion share the cores out between them.
         stream.thread_type = "NONE"
         frame_rate = float(stream.average_rate or 0)

@@ -68,7 +68,7 @@ def read_clip_sheet(
             (animals.of(_alias(animal, animals)), spelled.require(action, place, "action"))
             for animal, action in parse_pairs(_text(row["list_animal_action"]), place)
         ]
-        numbers = _text(row["labels"]).replace(",", " ").split()
+        numbers = _text(row["labels"]).strip("[]").replace(",", " ").split()
         named = [label_at(actions, number, place=place, what="action") for number in numbers]
         video_id, split = _text(row["video_id"]), _text(row["type"])
         if split not in ("train", "test"):

@@ -77,6 +77,25 @@ def write_rotated_video(path: Path, num_frames: int, quarter_turns: int, **shape
     return path
 
 
+def write_video_with_hidden_frames(path: Path, num_frames: int, hidden: set[int]) -> Path:
+    """VP8, some packets of which are decoded and not shown."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=12, options={"b:v": "2M"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        frames = [
+            av.VideoFrame.from_ndarray(numbered_frame(number, 48, 64))
+            for number in range(num_frames)
+        ]
+        packets = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+        for number, packet in enumerate(packets):
+            if number in hidden:
+                content = bytearray(bytes(packet))
+                content[0] &= 0b11101111  # the bit that shows the frame
+                packet.update(bytes(content))
+            container.mux(packet)
+    return path
+
+
 def write_sound(path: Path) -> Path:
     """A file with sound and no picture."""
     buffer = io.BytesIO()

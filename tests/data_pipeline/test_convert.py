@@ -300,7 +300,7 @@ class TestFailures:
         reasons = {row["video"]: row["reason"] for row in read_csv(broken / "out/failures.csv")}
         assert reasons.keys() == {"cut.mp4", "sound.mp4", "missing.mp4"}
         assert "breaks off" in reasons["cut.mp4"]
-        assert "no picture" in reasons["sound.mp4"]
+        assert "no moving picture" in reasons["sound.mp4"]
         assert reasons["missing.mp4"] == "there is no such file"
         assert read_csv(broken / "out" / "unannotated_videos.csv") == [{"video": "deep/extra.MP4"}]
         with pytest.raises(ValueError, match="has not finished"):

@@ -10,6 +10,7 @@ from made_videos import (
     write_rotated_video,
     write_sound,
     write_video,
+    write_video_with_hidden_frames,
 )
 
 from data_pipeline.sampling import uniform_indices
@@ -62,6 +63,16 @@ def test_a_variable_frame_rate_neither_repeats_nor_drops(tmp_path):
     assert numbers(video) == list(range(10))
 
 
+def test_frames_that_are_not_shown_do_not_count(tmp_path):
+    hidden = {1, 7, 8}
+    path = write_video_with_hidden_frames(tmp_path / "v.webm", 20, hidden)
+    shown = [number for number in range(20) if number not in hidden]
+    video = read_video(path, select=lambda n: uniform_indices(n, 5))
+    assert video.num_frames == 17
+    assert video.frame_indices.tolist() == uniform_indices(17, 5).tolist()
+    assert numbers(video) == [shown[k] for k in video.frame_indices]
+
+
 @pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
 def test_rotated_videos_come_out_upright(tmp_path, quarter_turns):
     path = write_rotated_video(tmp_path / "v.mp4", 5, quarter_turns)
@@ -109,7 +120,7 @@ class TestBadVideos:
         assert "not a readable video" in self.reason(tmp_path / "v.mp4")
 
     def test_only_sound(self, tmp_path):
-        assert "no picture" in self.reason(write_sound(tmp_path / "sound.wav"))
+        assert "no moving picture" in self.reason(write_sound(tmp_path / "sound.wav"))
 
     @pytest.mark.parametrize(
         ("name", "settings"),
