@@ -24,6 +24,7 @@ DATA = [
     "pillow>=13.0",
     "tensorflow>=2.21.0",
     "tensorflow-datasets>=4.9.10",
+    "tqdm>=4.67",
     "transformers>=5.23",
 ]
 
