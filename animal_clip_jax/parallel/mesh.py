@@ -32,7 +32,7 @@ _RULES: tuple[tuple[str, PartitionSpec], ...] = (
     (r"mlp\.expand\.bias", PartitionSpec("model")),
     (r"mlp\.contract\.kernel", PartitionSpec("model", "fsdp")),
     (r"token_embedding", PartitionSpec("fsdp", None)),
-    (r"kernel|projection", PartitionSpec("fsdp", None)),
+    (r"kernel|(patch_)?projection", PartitionSpec("fsdp", None)),
 )
 
 

@@ -1,0 +1,86 @@
+"""Trains a tiny model on one device and on meshes of eight, and prints how they differ.
+
+A program of its own, because the number of devices is settled when JAX starts:
+
+    XLA_FLAGS=--xla_force_host_platform_device_count=8 python tests/parallel/eight_devices.py
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+sys.path[:0] = [str(pathlib.Path(__file__).parents[level]) for level in (1, 2)]
+import tiny  # noqa: E402
+
+from animal_clip_jax.parallel.mesh import AXES, make_mesh, put_batch  # noqa: E402
+from animal_clip_jax.training import losses, optimizer  # noqa: E402
+from animal_clip_jax.training.step import create_state, make_train_step  # noqa: E402
+
+STEPS, CLIPS = 5, 16
+MESHES = ((8, 1, 1), (2, 4, 1), (2, 2, 2))
+SETTINGS = tiny.settings(
+    accumulation=2, jitter_probability=0.8, grey_probability=0.2, mix=True, label_dropout=0.3
+)
+
+
+def train(shape: tuple[int, int, int], devices: list[jax.Device]):
+    """Some steps on a mesh: the losses, the parameters, and how many moments are spread."""
+    graphdef, values = tiny.model(drop_path_rate=0.2)
+    groups = optimizer.parameter_groups(values)
+    adamw = optimizer.build_optimizer(
+        {path: group for path, group in groups.items() if group != optimizer.FROZEN},
+        {optimizer.BASE: 1e-4, optimizer.NEW: 1e-3},
+        weight_decay=0.001,
+        # Larger than the rounding of gradients that are 0 in exact arithmetic, such as those of
+        # key biases, which Adam would make into steps of full size.
+        epsilon=1e-6,
+    )
+    mesh = make_mesh(dict(zip(AXES, shape, strict=True)), devices)
+    state, shardings = create_state(values, groups, adamw, seed=0, mesh=mesh)
+    step = make_train_step(
+        graphdef,
+        adamw,
+        losses.cross_entropy,
+        reduction="mean",
+        settings=SETTINGS,
+        mesh=mesh,
+        state_shardings=shardings,
+    )
+    history = []
+    for index in range(STEPS):
+        batch = put_batch(tiny.batch(CLIPS, seed=index), mesh)
+        state, metrics = step(state, batch, tiny.classes())
+        history.append(float(metrics["loss"]))
+    moments = jax.tree.leaves(state.optimizer)
+    num_spread = sum(not leaf.sharding.is_fully_replicated for leaf in moments)
+    return np.array(history), jax.device_get({**state.trained, **state.frozen}), num_spread
+
+
+def relative_error(actual, expected) -> float:
+    """‖actual − expected‖ / ‖expected‖."""
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+
+
+def main() -> None:
+    # Compiling takes most of the time.
+    jax.config.update("jax_disable_most_optimizations", True)
+    devices = jax.devices()
+    expected_losses, expected, _ = train((1, 1, 1), devices[:1])
+    for shape in MESHES:
+        history, values, num_spread = train(shape, devices)
+        result = {
+            "mesh": shape,
+            "loss": float(np.max(np.abs(history / expected_losses - 1))),
+            "differences": {
+                path: relative_error(values[path], value) for path, value in expected.items()
+            },
+            "num_spread_moments": num_spread,
+        }
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
