@@ -1,0 +1,185 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+from flax import nnx
+
+from animal_clip_jax.models import parameters
+from animal_clip_jax.parallel.mesh import make_mesh
+from animal_clip_jax.training import losses
+from animal_clip_jax.training.step import create_state, make_train_step
+
+AUGMENTED = {"jitter_probability": 0.8, "grey_probability": 0.2, "mix": True}
+RATE = 0.1
+
+
+class ColourModel(nnx.Module):
+    """Scores actions by the mean colour and the animals: quick, and as sensitive to what a step
+    does to a batch as the large models."""
+
+    def __init__(self):
+        normal = np.random.default_rng(0).standard_normal
+        self.colours = nnx.Param(jnp.float32(normal((3, tiny.ACTIONS))))
+        self.animals = nnx.Param(jnp.float32(normal((tiny.ANIMALS, tiny.ACTIONS))))
+        self.text = nnx.Param(jnp.float32(normal((tiny.ACTIONS,))))
+
+    def __call__(self, clips, classes, animal_weights, *, key):
+        colours = jnp.mean(clips, axis=(1, 2, 3))
+        return colours @ self.colours[...] + animal_weights @ self.animals[...] + self.text[...]
+
+
+def _start(graphdef=None, values=None, *, reduction="mean", seed=0, optimizer=None, **changes):
+    """A step and the state before it; plain gradient descent shows the gradients."""
+    if graphdef is None:
+        graphdef, values = parameters.split(ColourModel())
+    groups = {
+        path: "frozen" if path.startswith(("text", "logit_scale")) else "base" for path in values
+    }
+    optimizer = optimizer or optax.sgd(RATE)
+    mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
+    state, shardings = create_state(values, groups, optimizer, seed=seed, mesh=mesh)
+    step = make_train_step(
+        graphdef,
+        optimizer,
+        losses.cross_entropy,
+        reduction=reduction,
+        settings=tiny.settings(**changes),
+        mesh=mesh,
+        state_shardings=shardings,
+    )
+    return step, state
+
+
+def _run(step, state, *, steps: int = 1, clips: int = 8):
+    classes = tiny.classes()
+    for index in range(steps):
+        state, metrics = step(state, tiny.batch(clips, seed=index), classes)
+    return jax.device_get((state, metrics))
+
+
+def _assert_same(actual, expected) -> None:
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+
+
+def _closed_form() -> tuple[float, dict[str, np.ndarray]]:
+    """Mean loss and gradients of `ColourModel` on the first batch, in float64."""
+    _, values = parameters.split(ColourModel())
+    batch, settings = tiny.batch(8), tiny.settings()
+    colours = (batch["frames"].mean(axis=(1, 2, 3)) - settings.mean) / settings.std
+    logits = colours @ values["colours"] + batch["animals"] @ values["animals"] + values["text"]
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    targets = batch["actions"]
+    loss = -(targets * np.log(softmax)).sum(axis=1).mean()
+    slope = (softmax * targets.sum(axis=1, keepdims=True) - targets) / len(targets)
+    return loss, {"colours": colours.T @ slope, "animals": batch["animals"].T @ slope}
+
+
+@pytest.mark.parametrize("accumulation", [1, 2, 8])
+@pytest.mark.parametrize(("reduction", "factor"), [("mean", 1), ("sum", 8)])
+def test_a_step_follows_the_gradient_of_the_whole_batch(accumulation, reduction, factor):
+    loss, gradients = _closed_form()
+    step, state = _start(accumulation=accumulation, reduction=reduction)
+    before = jax.device_get(state.trained)
+    after, metrics = _run(step, state)
+    np.testing.assert_allclose(metrics["loss"], factor * loss, rtol=1e-5)
+    norm = factor * np.sqrt(sum(np.sum(gradient**2) for gradient in gradients.values()))
+    np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-5)
+    assert after.trained.keys() == gradients.keys()
+    for path, gradient in gradients.items():
+        np.testing.assert_allclose(
+            after.trained[path], before[path] - RATE * factor * gradient, rtol=1e-5, atol=1e-6
+        )
+
+
+def test_accumulation_is_one_large_batch_of_animal_clip():
+    results = []
+    for accumulation in (1, 4):
+        step, state = _start(*tiny.model(), accumulation=accumulation)
+        results.append(_run(step, state))
+    (whole, whole_metrics), (parts, parts_metrics) = results
+    np.testing.assert_allclose(parts_metrics["loss"], whole_metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(
+        parts_metrics["gradient_norm"], whole_metrics["gradient_norm"], rtol=1e-5
+    )
+    for path, expected in whole.trained.items():
+        np.testing.assert_allclose(parts.trained[path], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_run():
+    step, state = _start(accumulation=2, label_dropout=0.5, **AUGMENTED)
+    once = _run(step, state, steps=3)
+    _, again = _start(accumulation=2, label_dropout=0.5, **AUGMENTED)
+    _assert_same(_run(step, again, steps=3), once)
+    _, other = _start(seed=1, accumulation=2, label_dropout=0.5, **AUGMENTED)
+    assert _run(step, other, steps=3)[1]["loss"] != once[1]["loss"]
+
+
+def test_a_run_goes_on_exactly_from_any_step():
+    """Randomness is a function of the run's key and the step, not of how often it was called."""
+    step, state = _start(label_dropout=0.5, **AUGMENTED)
+    half, _ = _run(step, state, steps=2)
+    batch, classes = tiny.batch(8, seed=9), tiny.classes()
+    expected = jax.device_get(step(jax.tree.map(jnp.asarray, half), batch, classes))
+    _assert_same(jax.device_get(step(jax.tree.map(jnp.asarray, half), batch, classes)), expected)
+    earlier = jax.tree.map(jnp.asarray, half._replace(step=np.int32(0)))
+    assert step(earlier, batch, classes)[1]["loss"] != expected[1]["loss"]
+
+
+def test_micro_batches_are_augmented_each_in_its_own_way():
+    """Equal clips, coloured alike, would give a gradient of rank 1: colours times slopes."""
+    equal = {name: np.repeat(value[:1], 4, axis=0) for name, value in tiny.batch(1).items()}
+    for probability, is_varied in ((0.0, False), (1.0, True)):
+        step, state = _start(accumulation=4, jitter_probability=probability)
+        before = jax.device_get(state.trained["colours"])
+        after = step(state, equal, tiny.classes())[0].trained["colours"]
+        assert (np.linalg.matrix_rank(after - before, tol=1e-5) > 1) == is_varied
+
+
+def test_counts_its_steps():
+    step, state = _start()
+    assert state.step == 0
+    assert _run(step, state, steps=3)[0].step == 3
+
+
+def test_frozen_parameters_stay_bit_identical():
+    step, state = _start(optimizer=optax.adamw(0.1, weight_decay=0.5), **AUGMENTED)
+    before = jax.device_get(state)
+    after, _ = _run(step, state, steps=3)
+    assert after.frozen.keys() == {"text"}
+    _assert_same(after.frozen, before.frozen)
+    for path, value in after.trained.items():
+        assert np.all(value != before.trained[path])
+
+
+def test_the_state_is_given_up():
+    step, state = _start()
+    _run(step, state)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.trained, state.frozen)))
+
+
+def test_the_parameters_that_a_state_is_made_from_are_not_given_up():
+    graphdef, values = parameters.split(ColourModel())
+    step, state = _start(graphdef, values)
+    _run(step, state)
+    assert not any(value.is_deleted() for value in values.values())
+
+
+def test_withholding_all_animals_is_not_telling_them():
+    withheld = _run(*_start(label_dropout=1.0), steps=2)
+    _assert_same(withheld, _run(*_start(animal_source="none"), steps=2))
+    assert withheld[1]["loss"] != _run(*_start(), steps=2)[1]["loss"]
+
+
+def test_withholding_some_animals():
+    """The mean loss of equal clips shows how many were told of their animals."""
+    equal = {name: np.repeat(value[:1], 400, axis=0) for name, value in tiny.batch(1).items()}
+
+    def loss(**changes) -> float:
+        step, state = _start(**changes)
+        return float(step(state, equal, tiny.classes())[1]["loss"])
+
+    told, untold = loss(), loss(animal_source="none")
+    share_untold = (loss(label_dropout=0.3) - told) / (untold - told)
+    assert share_untold == pytest.approx(0.3, abs=0.07)  # three standard deviations
