@@ -2,8 +2,8 @@
 
 They look like Python and are not: names hold unescaped apostrophes (`'Russell's Viper'`), an
 opening quote can be missing, and the workbook holds a few lists inside of text inside of a list. So
-they are read by what does
-hold: a pair ends with a comma, a quoted action without quotes in it, and a closing parenthesis.
+they are read by what does hold: a pair ends with a comma, a quoted action without quotes in it, and
+a closing parenthesis.
 """
 
 import re

@@ -8,6 +8,7 @@ The column `split` may be left out: then every clip is in "train".
 
 import csv
 from pathlib import Path
+from typing import TextIO
 
 from data_pipeline.annotations.files import find_file
 from data_pipeline.annotations.record import (
@@ -50,7 +51,7 @@ def read_clips_csv(source: Path) -> Annotations:
     )
 
 
-def _read_rows(path: Path, file) -> list[Clip]:
+def _read_rows(path: Path, file: TextIO) -> list[Clip]:
     reader = csv.DictReader(file, skipinitialspace=True)
     header = [name.strip() for name in reader.fieldnames or ()]
     missing = [name for name in COLUMNS if name not in header]

@@ -7,10 +7,10 @@ from data_pipeline.annotations.animal_kingdom import (
     read_animal_kingdom_unseen,
 )
 from data_pipeline.annotations.clips_csv import read_clips_csv
-from data_pipeline.annotations.files import read_labels
+from data_pipeline.annotations.files import Spelling, read_labels
 from data_pipeline.annotations.lote_animal import read_lote_animal
 from data_pipeline.annotations.mammalnet import read_mammalnet
-from data_pipeline.annotations.record import Annotations, make_annotations
+from data_pipeline.annotations.record import Annotations, Clip, make_annotations, make_clip
 
 READERS = {
     "animal_kingdom": read_animal_kingdom,
@@ -34,7 +34,7 @@ def read_annotations(
         dataset: its name.
         source: the folder of official files; the reader of the dataset says what is in it.
         action_labels: a CSV of `id,name` that pins the order of the actions, as a converted
-            checkpoint may need it; None keeps the dataset's own.
+            checkpoint may need it, and their case; None keeps the dataset's own.
         animal_labels: the same for the animals.
 
     Raises:
@@ -46,10 +46,24 @@ def read_annotations(
     annotations = READERS[dataset](source)
     if action_labels is None and animal_labels is None:
         return annotations
+    actions = read_labels(action_labels) if action_labels else annotations.action_names
+    animals = read_labels(animal_labels) if animal_labels else annotations.animal_names
+    action_spelling, animal_spelling = Spelling(actions), Spelling(animals)
     return make_annotations(
-        annotations.clips,
+        [_spelled(clip, action_spelling, animal_spelling) for clip in annotations.clips],
         videos=annotations.videos,
         multi_label=annotations.multi_label,
-        action_names=read_labels(action_labels) if action_labels else annotations.action_names,
-        animal_names=read_labels(animal_labels) if animal_labels else annotations.animal_names,
+        action_names=actions,
+        animal_names=animals,
+    )
+
+
+def _spelled(clip: Clip, actions: Spelling, animals: Spelling) -> Clip:
+    return make_clip(
+        clip.path,
+        actions=map(actions.of, clip.actions),
+        animals=map(animals.of, clip.animals),
+        split=clip.split,
+        source=clip.source,
+        performed=[(animals.of(animal), actions.of(action)) for animal, action in clip.performed],
     )

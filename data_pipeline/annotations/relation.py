@@ -27,8 +27,7 @@ def read_relation(
 
     Raises:
         AnnotationError: a line that does not parse, an unknown animal or action, an animal twice,
-        or
-            a count that is not the number of ids.
+            or a count that is not the number of ids.
     """
     animals = Spelling(animal_names)
     rows = {name: number for number, name in enumerate(animal_names)}

@@ -63,6 +63,17 @@ def test_a_label_file_pins_the_order(tmp_path):
     assert annotations.animal_names == ("Badger", "Red Fox")
 
 
+def test_a_label_file_that_differs_in_case_pins_the_case(tmp_path):
+    (tmp_path / "clips.csv").write_text("video,animals,actions\na.mp4,red fox,Sniffing;sniffing\n")
+    actions, animals = tmp_path / "actions.csv", tmp_path / "animals.csv"
+    actions.write_text("id,name\n0,Running\n1,sniffing\n")
+    animals.write_text("id,name\n0,Red Fox\n")
+    annotations = read_annotations("csv", tmp_path, action_labels=actions, animal_labels=animals)
+    (clip,) = annotations.clips
+    assert (clip.actions, clip.animals) == (("sniffing",), ("Red Fox",))
+    assert clip.performed == (("Red Fox", "sniffing"),)
+
+
 def test_a_label_that_the_pinned_order_lacks_is_named(tmp_path):
     (tmp_path / "clips.csv").write_text(ROWS)
     labels = tmp_path / "animals.csv"
