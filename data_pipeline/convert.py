@@ -2,7 +2,8 @@
 
     python -m data_pipeline.convert --dataset=lote_animal --source=LoTE --output=lote_tfrecord
 
-A conversion that was interrupted goes on when the same command is run again.
+A conversion that was interrupted goes on when the same command is run again. Of one that is
+complete, shards are written anew that are missing or cut short, or lack a video mended since.
 `data_pipeline.dataset` says which files the output holds.
 """
 
@@ -46,7 +47,6 @@ from data_pipeline.shards import (
     finish_shard,
     finished_contents,
     plan_shards,
-    remove_progress,
     temporary_path,
     write_text,
 )
@@ -104,13 +104,20 @@ def convert(
     """
     description = _describe(name, annotations, options)
     splits = _prepare_output(output, description)
-    if splits is not None:
-        remove_progress(output)
-        print(f"{output} is complete already")
-        return splits
     videos, unannotated = locate_videos(annotations)
     shards = plan_shards(name, annotations.clips, options.clips_per_shard)
-    contents = _write_shards(output, shards, annotations, videos, options, workers)
+    finished = _finished_shards(output, shards, videos)
+    missing = [shard for shard in shards if shard.file_name not in finished]
+    num_failed = sum(len(contents.failed) for contents in finished.values())
+    if splits is not None and not missing and num_failed <= max_failures:
+        print(f"{output} is complete already")
+        return splits
+    if finished:
+        print(f"going on: {len(finished)} of {len(shards)} shards are finished")
+    if missing:
+        _write_description(output, {**description, "complete": False})
+        finished |= _write_shards(output, missing, annotations, videos, options, workers)
+    contents = [finished[shard.file_name] for shard in shards]
 
     failed = [clip for shard in contents for clip in shard.failed]
     write_failures(output, failed, unannotated)
@@ -182,7 +189,7 @@ def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
                 f"{output} is not empty and holds no conversion; choose another --output"
             )
         output.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({**description, "complete": False}, indent=2) + "\n")
+        _write_description(output, {**description, "complete": False})
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -198,6 +205,24 @@ def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
     return splits
 
 
+def _write_description(output: Path, description: dict) -> None:
+    write_text(output / DATASET_FILE, json.dumps(description, indent=2) + "\n")
+
+
+def _finished_shards(
+    output: Path, shards: Sequence[Shard], videos: dict[str, Path]
+) -> dict[str, ShardContents]:
+    """The finished shards by file name, less those with a failed clip that deserves another try."""
+    finished = {}
+    for shard in shards:
+        contents = finished_contents(output, shard)
+        if contents is not None and all(
+            clip.file_state == file_state(videos[clip.clip_id]) for clip in contents.failed
+        ):
+            finished[shard.file_name] = contents
+    return finished
+
+
 def _write_shards(
     output: Path,
     shards: Sequence[Shard],
@@ -205,35 +230,16 @@ def _write_shards(
     videos: dict[str, Path],
     options: Options,
     workers: int,
-) -> list[ShardContents]:
-    contents: dict[str, ShardContents] = {}
-    for shard in shards:
-        finished = _still_valid(output, shard, videos)
-        if finished is not None:
-            contents[shard.file_name] = finished
-    missing = [shard for shard in shards if shard.file_name not in contents]
-    if contents:
-        print(f"going on: {len(contents)} of {len(shards)} shards are finished")
-    if missing:
-        paths = [videos[clip.clip_id] for shard in missing for clip in shard.clips]
-        encoded = encode_in_order(
-            paths, short_side=options.short_side, max_frames=options.max_frames, workers=workers
-        )
-        with closing(encoded), tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
-            for shard in missing:
-                contents[shard.file_name] = _write_shard(
-                    output, shard, encoded, annotations, videos, progress
-                )
-    return [contents[shard.file_name] for shard in shards]
-
-
-def _still_valid(output: Path, shard: Shard, videos: dict[str, Path]) -> ShardContents | None:
-    """What a finished shard holds, unless a clip that failed deserves another try."""
-    finished = finished_contents(output, shard)
-    if finished is None:
-        return None
-    changed = any(clip.file_state != file_state(videos[clip.clip_id]) for clip in finished.failed)
-    return None if changed else finished
+) -> dict[str, ShardContents]:
+    paths = [videos[clip.clip_id] for shard in shards for clip in shard.clips]
+    encoded = encode_in_order(
+        paths, short_side=options.short_side, max_frames=options.max_frames, workers=workers
+    )
+    with closing(encoded), tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
+        return {
+            shard.file_name: _write_shard(output, shard, encoded, annotations, videos, progress)
+            for shard in shards
+        }
 
 
 def _write_shard(
@@ -338,9 +344,7 @@ def _complete(
         },
         description=f"{description['name']}: short clips of animals and what they do.",
     )
-    complete = {**description, "complete": True, "splits": dict(splits)}
-    write_text(output / DATASET_FILE, json.dumps(complete, indent=2) + "\n")
-    remove_progress(output)
+    _write_description(output, {**description, "complete": True, "splits": dict(splits)})
     return splits
 
 

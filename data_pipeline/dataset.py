@@ -4,10 +4,13 @@ Beside the shards, which `tfds.builder_from_directory` reads without this projec
 
     dataset.json              name, sizes and the options of the conversion (`load_info`)
     actions.txt, animals.txt  labels, one a line, in the order of their ids
-    clips.csv                 every clip: where its record lies, its frames and labels
-    (`load_index`) relation.csv              how many training clips show an animal performing an
-    action counts.csv                clips of each class in each split failures.csv,
-    unannotated_videos.csv   what was left out, and why
+    clips.csv                 where the record of every clip lies, its frames and labels
+                              (`load_index`)
+    relation.csv              how many training clips show an animal performing an action
+    counts.csv                clips of each class in each split
+    failures.csv              clips that were left out, and why
+    unannotated_videos.csv    videos that no annotation names
+    shard_listings/           by which the conversion knows its finished shards
 
 TensorFlow is not needed here.
 """
@@ -21,8 +24,7 @@ import numpy as np
 
 FORMAT_VERSION = 1
 # A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
-RECORD_HEADER = 12
-RECORD_FRAMING = RECORD_HEADER + 4
+RECORD_FRAMING = 12 + 4
 TRAIN_SPLIT = "train"
 DATASET_FILE = "dataset.json"
 CLIPS_FILE = "clips.csv"
@@ -213,23 +215,8 @@ def check_shards(directory: Path, index: ClipIndex) -> None:
         if found != expected:
             raise DatasetError(
                 f"the shard {path} is {'missing' if found is None else f'{found} bytes long'}, it "
-                f"should have {expected} bytes; restore it, or convert the dataset again"
+                f"should have {expected} bytes; restore it, or run the conversion again to write it"
             )
-
-
-def read_record(directory: Path, index: ClipIndex, row: int) -> bytes:
-    """The serialised `tf.train.Example` of a clip, without a look at its checksum.
-
-    Raises:
-        DatasetError: the shard is missing or too short.
-    """
-    path = _existing(directory / index.shards[row])
-    with path.open("rb") as file:
-        file.seek(int(index.offsets[row]) + RECORD_HEADER)
-        record = file.read(int(index.lengths[row]))
-    if len(record) < index.lengths[row]:
-        raise DatasetError(f"the shard {path} is cut short; restore it, or convert again")
-    return record
 
 
 def _existing(path: Path) -> Path:

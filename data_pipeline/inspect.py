@@ -22,7 +22,6 @@ from data_pipeline.dataset import (
     DatasetInfo,
     load_index,
     load_info,
-    read_record,
 )
 
 BAR_WIDTH = 40
@@ -91,14 +90,18 @@ def contact_sheet(
         columns: clips side by side.
 
     Raises:
-        FileNotFoundError, DatasetError: the folder is no converted dataset, or has no such split.
+        FileNotFoundError, DatasetError: the folder is no converted dataset, has no such split, or
+            one of its shards is missing or corrupt.
         ValueError: no clips or no columns are asked for.
     """
     if num_clips < 1 or columns < 1:
         raise ValueError(f"a sheet needs clips and columns, not {num_clips} and {columns}")
-    info, index = load_info(directory), load_index(directory, split)
-    rows = spread_over_actions(index, num_clips)
-    tiles = [_tile(Path(directory), info, index, row) for row in rows]
+    # Here, not above: the description does without TensorFlow.
+    from data_pipeline.reading import Source
+
+    source = Source.open(directory, split)
+    rows = spread_over_actions(source.index, num_clips)
+    tiles = [_tile(source.info, source.index, row, source.stored_frames(row)) for row in rows]
     columns = min(columns, len(tiles))
     height = max(tile.height for tile in tiles)
     lines = -(-len(tiles) // columns)
@@ -200,8 +203,7 @@ def _relations(info: DatasetInfo, top: int) -> str:
     return "\n".join([title, *lines])
 
 
-def _tile(directory: Path, info: DatasetInfo, index: ClipIndex, row: int) -> Image.Image:
-    stored = _stored_frames(directory, index, row)
+def _tile(info: DatasetInfo, index: ClipIndex, row: int, stored: Sequence[bytes]) -> Image.Image:
     chosen = np.linspace(0, len(stored) - 1, FRAMES_PER_CLIP).round().astype(int)
     frames = [Image.open(io.BytesIO(stored[k])).convert("RGB") for k in chosen]
     width, height = FRAME_BOX
@@ -230,14 +232,6 @@ def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, wi
     while text and font.getlength(text + "...") > width:
         text = text[:-1]
     return text + "..."
-
-
-def _stored_frames(directory: Path, index: ClipIndex, row: int) -> Sequence[bytes]:
-    # Here, not above: only the sheet needs TensorFlow, to parse records.
-    import tensorflow as tf
-
-    example = tf.train.Example.FromString(read_record(directory, index, row))
-    return example.features.feature["frames"].bytes_list.value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ Batch = dict[str, np.ndarray]
 PREFETCHED_BATCHES = 2
 # Plans that may be under way when a corrupt record is met, to look for it among them.
 RECENT_PLANS = 16
+CORRUPTION = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,11 @@ class Source:
         cls,
         directory: str | Path,
         split: str,
-        animal_weights: Mapping[str, np.ndarray] | None,
+        animal_weights: Mapping[str, np.ndarray] | None = None,
     ) -> "Source":
+        # The accelerator belongs to JAX; TensorFlow would take its memory.
+        if tf.config.get_visible_devices("GPU"):
+            tf.config.set_visible_devices([], "GPU")
         directory = Path(directory)
         info, index = load_info(directory), load_index(directory, split)
         check_shards(directory, index)
@@ -59,6 +63,25 @@ class Source:
 
     def path(self, row: int) -> str:
         return str(self.directory / self.index.shards[row])
+
+    def stored_frames(self, row: int) -> list[bytes]:
+        """JPEG files of all frames stored of a clip.
+
+        Raises:
+            DatasetError: its record is corrupt.
+        """
+        offset, length = self.index.offsets[row], self.index.lengths[row]
+        try:
+            record = _read_record(
+                tf.constant(self.path(row)), tf.constant(offset), tf.constant(length)
+            )
+        except CORRUPTION as error:
+            raise DatasetError(
+                f"the record of the clip {self.index.clip_ids[row]!r} at byte {offset} of "
+                f"{self.path(row)} is corrupt; restore the file, or delete it and run the "
+                "conversion again"
+            ) from error
+        return list(_parse(record)["frames"].numpy())
 
 
 @dataclass(frozen=True)
@@ -98,7 +121,6 @@ def batches_of(
     options.threading.max_intra_op_parallelism = 1
     options.threading.private_threadpool_size = num_workers
     dataset = dataset.batch(batch_size).prefetch(PREFETCHED_BATCHES).with_options(options)
-    corruption = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
 
     def iterate() -> Iterator[Batch]:
         try:
@@ -108,25 +130,12 @@ def batches_of(
                     weights = [source.animal_weights[clip_id] for clip_id in batch["clip_id"]]
                     batch["animals"] = np.stack(weights).astype(np.float32)
                 yield batch
-        except corruption as error:
-            rows = [row for plan in recent for row in plan.rows]
-            raise DatasetError(_describe_corruption(source, rows, str(error))) from error
+        except CORRUPTION as error:
+            for row in (row for plan in recent for row in plan.rows):
+                source.stored_frames(row)  # names the corrupt record
+            raise DatasetError(f"a record of {source.directory} cannot be read: {error}") from error
 
     return iterate()
-
-
-def _describe_corruption(source: Source, rows: Iterable[int], message: str) -> str:
-    """Finds the corrupt record among those that were asked for of late."""
-    for row in rows:
-        offset, length = source.index.offsets[row], source.index.lengths[row]
-        try:
-            _read_record(tf.constant(source.path(row)), tf.constant(offset), tf.constant(length))
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
-            return (
-                f"the record of the clip {source.index.clip_ids[row]!r} at byte {offset} of "
-                f"{source.path(row)} is corrupt; restore the file, or convert the dataset again"
-            )
-    return f"a record of {source.directory} cannot be read: {message}"
 
 
 def _clips(
@@ -136,9 +145,6 @@ def _clips(
     num_workers: int,
 ) -> tf.data.Dataset:
     """Dataset of single clips, as the plans say and in their order."""
-    # The accelerator belongs to JAX; TensorFlow would take its memory.
-    if tf.config.get_visible_devices("GPU"):
-        tf.config.set_visible_devices([], "GPU")
     info, index = source.info, source.index
 
     def rows() -> Iterator[tuple]:

@@ -1,22 +1,22 @@
 """Shards of a conversion: which clips go where, writing one, and knowing which are finished.
 
 A shard is written under a temporary name and renamed when it is whole. Its list of records is
-written just before, into a folder that is removed when the conversion is complete: a shard is
-finished when it has its final name.
+written just before, into `shard_listings/`: a shard is finished when it has its final name and the
+size that its listing gives it.
 """
 
 import hashlib
 import json
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data_pipeline.annotations.record import Clip
+from data_pipeline.dataset import RECORD_FRAMING
 
-PROGRESS_FOLDER = "progress"
+LISTINGS_FOLDER = "shard_listings"
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,13 @@ def finished_contents(directory: Path, shard: Shard) -> ShardContents | None:
     listing = _listing_path(directory, shard)
     if not (directory / shard.file_name).is_file() or not listing.is_file():
         return None
-    contents = json.loads(listing.read_text(encoding="utf-8"))
-    return ShardContents(
-        tuple(StoredClip(**row) for row in contents["stored"]),
-        tuple(FailedClip(**row) for row in contents["failed"]),
+    listed = json.loads(listing.read_text(encoding="utf-8"))
+    contents = ShardContents(
+        tuple(StoredClip(**row) for row in listed["stored"]),
+        tuple(FailedClip(**row) for row in listed["failed"]),
     )
+    size = sum(clip.length + RECORD_FRAMING for clip in contents.stored)
+    return contents if (directory / shard.file_name).stat().st_size == size else None
 
 
 def finish_shard(directory: Path, shard: Shard, written: Path, contents: ShardContents) -> None:
@@ -135,14 +137,8 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def remove_progress(directory: Path) -> None:
-    """Removes the listings of a conversion that is complete."""
-    if (directory / PROGRESS_FOLDER).is_dir():
-        shutil.rmtree(directory / PROGRESS_FOLDER)
-
-
 def _listing_path(directory: Path, shard: Shard) -> Path:
-    return directory / PROGRESS_FOLDER / f"{shard.file_name}.json"
+    return directory / LISTINGS_FOLDER / f"{shard.file_name}.json"
 
 
 def _to_disk(path: Path) -> None:

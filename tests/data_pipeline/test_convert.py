@@ -42,8 +42,11 @@ def examples(directory, split):
 
 
 def assert_same_folders(first, second):
-    names = sorted(path.name for path in first.iterdir())
-    assert names == sorted(path.name for path in second.iterdir())
+    names, others = (
+        sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        for folder in (first, second)
+    )
+    assert names == others
     _, different, unreadable = filecmp.cmpfiles(first, second, names, shallow=False)
     assert (different, unreadable) == ([], [])
 
@@ -201,10 +204,21 @@ class TestAgain:
     def test_a_complete_dataset_is_left_alone(self, source, dataset, tmp_path, capsys):
         output = tmp_path / "out"
         shutil.copytree(dataset, output)
-        before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+        before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
         assert convert_lote(source, output) == {"train": NUM_TRAIN, "test": NUM_TEST}
         assert "complete already" in capsys.readouterr().out
-        assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
+        assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+
+    def test_a_lost_or_shortened_shard_is_written_again(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        shutil.copytree(dataset, output)
+        shards = sorted(output.glob("*.tfrecord*"))
+        before = {path: path.stat().st_mtime_ns for path in shards[2:]}
+        shards[0].unlink()
+        os.truncate(shards[1], shards[1].stat().st_size - 1)
+        assert convert_lote(source, output) == {"train": NUM_TRAIN, "test": NUM_TEST}
+        assert_same_folders(dataset, output)
+        assert {path: path.stat().st_mtime_ns for path in shards[2:]} == before
 
     def test_a_killed_conversion_goes_on_to_the_same_bytes(self, source, dataset, tmp_path):
         num_finished = 3
@@ -314,6 +328,14 @@ class TestFailures:
         assert len(read_csv(broken / "out" / "failures.csv")) == 3
         found = [example["clip_id"] for example in examples(broken / "out", "train")]
         assert sorted(found) == [b"also_good", b"good"]
+
+    def test_a_complete_dataset_does_not_hide_them(self, broken, capsys):
+        assert self.run(broken, "--max_failures=3") == 0
+        assert self.run(broken, "--max_failures=2") == 1
+        assert "error: 3 of 5 clips failed, 2 may" in capsys.readouterr().err
+        write_video(broken / "videos" / "missing.mp4", 3)
+        assert self.run(broken, "--max_failures=2") == 0
+        assert load_info(broken / "out").split_sizes == {"train": 3}
 
     def test_a_mended_video_is_tried_again(self, broken):
         assert self.run(broken, "--max_failures=2") == 1

@@ -14,7 +14,7 @@ from made_videos import number_of, peak_signal_to_noise
 from PIL import Image
 
 from data_pipeline.augment import evaluation_crops, multi_scale_crops, resize_bilinear
-from data_pipeline.dataset import DatasetError, load_index, load_info, read_record
+from data_pipeline.dataset import DatasetError, load_index, load_info
 from data_pipeline.input import (
     evaluation_batches,
     evaluation_steps,
@@ -51,7 +51,9 @@ def joined(parts):
 
 
 def stored_frames(dataset, index, row):
-    example = tf.train.Example.FromString(read_record(dataset, index, row))
+    shard = index.shards[row]
+    records = list(tf.data.TFRecordDataset(str(dataset / shard)).as_numpy_iterator())
+    example = tf.train.Example.FromString(records[index.shards[:row].count(shard)])
     frames = example.features.feature["frames"].bytes_list.value
     return np.stack([np.asarray(Image.open(io.BytesIO(frame))) for frame in frames])
 

@@ -1,6 +1,7 @@
 """The description of a dataset, and its contact sheet."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -67,6 +68,20 @@ def test_errors_are_one_line(dataset, capsys, arguments, message):
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
+
+
+def test_a_corrupt_record_is_one_line(dataset, tmp_path, capsys):
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    index = load_index(copy, "test")
+    shard = copy / index.shards[2]
+    content = bytearray(shard.read_bytes())
+    content[index.offsets[2] + 14] ^= 255
+    shard.write_bytes(content)
+    assert main([str(copy), "--split=test"]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert repr(index.clip_ids[2]) in error
+    assert shard.name in error
 
 
 def test_a_folder_of_something_else_is_an_error(tmp_path, capsys):
