@@ -8,5 +8,6 @@ The only package of the project that uses TensorFlow, and it imports it where it
 
 import os
 
-# TensorFlow prints start-up notes on stderr, where they hide the errors of our own commands.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow prints start-up notes on stderr, an "error" about the GPU it does not find among them.
+# They hide the errors of our own commands; TensorFlow's own are exceptions.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
