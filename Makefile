@@ -24,9 +24,9 @@ demo: .venv/run.stamp
 	$(BIN)/python -m data_pipeline.convert --dataset=lote_animal --source=$(DEMO)/videos \
 	  --output=$(DEMO)/data --short_side=36
 	$(BIN)/python main.py --config=configs/demo.py --workdir=$(DEMO)/run
-	@echo "What the model sees in a video of an animal that it was never shown, a zebra lying down:"
+	@echo "What the model sees in a video of an animal that it was never shown, a zebra standing up:"
 	$(BIN)/python main.py --config=configs/demo.py --workdir=$(DEMO)/run --mode=predict \
-	  --config.predict.video=$(DEMO)/videos/videos/LyingDown/Zebra5001.mp4
+	  --config.predict.video=$(DEMO)/videos/videos/StandingUp/Zebra5001.mp4
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

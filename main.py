@@ -12,6 +12,14 @@ from ml_collections import config_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run: checkpoints and metrics")
+_COORDINATOR_ADDRESS = flags.DEFINE_string(
+    "coordinator_address", None, "host:port of process 0, for a job of several processes"
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of the job")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
+_CLUSTER = flags.DEFINE_boolean(
+    "cluster", False, "join the processes that the cluster started (TPU pod, Slurm, Open MPI)"
+)
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "predict"], "what to do")
 
 
@@ -24,10 +32,23 @@ def main(argv: list[str]) -> None:
     config, workdir = _CONFIG.value, pathlib.Path(str(_WORKDIR.value))
     # Imported here: a mistyped flag is answered at once.
     try:
+        from animal_clip_jax.parallel import distributed
+
+        distributed.initialize(
+            _COORDINATOR_ADDRESS.value,
+            _NUM_PROCESSES.value,
+            _PROCESS_ID.value,
+            is_cluster=_CLUSTER.value,
+        )
         if _MODE.value == "train":
+            from animal_clip_jax.training import interruption
             from animal_clip_jax.training.loop import train
 
-            train(config, workdir)
+            try:
+                train(config, workdir)
+            except interruption.Interrupted as notice:
+                print(notice, file=sys.stderr)
+                sys.exit(interruption.EXIT_CODE)
         elif _MODE.value == "evaluate":
             from animal_clip_jax.evaluation.run import evaluate_run
 

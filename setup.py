@@ -16,6 +16,7 @@ CORE = [
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
     "rich>=15.0",
+    "tensorboardX>=2.6.5",
 ]
 # What data_pipeline/ and the tokenizer add.
 DATA = [

@@ -25,6 +25,9 @@ def get_config() -> ConfigDict:
     config.model.prompt_layers = 3
     config.model.graph_width = 256  # hidden width of the relation graph (animal_clip)
     config.model.drop_path_rate = 0.0
+    # Blocks of the video tower that the backward pass computes again, to save memory: "none",
+    # "blocks" (keeps their inputs only) or "dots" (keeps the results of their matrix products).
+    config.model.remat = "none"
     config.model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
     # A folder written by `python -m animal_clip_jax.convert`; "" starts from random weights.
     config.init_from = ""
@@ -65,7 +68,7 @@ def get_config() -> ConfigDict:
     config.augmentation.mixup_alpha = 0.8
     config.augmentation.cutmix_alpha = 1.0
 
-    # cross_entropy, binary_cross_entropy, asymmetric or distribution_balanced
+    # cross_entropy, binary_cross_entropy, asymmetric, distribution_balanced, focal or ldam
     config.loss = "cross_entropy"
 
     config.optimizer = ConfigDict()
@@ -76,6 +79,8 @@ def get_config() -> ConfigDict:
     config.optimizer.beta1 = 0.9
     config.optimizer.beta2 = 0.98
     config.optimizer.epsilon = 1e-8
+    config.optimizer.clip_norm = 0.0  # of the gradient over all parameters; 0 leaves it
+    config.optimizer.ema_decay = 0.0  # of averaged parameters, used in evaluation; 0 keeps none
 
     config.epochs = 30
     config.warmup_epochs = 5
@@ -96,13 +101,15 @@ def get_config() -> ConfigDict:
     # Where the animals come from in testing; several are reported side by side. Published figures
     # are of "labels", which a video that nobody labelled does not have.
     config.evaluation.animal_sources = ("labels", "none")
+    config.evaluation.checkpoint = "latest"  # or "best", for --mode=evaluate and predict
     config.evaluation.shuffle_frames = False  # also report the metrics with shuffled frames
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every_epochs = 1
-    config.checkpoint.keep = 3
+    config.checkpoint.keep = 3  # newest ones; the best by mAP or top-1 is kept beside them
 
     config.log_every_steps = 20
+    config.profile = False  # writes a trace of a few steps to the workdir
 
     config.predict = ConfigDict()
     config.predict.video = ""

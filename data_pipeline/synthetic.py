@@ -4,8 +4,8 @@
 
 The folder then holds
 
-    videos/StandingUp/Zebra0001.mp4    H.264, 12 frames a second
-    annotations/train.txt, test.txt    `StandingUp/Zebra0001.mp4 <action id> <animal id>` a line,
+    videos/StandingUp/Bear0001.mp4     H.264, 12 frames a second
+    annotations/train.txt, test.txt    `StandingUp/Bear0001.mp4 <action id> <animal id>` a line,
                                        and a blank line at the end
     annotations/label.csv              `id,label` of the actions
     annotations/animal_label.csv       `id,label` of the animals
@@ -17,12 +17,14 @@ not show at all (`UNSEEN_ANIMAL`). An action and its reverse are withheld togeth
 left in training, a single frame of it would give away its label.
 """
 
+import argparse
 import itertools
 import json
 import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +32,6 @@ from typing import Literal
 
 import av
 import numpy as np
-from absl import app, flags
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -297,44 +298,51 @@ def write_video(path: str | os.PathLike[str], frames: np.ndarray) -> None:
         container.mux(stream.encode())
 
 
-_OUTPUT = flags.DEFINE_string("output", None, "folder to write the set into", required=True)
-_CLIPS = flags.DEFINE_integer(
-    "clips_per_pair", 28, "training videos of each seen animal and action"
-)
-_TEST_CLIPS = flags.DEFINE_integer(
-    "test_clips_per_pair", 4, "test videos of each; twice as many of unseen ones"
-)
-_SEED = flags.DEFINE_integer("seed", 0, "another seed, other videos")
-_SIZE = flags.DEFINE_integer("size", 64, "height and width of the videos in pixels, even")
-_FRAMES = flags.DEFINE_integer("num_frames", 16, "frames of each video")
-_WORKERS = flags.DEFINE_integer(
-    "workers", None, "processes; one for every available core if not given"
-)
+def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipeline.synthetic",
+        description="Renders the demo's videos. Run again to go on.",
+    )
+    parser.add_argument("--output", required=True, type=Path, help="folder to write the set into")
+    parser.add_argument(
+        "--clips_per_pair", type=int, default=28, help="training videos of each animal and action"
+    )
+    parser.add_argument(
+        "--test_clips_per_pair", type=int, default=4, help="of each; twice as many of unseen ones"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos")
+    parser.add_argument("--size", type=int, default=64, help="height and width in pixels, even")
+    parser.add_argument("--num_frames", type=int, default=16, help="of each video")
+    parser.add_argument("--workers", type=int, help="processes; all available cores if not given")
+    return parser.parse_args(arguments)
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"seed {_SEED.value}")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parsed = _parse_arguments(arguments)
+    print(f"seed {parsed.seed}")
     start = time.perf_counter()
     try:
         rendered = write_dataset(
-            _OUTPUT.value,
-            clips_per_pair=_CLIPS.value,
-            test_clips_per_pair=_TEST_CLIPS.value,
-            seed=_SEED.value,
-            size=_SIZE.value,
-            num_frames=_FRAMES.value,
-            workers=_WORKERS.value,
+            parsed.output,
+            clips_per_pair=parsed.clips_per_pair,
+            test_clips_per_pair=parsed.test_clips_per_pair,
+            seed=parsed.seed,
+            size=parsed.size,
+            num_frames=parsed.num_frames,
+            workers=parsed.workers,
         )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     seconds = time.perf_counter() - start
-    total = len(plan(_CLIPS.value, _TEST_CLIPS.value))
-    speed = f"{seconds:.1f} s, {rendered / seconds:.0f} clips/s"
-    console.print(f"rendered {rendered} of {total} clips in {speed}: {_OUTPUT.value}")
+    total = len(plan(parsed.clips_per_pair, parsed.test_clips_per_pair))
+    print(
+        f"rendered {rendered} of {total} clips in {seconds:.1f} s, "
+        f"{rendered / seconds:.0f} clips/s: {parsed.output}"
+    )
+    return 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(main())

@@ -10,14 +10,14 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax import models
 from animal_clip_jax.evaluation import evaluate, metrics
-from animal_clip_jax.evaluation.report import format_table
+from animal_clip_jax.evaluation.report import format_table, per_class_csv
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.training import preparation
 from animal_clip_jax.training.checkpoints import RunCheckpoints
-from animal_clip_jax.training.progress import MetricsFile
+from animal_clip_jax.training.progress import MetricsLog
 from data_pipeline.dataset import DatasetInfo, load_index
 
 _NOVELTY = {
@@ -60,7 +60,7 @@ class Evaluator:
             for source in config.evaluation.animal_sources
         }
 
-    def summarise(
+    def score(
         self,
         values: Parameters,
         classes: ClassContext,
@@ -69,8 +69,8 @@ class Evaluator:
         crops: int = 1,
         animal_source: str | None = None,
         shuffle_seed: int | None = None,
-    ) -> dict[str, float]:
-        """The figures of `metrics.summarise` over the test split.
+    ) -> evaluate.Scores:
+        """Scores every clip of the test split.
 
         Args:
             values, classes: on the devices.
@@ -93,7 +93,7 @@ class Evaluator:
             process_count=jax.process_count(),
             num_workers=config.data.num_workers or None,
         )
-        scored = evaluate.score_split(
+        return evaluate.score_split(
             self._steps[animal_source or config.evaluation.animal_sources[0]],
             values,
             classes,
@@ -101,6 +101,9 @@ class Evaluator:
             self._mesh,
             shuffle_seed=shuffle_seed,
         )
+
+    def summarise(self, scored: evaluate.Scores) -> dict[str, float]:
+        """The figures of `metrics.summarise` over scored clips."""
         return metrics.summarise(
             scored.scores,
             scored.actions,
@@ -115,8 +118,21 @@ class Evaluator:
         names = ["mAP"] if self._info.multi_label else ["top1", *_NOVELTY]
         return "  ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
 
-    def report(self, values: Parameters, classes: ClassContext) -> tuple[dict[str, float], str]:
+    def selection_metric(self, summary: dict[str, float]) -> float:
+        """The figure that the best checkpoint is chosen by: mAP, or top-1 for a single label."""
+        return summary["mAP" if self._info.multi_label else "top1"]
+
+    def report(
+        self,
+        values: Parameters,
+        classes: ClassContext,
+        *,
+        per_class_path: pathlib.Path | None = None,
+    ) -> tuple[dict[str, float], str]:
         """The multi-view evaluation at the end, under every source of the animals.
+
+        Args:
+            per_class_path: a CSV file to write the classes' figures to, under the first source.
 
         Returns:
             the figures, those of a source under `source/…`, and tables to print.
@@ -126,7 +142,7 @@ class Evaluator:
         novelty_rows = []
         for source in options.animal_sources:
             for is_shuffled in (False, True) if options.shuffle_frames else (False,):
-                summary = self.summarise(
+                scored = self.score(
                     values,
                     classes,
                     temporal_views=options.temporal_views,
@@ -134,6 +150,16 @@ class Evaluator:
                     animal_source=source,
                     shuffle_seed=self._config.seed if is_shuffled else None,
                 )
+                summary = self.summarise(scored)
+                if per_class_path and source == options.animal_sources[0] and not is_shuffled:
+                    per_class_csv(
+                        per_class_path,
+                        self._info.action_names,
+                        scored.scores,
+                        scored.actions,
+                        self._action_counts,
+                        multi_label=self._info.multi_label,
+                    )
                 order = "shuffled" if is_shuffled else "in order"
                 prefix = f"{source}/shuffled_" if is_shuffled else f"{source}/"
                 figures |= {f"{prefix}{name}": value for name, value in summary.items()}
@@ -179,7 +205,7 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     """
     info = preparation.check_config(config)
     mesh = mesh_lib.make_mesh(config.mesh)
-    checkpoints, step = RunCheckpoints.open(workdir)
+    checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
     trained_on = checkpoints.describe(step)
     for kind in ("action_names", "animal_names"):
         ours, theirs = getattr(info, kind), getattr(trained_on, kind)
@@ -196,8 +222,8 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     values, classes = checkpoints.restore_weights(step, replicated)
     checkpoints.close()
     evaluator = Evaluator(config, graphdef, info, action_counts(config, info), mesh, replicated)
-    summary, report = evaluator.report(values, classes)
-    MetricsFile(workdir).write(step, "evaluation", summary)
+    figures, report = evaluator.report(values, classes, per_class_path=workdir / "per_class.csv")
+    MetricsLog(workdir, is_written=jax.process_index() == 0).write(step, "evaluation", figures)
     return report
 
 

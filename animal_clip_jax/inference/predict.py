@@ -44,7 +44,7 @@ def predict(
     """
     if not pathlib.Path(video).is_file():
         raise FileNotFoundError(f"config.predict.video: no such file: {video!r}")
-    checkpoints, step = RunCheckpoints.open(workdir)
+    checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
     description = checkpoints.describe(step)
     unknown = [name for name in animals if name not in description.animal_names]
     if unknown:

@@ -11,6 +11,7 @@ from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.description import build as build_described
+from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.models.xclip import XCLIP
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -60,9 +61,14 @@ def build(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
         raise ValueError(
             f"config.model.drop_path_rate is {config.drop_path_rate}; expected 0 ≤ rate < 1"
         )
+    if config.remat not in REMAT_POLICIES:
+        raise ValueError(
+            f"config.model.remat is {config.remat!r}; expected one of {', '.join(REMAT_POLICIES)}"
+        )
     model = build_described(
         describe(config),
         drop_path_rate=config.drop_path_rate,
+        remat=config.remat,
         dtype=DTYPES[config.dtype],
         rngs=rngs,
     )

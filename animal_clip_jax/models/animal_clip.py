@@ -37,13 +37,14 @@ class AnimalCLIP(nnx.Module):
         prompt_layers: int = 3,
         graph_width: int = 256,
         drop_path_rate: float = 0.0,
+        remat: str = "none",
         dtype: jnp.dtype = jnp.float32,
         rngs: nnx.Rngs,
     ):
         embed_dim, activation = architecture.embed_dim, architecture.activation
         self.text = TextTower(architecture, dtype=dtype, rngs=rngs)
         self.visual = VideoTower(
-            architecture, drop_path_rate=drop_path_rate, dtype=dtype, rngs=rngs
+            architecture, drop_path_rate=drop_path_rate, remat=remat, dtype=dtype, rngs=rngs
         )
         self.patch_norm = layer_norm(architecture.vision_width, dtype=dtype, rngs=rngs)
         self.patch_projection = nnx.Param(

@@ -76,6 +76,7 @@ def build(
     description: ModelDescription,
     *,
     drop_path_rate: float = 0.0,
+    remat: str = "none",
     dtype: jnp.dtype = jnp.float32,
     rngs: nnx.Rngs,
 ) -> Clip | XCLIP | AnimalCLIP:
@@ -85,7 +86,8 @@ def build(
         >>> graphdef, parameters = abstract(lambda: build(description, rngs=nnx.Rngs(0)))
 
     Args:
-        drop_path_rate: stochastic depth of the video tower; not used by "clip".
+        drop_path_rate, remat: stochastic depth and rematerialisation of the video tower; not used
+            by "clip".
         dtype: dtype of the computation; parameters are float32.
     """
     if description.family == "clip":
@@ -95,6 +97,7 @@ def build(
         "integration_layers": description.integration_layers,
         "prompt_layers": description.prompt_layers,
         "drop_path_rate": drop_path_rate,
+        "remat": remat,
         "dtype": dtype,
         "rngs": rngs,
     }

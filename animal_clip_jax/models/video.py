@@ -14,6 +14,14 @@ from animal_clip_jax.models.layers import (
     symmetric_uniform,
 )
 
+# What the backward pass finds stored of a block: everything ("none" is rematerialised), nothing
+# but the block's input, or the results of its matrix products with parameters.
+REMAT_POLICIES = {
+    "none": None,
+    "blocks": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
+
 
 def patchify(images: jax.Array, patch_size: int) -> jax.Array:
     """Cuts images into patches, row by row.
@@ -105,17 +113,24 @@ class ImageTower(_PatchTransformer):
 
 
 class VideoTower(_PatchTransformer):
-    """CLIP's vision transformer with X-CLIP's cross-frame communication in every block."""
+    """CLIP's vision transformer with X-CLIP's cross-frame communication in every block.
+
+    Args:
+        drop_path_rate: stochastic depth of the last block; it grows linearly from 0.
+        remat: what the backward pass computes again, a key of `REMAT_POLICIES`.
+    """
 
     def __init__(
         self,
         architecture: ClipArchitecture,
         *,
         drop_path_rate: float = 0.0,
+        remat: str = "none",
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
         super().__init__(architecture, dtype=dtype, rngs=rngs)
+        self.remat = remat
         rates = np.linspace(0.0, drop_path_rate, architecture.vision_layers)
         self.blocks = nnx.List(
             [
@@ -154,15 +169,28 @@ class VideoTower(_PatchTransformer):
         x = self._embed(clips.reshape(-1, *clips.shape[2:]))
         for index, block in enumerate(self.blocks):
             is_last = index == len(self.blocks) - 1
-            x = block(
-                x,
-                num_frames=num_frames,
-                class_token_only=is_last and not with_patches,
-                key=keys[index],
-            )
+            x = self._apply(block, x, keys[index], num_frames, is_last and not with_patches)
         features = self._project(x[:, 0]).reshape(num_clips, num_frames, -1)
         patches = x[:, 1:].reshape(num_clips, num_frames, -1, x.shape[-1]) if with_patches else None
         return features, patches
+
+    def _apply(
+        self,
+        block: CrossFrameBlock,
+        x: jax.Array,
+        key: jax.Array | None,
+        num_frames: int,
+        class_token_only: bool,
+    ) -> jax.Array:
+        graphdef, values = nnx.split(block)
+
+        def apply(values, x, key):
+            block = nnx.merge(graphdef, values)
+            return block(x, num_frames=num_frames, class_token_only=class_token_only, key=key)
+
+        if self.remat != "none":
+            apply = jax.checkpoint(apply, policy=REMAT_POLICIES[self.remat])
+        return apply(values, x, key)
 
 
 class MultiFrameIntegration(nnx.Module):

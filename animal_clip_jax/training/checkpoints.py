@@ -2,11 +2,13 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
@@ -21,12 +23,14 @@ class RunDescription:
         config: the configuration, nested dictionaries.
         action_names, animal_names: labels in the order of the model's outputs and inputs.
         relation_counts: (animals, actions) training clips of every pair.
+        git_revision: of the code, "" where it is not in a repository.
     """
 
     config: dict[str, Any]
     action_names: tuple[str, ...]
     animal_names: tuple[str, ...]
     relation_counts: np.ndarray
+    git_revision: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Nested dictionaries, lists, texts and numbers."""
@@ -35,6 +39,7 @@ class RunDescription:
             "action_names": list(self.action_names),
             "animal_names": list(self.animal_names),
             "relation_counts": self.relation_counts.tolist(),
+            "git_revision": self.git_revision,
         }
 
     @classmethod
@@ -45,62 +50,107 @@ class RunDescription:
             action_names=tuple(content["action_names"]),
             animal_names=tuple(content["animal_names"]),
             relation_counts=np.asarray(content["relation_counts"], np.int64),
+            git_revision=content["git_revision"],
         )
 
 
+_ARRAYS = ("parameters", "averaged", "progress", "classes")
+_BEST = "metric"
+
+
 class RunCheckpoints:
-    """The checkpoints of one workdir, newest last; older ones than `keep` are removed.
+    """The checkpoints of one workdir: the newest `keep`, and the best.
 
     Saving is asynchronous and atomic: a checkpoint exists once it is complete.
     """
 
     def __init__(self, workdir: str | pathlib.Path, *, keep: int = 3):
         self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
-        arrays = ("parameters", "progress", "classes")
         self._manager = ocp.CheckpointManager(
             self.directory,
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+            options=ocp.CheckpointManagerOptions(
+                create=True,
+                best_fn=lambda metrics: metrics[_BEST],
+                preservation_policy=preservation_policy.AnyPreservationPolicy(
+                    [
+                        preservation_policy.LatestN(keep),
+                        preservation_policy.BestN(
+                            get_metric_fn=lambda metrics: metrics[_BEST],
+                            n=1,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+            ),
             item_handlers={
-                **{item: ocp.StandardCheckpointHandler() for item in arrays},
+                **{item: ocp.StandardCheckpointHandler() for item in _ARRAYS},
                 "description": ocp.JsonCheckpointHandler(),
             },
         )
 
     @classmethod
-    def open(cls, workdir: str | pathlib.Path) -> tuple["RunCheckpoints", int]:
-        """The checkpoints of a workdir that has some, and the step of the newest.
+    def open(
+        cls, workdir: str | pathlib.Path, which: str = "latest"
+    ) -> tuple["RunCheckpoints", int]:
+        """The checkpoints of a workdir that has some, and the step of one of them.
+
+        Args:
+            which: "latest", or "best": that of the highest metric among those evaluated.
 
         Raises:
             FileNotFoundError: it has none.
+            ValueError: `which` is something else.
         """
+        if which not in ("latest", "best"):
+            raise ValueError(
+                f"config.evaluation.checkpoint is {which!r}; expected 'latest' or 'best'"
+            )
         if not (pathlib.Path(workdir) / "checkpoints").is_dir():
             raise FileNotFoundError(
                 f"{workdir}: no checkpoints here; train first, with --mode=train"
             )
         checkpoints = cls(workdir)
-        step = checkpoints.latest_step()
+        step = checkpoints.latest_step() if which == "latest" else checkpoints.best_step()
         if step is None:
-            raise FileNotFoundError(f"{workdir}: no complete checkpoint here; train first")
+            raise FileNotFoundError(
+                f"{workdir}: no complete {which} checkpoint here; train first, with --mode=train"
+            )
         return checkpoints, step
 
     def latest_step(self) -> int | None:
         """The step of the newest complete checkpoint, None if there is none."""
         return self._manager.latest_step()
 
+    def best_step(self) -> int | None:
+        """The step of the best checkpoint among those saved with a metric, None without one."""
+        evaluated = {
+            step: self._manager.metrics(step)
+            for step in self._manager.all_steps()
+            if self._manager.metrics(step)
+        }
+        return max(evaluated, key=lambda step: (evaluated[step][_BEST], step), default=None)
+
     def save(
-        self, state: TrainState, classes: ClassContext, description: RunDescription, step: int
+        self,
+        state: TrainState,
+        classes: ClassContext,
+        description: RunDescription,
+        step: int,
+        *,
+        metric: float | None = None,
     ) -> None:
-        """Starts saving; a checkpoint of that step that exists already is kept."""
+        """Starts saving; a checkpoint of that step that exists already is kept.
+
+        Args:
+            metric: of the evaluation at this step, if there was one; higher is better.
+        """
         if step == self.latest_step():
             return
+        items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state, classes).items()}
         self._manager.save(
             step,
-            args=ocp.args.Composite(
-                parameters=ocp.args.StandardSave({**state.trained, **state.frozen}),
-                progress=ocp.args.StandardSave(_progress(state)),
-                classes=ocp.args.StandardSave(classes._asdict()),
-                description=ocp.args.JsonSave(description.to_json()),
-            ),
+            args=ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json())),
+            metrics=None if metric is None else {_BEST: metric},
         )
 
     def describe(self, step: int) -> RunDescription:
@@ -118,43 +168,57 @@ class RunCheckpoints:
                 to restore to.
 
         Raises:
-            ValueError: the checkpoint holds other names or shapes.
+            ValueError: the checkpoint holds other names or shapes; names the first.
         """
-        targets = {
-            "parameters": {**state.trained, **state.frozen},
-            "progress": _progress(state),
-            "classes": classes._asdict(),
-        }
+        self._check_shapes(step, "parameters", {**state.trained, **state.frozen})
+        self._check_shapes(step, "classes", classes._asdict())
         args = {
-            name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, target))
-            for name, target in targets.items()
+            name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, tree))
+            for name, tree in _items(state, classes).items()
         }
         restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-        trained = {path: restored.parameters[path] for path in state.trained}
-        frozen = {path: restored.parameters[path] for path in state.frozen}
         return (
-            TrainState(trained=trained, frozen=frozen, **restored.progress),
+            TrainState(
+                trained={path: restored.parameters[path] for path in state.trained},
+                frozen={path: restored.parameters[path] for path in state.frozen},
+                averaged=restored.averaged if state.averaged else {},
+                **restored.progress,
+            ),
             ClassContext(**restored.classes),
         )
 
-    def restore_weights(self, step: int, sharding) -> tuple[Parameters, ClassContext]:
-        """Reads the parameters and the class context alone, with one sharding for all arrays."""
+    def _check_shapes(self, step: int, item: str, arrays: Mapping[str, Any]) -> None:
+        metadata = dict(self._manager.item_metadata(step)[item])
+        held = {name: f"has shape {leaf.shape}" for name, leaf in metadata.items()}
+        expected = {name: f"has shape {array.shape}" for name, array in arrays.items()}
+        for name in sorted(held.keys() | expected.keys()):
+            found, wanted = held.get(name, "is missing"), expected.get(name, "is not there")
+            if found != wanted:
+                raise ValueError(
+                    f"{self.directory / str(step)}: {name} {found}; this run's {wanted}: the "
+                    "checkpoint is of another model or data set"
+                )
 
-        def target(metadata):
-            return jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-                dict(metadata),
-            )
+    def restore_weights(self, step: int, sharding) -> tuple[Parameters, ClassContext]:
+        """Reads what evaluation needs: the parameters (their averages where there are some) and
+        the class context.
+
+        Args:
+            sharding: of all arrays.
+        """
+
+        def target(leaf):
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
         metadata = self._manager.item_metadata(step)
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                parameters=ocp.args.StandardRestore(target(metadata.parameters)),
-                classes=ocp.args.StandardRestore(target(metadata.classes)),
-            ),
-        )
-        return restored.parameters, ClassContext(**restored.classes)
+        args = {
+            name: ocp.args.StandardRestore(jax.tree.map(target, dict(metadata[name])))
+            for name in ("parameters", "averaged", "classes")
+            if metadata.get(name) is not None
+        }
+        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        averaged = restored.averaged if "averaged" in args else {}
+        return {**restored.parameters, **averaged}, ClassContext(**restored.classes)
 
     def wait(self) -> None:
         """Returns once everything that was saved is on disk."""
@@ -166,6 +230,12 @@ class RunCheckpoints:
         self._manager.close()
 
 
-def _progress(state: TrainState) -> dict[str, Any]:
-    """What a state holds beside the parameters."""
-    return {"step": state.step, "optimizer": state.optimizer, "rng": state.rng}
+def _items(state: TrainState, classes: ClassContext) -> dict[str, Any]:
+    """What is saved, in parts that can be read by themselves."""
+    items: dict[str, Any] = {
+        "parameters": {**state.trained, **state.frozen},
+        "progress": {"step": state.step, "optimizer": state.optimizer, "rng": state.rng},
+        "classes": classes._asdict(),
+    }
+    # Orbax saves no empty trees.
+    return {**items, "averaged": state.averaged} if state.averaged else items

@@ -19,6 +19,8 @@ REDUCTIONS = {
     "binary_cross_entropy": "mean",
     "asymmetric": "sum",
     "distribution_balanced": "mean",
+    "focal": "mean",
+    "ldam": "mean",
 }
 
 
@@ -105,6 +107,40 @@ class DistributionBalanced:
         return jnp.mean(weight * focus * cross_entropies, axis=-1)
 
 
+def focal(
+    logits: jax.Array, targets: jax.Array, *, alpha: float = 0.25, gamma: float = 2.0
+) -> jax.Array:
+    """Focal loss (Lin et al., ICCV 2017) of every action by itself, averaged over the actions:
+    −α_t (1 − p_t)^γ log p_t, with α for positives and 1 − α for negatives."""
+    cross_entropies = _binary_cross_entropy(logits.astype(jnp.float32), targets)
+    right = jnp.exp(-cross_entropies)
+    weight = alpha * targets + (1 - alpha) * (1 - targets)
+    return jnp.mean(weight * (1 - right) ** gamma * cross_entropies, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ldam:
+    """Label-distribution-aware margin loss (Cao et al., NeurIPS 2019).
+
+    Cross entropy in which the cosine of a true action is lowered by a margin ∝ n^-¼, n its training
+    clips.
+
+    Attributes:
+        positives: (actions,) training clips of each action.
+        max_margin: of the rarest action.
+        scale: logits a unit of cosine.
+    """
+
+    positives: np.ndarray
+    max_margin: float = 0.5
+    scale: float = 1 / 0.07
+
+    def __call__(self, logits: jax.Array, targets: jax.Array) -> jax.Array:
+        margins = np.maximum(self.positives.astype(np.float64), 1.0) ** -0.25
+        margins = margins * (self.max_margin / margins.max())
+        return cross_entropy(logits - self.scale * targets * margins.astype(np.float32), targets)
+
+
 def build(name: str, *, positives: np.ndarray, num_clips: int) -> Loss:
     """The loss called `name`, one of `REDUCTIONS`.
 
@@ -117,6 +153,8 @@ def build(name: str, *, positives: np.ndarray, num_clips: int) -> Loss:
         "binary_cross_entropy": binary_cross_entropy,
         "asymmetric": asymmetric,
         "distribution_balanced": DistributionBalanced(positives, num_clips),
+        "focal": focal,
+        "ldam": Ldam(positives),
     }
     if name not in losses:
         raise ValueError(f"config.loss is {name!r}; expected one of {', '.join(losses)}")

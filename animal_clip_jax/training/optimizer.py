@@ -81,6 +81,7 @@ def build_optimizer(
     beta1: float = 0.9,
     beta2: float = 0.98,
     epsilon: float = 1e-8,
+    clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
     """AdamW over the trained parameters.
 
@@ -88,6 +89,7 @@ def build_optimizer(
         groups: {path: group} of the trained parameters (none frozen).
         rates: learning rate or schedule of the groups "base" and "new".
         weight_decay: times the learning rate, per step, where `is_decayed`.
+        clip_norm: scales gradients whose norm over all parameters is larger down to it; 0 does not.
 
     Returns:
         a transformation of {path: gradient}.
@@ -114,4 +116,7 @@ def build_optimizer(
             optax.scale_by_learning_rate(rates[NEW]),
         ),
     }
-    return optax.partition(transforms, dict(groups))
+    partition = optax.partition(transforms, dict(groups))
+    if clip_norm > 0:
+        return optax.chain(optax.clip_by_global_norm(clip_norm), partition)
+    return partition

@@ -3,11 +3,14 @@
 import dataclasses
 import json
 import pathlib
+import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from ml_collections import ConfigDict
 
@@ -19,12 +22,26 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.models.xclip import XCLIP
 from animal_clip_jax.prompts import features
 from animal_clip_jax.training import losses
+from animal_clip_jax.training import optimizer as optimizer_lib
+from animal_clip_jax.training.step import StepSettings
 from data_pipeline.dataset import DatasetInfo, load_info
 
 ANIMAL_SOURCES = ("labels", "none")
 
+_AT_LEAST_ONE = (
+    "epochs",
+    "batch_size",
+    "accumulation",
+    "log_every_steps",
+    "checkpoint.every_epochs",
+    "checkpoint.keep",
+    "evaluation.every_epochs",
+    "evaluation.batch_size",
+)
+_BELOW_ONE = ("optimizer.ema_decay", "optimizer.beta1", "optimizer.beta2")
+
 # What may differ when a run goes on: none of it changes what the steps compute.
-_FREE_FIELDS = ("checkpoint.", "evaluation.", "log_every_steps", "mesh.", "predict.")
+_FREE_FIELDS = ("checkpoint.", "evaluation.", "log_every_steps", "mesh.", "predict.", "profile")
 _FREE_LEAVES = ("data.num_workers",)
 
 
@@ -56,9 +73,13 @@ def check_config(config: ConfigDict) -> DatasetInfo:
             f"config.prompts.pooling is {config.prompts.pooling!r}; expected one of "
             f"{', '.join(features.POOLINGS)}"
         )
-    for name in ("epochs", "batch_size", "accumulation", "log_every_steps"):
-        if config[name] < 1:
-            raise ValueError(f"config.{name} is {config[name]}; expected at least 1")
+    flat = flat_config(config)
+    for name in _AT_LEAST_ONE:
+        if flat[name] < 1:
+            raise ValueError(f"config.{name} is {flat[name]}; expected at least 1")
+    for name in _BELOW_ONE:
+        if not 0 <= flat[name] < 1:
+            raise ValueError(f"config.{name} is {flat[name]}; expected 0 ≤ {name} < 1")
     if not config.data.directory:
         raise ValueError(
             "config.data.directory is empty; give a folder written by "
@@ -125,6 +146,18 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def git_revision() -> str:
+    """The commit of this code, "" where it is not in a repository."""
+    folder = pathlib.Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return result.stdout.strip()
+
+
 def initial_parameters(config: ConfigDict) -> tuple[nnx.GraphDef, Parameters]:
     """The model's structure, and its parameters from `config.init_from` or at random.
 
@@ -170,6 +203,52 @@ def initial_parameters(config: ConfigDict) -> tuple[nnx.GraphDef, Parameters]:
                 f"{config.init_from}: {path} has shape {shape}; expected {target.shape}"
             )
     return graphdef, values
+
+
+def make_optimizer(
+    config: ConfigDict, groups: Mapping[str, str], *, steps_per_epoch: int
+) -> tuple[optax.GradientTransformation, dict[str, optax.Schedule]]:
+    """The optimizer that `config.optimizer` describes, and the schedule of each rate.
+
+    Args:
+        groups: optimizer group of every parameter.
+    """
+    options = config.optimizer
+    rates = {
+        group: optimizer_lib.learning_rate_schedule(
+            options.learning_rate * multiplier,
+            minimum=options.minimum_learning_rate,
+            warmup_steps=steps_per_epoch * config.warmup_epochs,
+            total_steps=steps_per_epoch * config.epochs,
+        )
+        for group, multiplier in (
+            (optimizer_lib.BASE, 1.0),
+            (optimizer_lib.NEW, options.new_multiplier),
+        )
+    }
+    optimizer = optimizer_lib.build_optimizer(
+        {path: group for path, group in groups.items() if group != optimizer_lib.FROZEN},
+        rates,
+        weight_decay=options.weight_decay,
+        beta1=options.beta1,
+        beta2=options.beta2,
+        epsilon=options.epsilon,
+        clip_norm=options.clip_norm,
+    )
+    return optimizer, rates
+
+
+def step_settings(config: ConfigDict) -> StepSettings:
+    """What the training step does to a batch, from the configuration."""
+    return StepSettings(
+        accumulation=config.accumulation,
+        mean=tuple(config.data.mean),
+        std=tuple(config.data.std),
+        animal_source=config.animals.source,
+        label_dropout=config.animals.label_dropout,
+        ema_decay=config.optimizer.ema_decay,
+        **config.augmentation,
+    )
 
 
 def class_context(

@@ -1,7 +1,6 @@
 """The training state and the one jitted step that advances it."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +28,7 @@ class TrainState(NamedTuple):
         trained: parameters that the optimizer changes, by path.
         frozen: the others, by path.
         optimizer: optax's state of the trained parameters.
+        averaged: exponential moving averages of the trained parameters; empty if there are none.
         rng: (2,) uint32, the run's key; a step's randomness is a function of it and `step`.
     """
 
@@ -36,7 +36,12 @@ class TrainState(NamedTuple):
     trained: Parameters
     frozen: Parameters
     optimizer: Any
+    averaged: Parameters
     rng: jax.Array
+
+    def evaluated(self) -> Parameters:
+        """The parameters to evaluate: the averages where there are some."""
+        return {**self.trained, **self.averaged, **self.frozen}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +63,7 @@ class StepSettings:
     cutmix_alpha: float
     animal_source: str
     label_dropout: float
+    ema_decay: float = 0.0
 
 
 def animal_weights(annotated: jax.Array, source: str) -> jax.Array:
@@ -79,8 +85,8 @@ def make_train_step(
     settings: StepSettings,
     mesh: Mesh,
     state_shardings: TrainState,
-) -> Callable[[TrainState, Batch, ClassContext], tuple[TrainState, Metrics]]:
-    """The compiled training step.
+) -> jax.stages.Wrapped:
+    """The jitted training step.
 
     Args:
         graphdef: structure of the model.
@@ -159,11 +165,16 @@ def make_train_step(
         gradients = jax.tree.map(lambda gradient: gradient * scale, gradients)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trained)
         metrics = {"loss": total * scale, "gradient_norm": optax.global_norm(gradients)}
+        trained = optax.apply_updates(state.trained, updates)
         next_state = TrainState(
             step=state.step + 1,
-            trained=optax.apply_updates(state.trained, updates),
+            trained=trained,
             frozen=state.frozen,
             optimizer=optimizer_state,
+            averaged={
+                path: settings.ema_decay * average + (1 - settings.ema_decay) * trained[path]
+                for path, average in state.averaged.items()
+            },
             rng=state.rng,
         )
         return next_state, metrics
@@ -193,12 +204,14 @@ def create_state(
     *,
     seed: int,
     mesh: Mesh,
+    with_averages: bool = False,
 ) -> tuple[TrainState, TrainState]:
     """The state before the first step, laid out on the mesh.
 
     Args:
         values: all parameters by path, on the host or on any device.
         groups: their optimizer groups.
+        with_averages: keep moving averages of the trained parameters.
 
     Returns:
         the state, and its shardings in the same structure.
@@ -212,6 +225,7 @@ def create_state(
             trained=trained,
             frozen=frozen,
             optimizer=optimizer.init(trained),
+            averaged=jax.tree.map(jnp.copy, trained) if with_averages else {},
             rng=jax.random.PRNGKey(seed),
         )
 
