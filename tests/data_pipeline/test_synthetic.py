@@ -230,8 +230,8 @@ class TestFiles:
     def test_interrupted_set_is_completed(self, dataset, tmp_path):
         folder = tmp_path / "set"
         assert write_dataset(folder, workers=1, **SMALL) == 128
-        lost = folder / "videos" / "Walking" / "Bear0001.mp4"
-        lost.rename(lost.with_name("Bear0001.mp4.partial"))
+        lost = folder / "videos" / "Walking" / "Giraffe0001.mp4"
+        lost.rename(lost.with_name("Giraffe0001.mp4.partial"))
         kept = folder / "videos" / "Walking" / "Bear0001.mp4"
         kept.write_bytes(b"kept")
 
