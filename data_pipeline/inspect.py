@@ -6,6 +6,7 @@ python -m data_pipeline.inspect lote_tfrecord
 import argparse
 import io
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
@@ -221,9 +222,19 @@ def _tile(info: DatasetInfo, index: ClipIndex, row: int, stored: Sequence[bytes]
     draw = ImageDraw.Draw(tile)
     for number, text in enumerate(texts):
         position = (MARGIN, 2 * MARGIN + height + number * TEXT_HEIGHT)
-        fitting = _shortened(text, font, tile.width - 2 * MARGIN)
+        fitting = _shortened(_without_accents(text), font, tile.width - 2 * MARGIN)
         draw.text(position, fitting, fill="black", font=font)
     return tile
+
+
+def _without_accents(text: str) -> str:
+    """The text in letters that Pillow's own font has; what has no such letter becomes "?"."""
+    letters = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return "".join(
+        letter if letter.isascii() else "?"
+        for letter in letters
+        if not unicodedata.combining(letter)
+    )
 
 
 def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
