@@ -11,7 +11,8 @@ frames of 224x224 pixels
 - (b) from the videos, with PyAV decoding all frames and keeping 8.
 
 Each prints clips a second, by the clock and by the time of the processor, which other work on the
-machine does not touch; the ratios are the result. (a) and (b) use as many threads as the pipeline. Then the speed of conversion, in seconds of video a second, with 1 and 2 processes.
+machine does not touch; the ratios are the result. (a) and (b) use as many threads as the pipeline.
+Then the speed of conversion, in seconds of video a second, with 1 and 2 processes.
 """
 
 import argparse

@@ -222,12 +222,12 @@ def _tile(info: DatasetInfo, index: ClipIndex, row: int, stored: Sequence[bytes]
     draw = ImageDraw.Draw(tile)
     for number, text in enumerate(texts):
         position = (MARGIN, 2 * MARGIN + height + number * TEXT_HEIGHT)
-        fitting = _shortened(_without_accents(text), font, tile.width - 2 * MARGIN)
+        fitting = _shortened(without_accents(text), font, tile.width - 2 * MARGIN)
         draw.text(position, fitting, fill="black", font=font)
     return tile
 
 
-def _without_accents(text: str) -> str:
+def without_accents(text: str) -> str:
     """The text in letters that Pillow's own font has; what has no such letter becomes "?"."""
     letters = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
     return "".join(

@@ -9,7 +9,14 @@ from made_dataset import ACTIONS, ANIMALS, NUM_TEST, NUM_TRAIN
 from PIL import Image
 
 from data_pipeline.dataset import load_index
-from data_pipeline.inspect import class_counts, contact_sheet, describe, main, spread_over_actions
+from data_pipeline.inspect import (
+    class_counts,
+    contact_sheet,
+    describe,
+    main,
+    spread_over_actions,
+    without_accents,
+)
 
 
 def test_counts_and_histograms(dataset):
@@ -50,6 +57,19 @@ def test_the_sheet_shows_frames(dataset):
     # The bars of the made videos are dark and light; the place of a sixth clip stays white.
     assert sheet[: sheet.shape[0] // 3].min() < 40
     assert (sheet[-sheet.shape[0] // 3 :, sheet.shape[1] // 2 :] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Red Fox", "Red Fox"),
+        ("Père David’s Deer", "Pere David's Deer"),
+        ("Pe\u0301lican à bec jaune", "Pelican a bec jaune"),
+        ("大熊猫 (panda)", "??? (panda)"),
+    ],
+)
+def test_names_are_drawn_in_letters_of_the_font(name, shown):
+    assert without_accents(name) == shown
 
 
 def test_the_command_writes_the_sheet(dataset, tmp_path, capsys):
