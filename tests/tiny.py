@@ -1,7 +1,9 @@
 """A tiny model, class context and batch for tests."""
 
+from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -43,12 +45,22 @@ def description(family: str = "animal_clip") -> ModelDescription:
     )
 
 
+def build_model(family: str = "animal_clip", **arguments) -> nnx.Module:
+    """A tiny model with its initial values."""
+    return build(description(family), rngs=nnx.Rngs(0), **arguments)
+
+
 def model(family: str = "animal_clip", **arguments) -> tuple[nnx.GraphDef, dict[str, np.ndarray]]:
     """The structure, and random parameters: none is 0 or 1 everywhere, as initial values are."""
-    graphdef, abstract = parameters.abstract(
-        lambda: build(description(family), rngs=nnx.Rngs(0), **arguments)
-    )
+    graphdef, abstract = parameters.abstract(lambda: build_model(family, **arguments))
     return graphdef, random_parameters(abstract)
+
+
+def randomised(build_module: Callable[[nnx.Rngs], Any]) -> Any:
+    """A module with random parameters."""
+    graphdef, abstract = parameters.abstract(lambda: build_module(nnx.Rngs(0)))
+    values = {path: jnp.asarray(value) for path, value in random_parameters(abstract).items()}
+    return parameters.merge(graphdef, values)
 
 
 def random_parameters(abstract: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:

@@ -105,6 +105,27 @@ def test_distribution_balanced_of_an_action_in_no_clip_or_in_all(positives):
         assert np.isfinite(value) and np.all(np.isfinite(slope))
 
 
+def test_focal_loss_of_undecided_logits():
+    """A quarter of log 2, times α or 1 − α; half the actions are positive."""
+    value = losses.focal(jnp.zeros((1, 2)), jnp.float32([[1, 0]]))
+    np.testing.assert_allclose(value, [0.5 * 0.25 * math.log(2)], rtol=1e-6)
+
+
+def test_focal_loss_without_focus_is_half_the_binary_cross_entropy():
+    targets = np.eye(4, dtype=np.float32)[[1, 2]]
+    half = losses.focal(LOGITS, targets, alpha=0.5, gamma=0.0)
+    np.testing.assert_allclose(half, losses.binary_cross_entropy(LOGITS, targets) / 2, rtol=1e-6)
+
+
+def test_ldam_lowers_the_true_action_by_its_margin():
+    """The rarest by max_margin, one with 16 times its clips by half of that."""
+    loss = losses.Ldam(np.array([16, 1, 16, 81]), max_margin=0.6, scale=10.0)
+    for action, margin in ((0, 0.3), (1, 0.6), (3, 0.2)):
+        targets = np.eye(4, dtype=np.float32)[[action, action]]
+        expected = losses.cross_entropy(LOGITS - 10 * margin * targets, targets)
+        np.testing.assert_allclose(loss(LOGITS, targets), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", losses.REDUCTIONS)
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(

@@ -1,6 +1,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -108,3 +109,25 @@ def test_moments_are_held_only_for_what_receives_a_gradient():
     assert held == 2 * sum(
         value.size for path, value in trained.items() if groups[path] in (BASE, NEW) and value.ndim
     )
+
+
+@pytest.mark.parametrize(("clip_norm", "factor"), [(1.0, 1 / 5), (10.0, 1.0), (0.0, 1.0)])
+def test_clipping_scales_all_gradients_to_the_norm(clip_norm, factor):
+    """Gradients of norm 5 over two groups; the large epsilon keeps AdamW's steps in proportion."""
+    values = {"visual.a.kernel": jnp.ones((1, 1)), "graph.b.kernel": jnp.ones((1, 1))}
+    gradients = {"visual.a.kernel": jnp.full((1, 1), 3.0), "graph.b.kernel": jnp.full((1, 1), 4.0)}
+
+    def updates(clip_norm, factor):
+        adamw = optimizer.build_optimizer(
+            optimizer.parameter_groups(values),
+            {BASE: 1.0, NEW: 1.0},
+            weight_decay=0.0,
+            epsilon=1e3,
+            clip_norm=clip_norm,
+        )
+        scaled = {path: factor * gradient for path, gradient in gradients.items()}
+        return adamw.update(scaled, adamw.init(values), values)[0]
+
+    found, expected = updates(clip_norm, 1.0), updates(0.0, factor)
+    for path in values:
+        np.testing.assert_allclose(found[path], expected[path], rtol=1e-5)

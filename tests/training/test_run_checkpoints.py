@@ -27,7 +27,12 @@ DESCRIPTION = RunDescription(
 )
 
 
-def _state(seed: int = 0, shapes: dict[str, tuple[int, ...]] = SHAPES) -> TrainState:
+def _state(
+    seed: int = 0,
+    shapes: dict[str, tuple[int, ...]] = SHAPES,
+    *,
+    with_averages: bool = False,
+) -> TrainState:
     """A state whose every array, the optimizer's counters included, is random."""
     random = np.random.default_rng(seed)
     values = {path: random.standard_normal(shape).astype("f4") for path, shape in shapes.items()}
@@ -38,7 +43,9 @@ def _state(seed: int = 0, shapes: dict[str, tuple[int, ...]] = SHAPES) -> TrainS
         weight_decay=0.1,
     )
     mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
-    state, _ = create_state(values, groups, adamw, seed=seed, mesh=mesh)
+    state, _ = create_state(
+        values, groups, adamw, seed=seed, mesh=mesh, with_averages=with_averages
+    )
 
     def vary(leaf: jax.Array) -> jax.Array:
         noise = random.integers(1, 100, leaf.shape) * random.random()
@@ -92,6 +99,16 @@ def test_weights_alone(checkpoints):
     assert all(value.sharding == sharding for value in weights.values())
 
 
+def test_averages_are_restored_and_are_the_weights_to_evaluate(checkpoints):
+    state = _state(with_averages=True)
+    _save(checkpoints, 1, state)
+    restored, _ = checkpoints.restore(1, _state(seed=1, with_averages=True), tiny.classes())
+    _assert_identical(restored, state)
+    sharding = jax.tree.leaves(state.frozen)[0].sharding
+    weights, _ = checkpoints.restore_weights(1, sharding)
+    _assert_identical(dict(sorted(weights.items())), {**state.averaged, **state.frozen})
+
+
 def test_description(checkpoints):
     _save(checkpoints, 1, _state())
     found = checkpoints.describe(1)
@@ -108,6 +125,31 @@ def test_the_newest_are_kept(checkpoints):
         assert checkpoints.latest_step() == step
     kept = {name for name in os.listdir(checkpoints.directory) if name.isdigit()}
     assert kept == {"10", "15"}
+
+
+def test_the_best_is_kept_beside_the_newest(checkpoints, tmp_path):
+    assert checkpoints.best_step() is None
+    for step, metric in ((5, 0.2), (10, 0.6), (15, 0.4), (20, None), (25, 0.5)):
+        _save(checkpoints, step, _state(step), metric=metric)
+    kept = {name for name in os.listdir(checkpoints.directory) if name.isdigit()}
+    assert kept == {"10", "20", "25"}
+    for which, expected in (("best", 10), ("latest", 25)):
+        opened, step = RunCheckpoints.open(tmp_path, which)
+        assert step == expected
+        restored, _ = opened.restore(step, _state(), tiny.classes())
+        _assert_identical(restored, _state(expected))
+        opened.close()
+
+
+def test_opening_the_best_of_a_run_that_was_never_evaluated(checkpoints, tmp_path):
+    _save(checkpoints, 5, _state())
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no .*best.* checkpoint"):
+        RunCheckpoints.open(tmp_path, "best")
+
+
+def test_opening_neither_the_newest_nor_the_best(tmp_path):
+    with pytest.raises(ValueError, match="is 'newest'; expected 'latest' or 'best'"):
+        RunCheckpoints.open(tmp_path, "newest")
 
 
 def test_a_step_that_is_there_is_not_written_over(checkpoints):

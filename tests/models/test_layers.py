@@ -1,0 +1,142 @@
+"""What the shared pieces save changes nothing."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from flax import nnx
+
+from animal_clip_jax.models.layers import CrossFrameBlock, ResidualBlock, drop_path
+from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.models.video import ImageTower, MultiFrameIntegration, VideoTower, patchify
+
+WIDTH, HEADS, FRAMES, CLIPS = 32, 4, 3, 2
+BLOCK = {"depth": 2, "activation": "quick_gelu", "dtype": jnp.float32}
+TOKENS = np.random.default_rng(0).standard_normal((CLIPS * FRAMES, 5, WIDTH)).astype(np.float32)
+PIXELS = np.random.default_rng(1).standard_normal((CLIPS, FRAMES, 16, 16, 3)).astype(np.float32)
+
+
+def _assert_close(actual, expected) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("num_queries", [1, 3])
+def test_some_queries_of_a_block(num_queries, is_causal):
+    block = tiny.randomised(lambda rngs: ResidualBlock(WIDTH, HEADS, **BLOCK, rngs=rngs))
+    whole = block(TOKENS, is_causal=is_causal)
+    some = block(TOKENS, num_queries=num_queries, is_causal=is_causal)
+    _assert_close(some, whole[:, :num_queries])
+
+
+@pytest.mark.parametrize("key", [None, jax.random.key(1)])
+def test_the_class_token_of_a_cross_frame_block(key):
+    """In training too, where stochastic depth drops the same samples."""
+    block = tiny.randomised(
+        lambda rngs: CrossFrameBlock(WIDTH, HEADS, drop_path_rate=0.5, **BLOCK, rngs=rngs)
+    )
+    whole = block(TOKENS, num_frames=FRAMES, key=key)
+    class_token = block(TOKENS, num_frames=FRAMES, class_token_only=True, key=key)
+    assert whole.shape == TOKENS.shape and class_token.shape == (CLIPS * FRAMES, 1, WIDTH)
+    _assert_close(class_token, whole[:, :1])
+
+
+def test_messages_stay_within_a_clip():
+    block = tiny.randomised(
+        lambda rngs: CrossFrameBlock(WIDTH, HEADS, drop_path_rate=0.0, **BLOCK, rngs=rngs)
+    )
+    changed = TOKENS.copy()
+    changed[0] += 1  # a frame of the first clip
+    difference = np.abs(block(changed, num_frames=FRAMES) - block(TOKENS, num_frames=FRAMES)).max(
+        axis=(1, 2)
+    )
+    assert np.all(difference[:FRAMES] > 1e-4)
+    np.testing.assert_array_equal(difference[FRAMES:], 0)
+
+
+def test_drop_path_keeps_the_expectation():
+    """Whole samples are dropped; of 4000, three standard deviations of the mean are 0.04."""
+    x = np.random.default_rng(0).uniform(1, 2, (4000, 3, 2)).astype(np.float32)
+    result = np.asarray(drop_path(x, 0.4, jax.random.key(0)))
+    is_dropped = (result == 0).all(axis=(1, 2))
+    assert is_dropped.mean() == pytest.approx(0.4, abs=0.03)
+    np.testing.assert_allclose(result[~is_dropped], x[~is_dropped] / 0.6, rtol=1e-6)
+    assert (result / x).mean() == pytest.approx(1, abs=0.04)
+
+
+def test_drop_path_does_nothing_outside_training_or_at_rate_0():
+    np.testing.assert_array_equal(drop_path(TOKENS, 0.4, None), TOKENS)
+    np.testing.assert_array_equal(drop_path(TOKENS, 0.0, jax.random.key(0)), TOKENS)
+
+
+def test_patchify():
+    images = np.arange(2 * 4 * 6 * 3).reshape(2, 4, 6, 3)
+    patches = patchify(images, 2)
+    assert patches.shape == (2, 6, 12)
+    for row in range(2):
+        for column in range(3):
+            patch = images[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+            np.testing.assert_array_equal(patches[:, 3 * row + column], patch.reshape(2, -1))
+
+
+def test_frame_features_do_not_depend_on_whether_patches_are_asked_for():
+    tower = tiny.randomised(
+        lambda rngs: VideoTower(tiny.ARCHITECTURE, dtype=jnp.float32, rngs=rngs)
+    )
+    (features, nothing), (same_features, patches) = jax.jit(
+        lambda clips: (tower(clips), tower(clips, with_patches=True))
+    )(PIXELS)
+    assert nothing is None and patches.shape == (CLIPS, FRAMES, 4, 64)
+    _assert_close(features, same_features)
+
+
+def test_rematerialisation_changes_nothing():
+    """Of a tower of one block, to compile less."""
+    architecture = dataclasses.replace(tiny.ARCHITECTURE, vision_layers=1)
+
+    def gradient_of(remat):
+        tower = tiny.randomised(
+            lambda rngs: VideoTower(architecture, remat=remat, dtype=jnp.float32, rngs=rngs)
+        )
+        tower.blocks[0].drop_path_rate = 0.5
+        graphdef, state = nnx.split(tower)
+
+        def total(state):
+            return jnp.sum(nnx.merge(graphdef, state)(PIXELS, key=jax.random.key(0))[0] ** 2)
+
+        return jax.jit(jax.grad(total))(state)
+
+    expected = gradient_of("none")
+    for remat in ("blocks", "dots"):
+        jax.tree.map(_assert_close, gradient_of(remat), expected)
+
+
+def test_text_features_do_not_depend_on_what_follows_the_end_token():
+    tower = tiny.randomised(lambda rngs: TextTower(tiny.ARCHITECTURE, dtype=jnp.float32, rngs=rngs))
+    encode = jax.jit(lambda tokens: tower(tokens))
+    tokens = np.array([[58, 5, 7, 59, 0, 0, 0, 0], [58, 5, 59, 0, 0, 0, 0, 0]])
+    expected = encode(tokens)
+    followed = np.where(tokens == 0, 33, tokens)
+    _assert_close(encode(followed), expected)
+    _assert_close(encode(tokens[:, :4]), expected)  # padding may be left out
+    followed[:, 1] = 6
+    assert np.all(np.abs(encode(followed) - expected).max(axis=1) > 1e-3)
+
+
+def test_images_of_another_size():
+    tower = tiny.randomised(
+        lambda rngs: ImageTower(tiny.ARCHITECTURE, dtype=jnp.float32, rngs=rngs)
+    )
+    with pytest.raises(ValueError, match=r"images are \(24, 16, 3\) .* takes \(16, 16, 3\)"):
+        tower(np.zeros((1, 24, 16, 3), np.float32))
+
+
+def test_clips_of_another_length():
+    integration = tiny.randomised(
+        lambda rngs: MultiFrameIntegration(64, 3, dtype=jnp.float32, rngs=rngs)
+    )
+    with pytest.raises(ValueError, match="clips have 4 frames; this model was built for 3"):
+        integration(np.zeros((1, 4, 64), np.float32))
