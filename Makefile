@@ -33,8 +33,9 @@ lint: .venv/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A file's tests share what they make, so a file stays with one process.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile
 
 slow: .venv/test.stamp
 	$(BIN)/pytest -m slow

@@ -50,6 +50,7 @@ setup(
             "mypy>=2.4",
             "pre-commit>=4.7",
             "pytest>=9.2",
+            "pytest-xdist>=3.8",
             "ruff>=0.17",
             "scikit-learn>=1.9",
         ],
