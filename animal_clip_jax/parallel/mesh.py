@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 AXES = ("data", "fsdp", "model")
 BATCH = PartitionSpec(("data", "fsdp"))
@@ -65,7 +65,7 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[jax.Device] | None = N
     return Mesh(np.asarray(devices).reshape(sizes), AXES)
 
 
-def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh | AbstractMesh) -> PartitionSpec:
     """How a parameter lies on the mesh; an axis that does not divide its dimension is left out."""
     for pattern, spec in _RULES:
         if re.search(rf"(^|\.)({pattern})$", path) and len(spec) == len(shape):
@@ -78,7 +78,7 @@ def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSp
     return REPLICATED
 
 
-def tree_shardings(tree, mesh: Mesh):
+def tree_shardings(tree, mesh: Mesh | AbstractMesh):
     """The sharding of every array of a tree whose dictionaries are keyed by parameter paths.
 
     Works for parameters and for the optimizer's state, which holds dictionaries of the same keys.
@@ -90,6 +90,16 @@ def tree_shardings(tree, mesh: Mesh):
         return NamedSharding(mesh, partition_spec(path, leaf.shape, mesh))
 
     return jax.tree_util.tree_map_with_path(sharding, tree)
+
+
+def without_fsdp(shardings):
+    """The shardings of a tree with nothing spread over `fsdp`: how parameters are computed with."""
+
+    def whole(sharding: NamedSharding) -> NamedSharding:
+        axes = (None if axis == "fsdp" else axis for axis in sharding.spec)
+        return NamedSharding(sharding.mesh, PartitionSpec(*axes))
+
+    return jax.tree.map(whole, shardings)
 
 
 def check_batch_size(batch_size: int, accumulation: int, mesh: Mesh) -> None:

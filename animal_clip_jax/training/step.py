@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.classes import ClassContext
@@ -138,9 +138,21 @@ def make_train_step(
 
     def step(state: TrainState, batch: Batch, classes: ClassContext):
         key = jax.random.fold_in(state.rng, state.step)
-        gradient_of = jax.value_and_grad(batch_loss)
+        # The parameters are brought together once a step, and each device computes with all of them
+        # on its own clips. Left to itself, the compiler moves activations instead, which are far
+        # larger.
+        gathered = jax.lax.with_sharding_constraint(
+            (state.trained, state.frozen),
+            mesh_lib.without_fsdp((state_shardings.trained, state_shardings.frozen)),
+        )
+
+        def gradient_of(batch: Batch, classes: ClassContext, key: jax.Array):
+            total, gradients = jax.value_and_grad(batch_loss)(*gathered, batch, classes, key)
+            # Each device keeps the part that its share of the optimizer's state needs.
+            return total, jax.lax.with_sharding_constraint(gradients, state_shardings.trained)
+
         if settings.accumulation == 1:
-            total, gradients = gradient_of(state.trained, state.frozen, batch, classes, key)
+            total, gradients = gradient_of(batch, classes, key)
         else:
             micro_batches = {
                 name: _micro_batches(value, settings.accumulation, mesh)
@@ -149,13 +161,7 @@ def make_train_step(
 
             def accumulate(sums, micro):
                 index, micro_batch = micro
-                value = gradient_of(
-                    state.trained,
-                    state.frozen,
-                    micro_batch,
-                    classes,
-                    jax.random.fold_in(key, index),
-                )
+                value = gradient_of(micro_batch, classes, jax.random.fold_in(key, index))
                 return jax.tree.map(jnp.add, sums, value), None
 
             zeros = (jnp.float32(0), jax.tree.map(jnp.zeros_like, state.trained))
@@ -197,6 +203,50 @@ def _micro_batches(x: jax.Array, accumulation: int, mesh: Mesh) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
 
 
+def _initial_state(
+    values: Parameters,
+    groups: dict[str, str],
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    with_averages: bool,
+) -> TrainState:
+    trained = {path: value for path, value in values.items() if groups[path] != "frozen"}
+    frozen = {path: value for path, value in values.items() if groups[path] == "frozen"}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        trained=trained,
+        frozen=frozen,
+        optimizer=optimizer.init(trained),
+        averaged=jax.tree.map(jnp.copy, trained) if with_averages else {},
+        rng=jax.random.PRNGKey(seed),
+    )
+
+
+def abstract_state(
+    values: Parameters,
+    groups: dict[str, str],
+    optimizer: optax.GradientTransformation,
+    *,
+    mesh: Mesh | AbstractMesh,
+    with_averages: bool = False,
+) -> tuple[TrainState, TrainState]:
+    """The shapes of `create_state`'s state; nothing is computed, and no device is needed.
+
+    Args:
+        values: all parameters by path, or `jax.ShapeDtypeStruct`s in their place.
+
+    Returns:
+        the state with a `jax.ShapeDtypeStruct` for every array, and its shardings.
+    """
+
+    def build(values: Parameters) -> TrainState:
+        return _initial_state(values, groups, optimizer, seed=0, with_averages=with_averages)
+
+    shapes = jax.eval_shape(build, values)
+    return shapes, mesh_lib.tree_shardings(shapes, mesh)
+
+
 def create_state(
     values: Parameters,
     groups: dict[str, str],
@@ -218,17 +268,8 @@ def create_state(
     """
 
     def build(values: Parameters) -> TrainState:
-        trained = {path: value for path, value in values.items() if groups[path] != "frozen"}
-        frozen = {path: value for path, value in values.items() if groups[path] == "frozen"}
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            trained=trained,
-            frozen=frozen,
-            optimizer=optimizer.init(trained),
-            averaged=jax.tree.map(jnp.copy, trained) if with_averages else {},
-            rng=jax.random.PRNGKey(seed),
-        )
+        return _initial_state(values, groups, optimizer, seed=seed, with_averages=with_averages)
 
-    shardings = mesh_lib.tree_shardings(jax.eval_shape(build, values), mesh)
+    _, shardings = abstract_state(values, groups, optimizer, mesh=mesh, with_averages=with_averages)
     placed = jax.device_put(values, mesh_lib.tree_shardings(values, mesh))
     return jax.jit(build, out_shardings=shardings)(placed), shardings

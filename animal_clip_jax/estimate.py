@@ -1,0 +1,269 @@
+"""Memory and traffic of a training step, before any device is rented.
+
+    python -m animal_clip_jax.estimate --config=configs/animal_kingdom.py --devices=8 --remat=all
+
+The step is compiled for that many virtual devices of this machine's processor. Nothing is run, and
+neither data nor weights are needed.
+"""
+
+import dataclasses
+import math
+import sys
+from typing import NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from flax import nnx
+from jax.sharding import Mesh
+from ml_collections import ConfigDict, config_flags
+
+from animal_clip_jax import models
+from animal_clip_jax.evaluation.report import format_table
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.video import REMAT_POLICIES
+from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
+from animal_clip_jax.training import losses, preparation
+from animal_clip_jax.training import optimizer as optimizer_lib
+from animal_clip_jax.training.step import abstract_state, make_train_step
+
+_NOTE = (
+    "Estimates: the step was compiled for virtual CPU devices, and was not run. Parameters, "
+    "optimizer and inputs are exact. Temporaries (activations, gradients, parameters brought "
+    "together) and collectives are those of the CPU compiler; a GPU's or TPU's fuses, orders and "
+    "lays out otherwise, and needs some memory for itself. The CPU compiler widens much of "
+    "bfloat16 to float32, so that bfloat16 temporaries come out too large."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What one training step needs of one device.
+
+    Attributes:
+        parameters: bytes of all parameters, trained (and their averages) and frozen.
+        optimizer: bytes of the optimizer's state.
+        inputs: bytes of the batch and the class context.
+        temporaries: bytes of activations, gradients and all else that lives within a step.
+        total: bytes of all these.
+        flops: floating-point operations.
+        collectives: what the devices tell each other, by kind.
+    """
+
+    parameters: int
+    optimizer: int
+    inputs: int
+    temporaries: int
+    total: int
+    flops: float
+    collectives: dict[str, Traffic]
+
+
+def bytes_per_device(shapes, shardings) -> int:
+    """Bytes of a tree of arrays, or of shapes with dtypes, that lie on one device.
+
+    Args:
+        shardings: in the same structure.
+    """
+    sizes = jax.tree.map(
+        lambda leaf, sharding: (
+            math.prod(sharding.shard_shape(leaf.shape)) * np.dtype(leaf.dtype).itemsize
+        ),
+        shapes,
+        shardings,
+    )
+    return sum(jax.tree.leaves(sizes))
+
+
+def estimate_step(config: ConfigDict, mesh: Mesh) -> Estimate:
+    """Compiles the training step that `config` describes, without running it.
+
+    Args:
+        config: a run's configuration; `data.num_actions` and `data.num_animals` must be set.
+        mesh: devices of any kind.
+
+    Raises:
+        ValueError: a field has no meaning, or is missing; the message names it.
+    """
+    for field in ("num_actions", "num_animals"):
+        if config.data[field] < 1:
+            raise ValueError(
+                f"config.data.{field} is {config.data[field]}; an estimate, which reads no data, "
+                f"needs it: --config.data.{field}=100, say"
+            )
+    for field in ("batch_size", "accumulation"):
+        if config[field] < 1:
+            raise ValueError(f"config.{field} is {config[field]}; expected at least 1")
+    mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
+    batch, classes = _inputs(config)
+    loss = losses.build(
+        config.loss,
+        positives=np.ones(config.data.num_actions, np.int64),
+        num_clips=config.batch_size,
+    )
+    graphdef, values = parameters.abstract(
+        lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
+    )
+    groups = optimizer_lib.parameter_groups(values)
+    optimizer, _ = preparation.make_optimizer(config, groups, steps_per_epoch=1)
+    state, shardings = abstract_state(
+        values, groups, optimizer, mesh=mesh, with_averages=config.optimizer.ema_decay > 0
+    )
+    step = make_train_step(
+        graphdef,
+        optimizer,
+        loss,
+        reduction=losses.REDUCTIONS[config.loss],
+        settings=preparation.step_settings(config),
+        mesh=mesh,
+        state_shardings=shardings,
+    )
+    compiled = step.lower(state, batch, classes).compile()
+
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    assert memory is not None and cost is not None
+    parameter_bytes, optimizer_bytes = (
+        bytes_per_device(shapes, where)
+        for shapes, where in (
+            (
+                (state.trained, state.frozen, state.averaged),
+                (shardings.trained, shardings.frozen, shardings.averaged),
+            ),
+            (state.optimizer, shardings.optimizer),
+        )
+    )
+    # The next state takes the place of the state; only what has no such place comes on top.
+    results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    temporaries = memory.temp_size_in_bytes + results
+    return Estimate(
+        parameters=parameter_bytes,
+        optimizer=optimizer_bytes,
+        inputs=memory.argument_size_in_bytes - parameter_bytes - optimizer_bytes,
+        temporaries=temporaries,
+        total=memory.argument_size_in_bytes + temporaries,
+        # The compiler counts a loop's body once, and micro-batches are a loop.
+        flops=cost["flops"] * config.accumulation,
+        collectives=collective_traffic(compiled.as_text()),
+    )
+
+
+def _inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], ClassContext]:
+    """The shapes of a step's batch and class context."""
+    clips, actions, animals = (
+        config.batch_size,
+        config.data.num_actions,
+        config.data.num_animals,
+    )
+    size, width = config.model.architecture.image_size, config.model.architecture.embed_dim
+
+    def floats(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+    frames = jax.ShapeDtypeStruct((clips, config.model.num_frames, size, size, 3), jnp.uint8)
+    batch = {
+        "frames": frames,
+        "actions": floats(clips, actions),
+        "animals": floats(clips, animals),
+    }
+    classes = ClassContext(
+        action_features=floats(actions, width),
+        animal_features=floats(animals, width),
+        relation=floats(actions, animals),
+    )
+    return batch, classes
+
+
+def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> str:
+    """The tables that the command prints.
+
+    Args:
+        estimates: by remat policy.
+    """
+    architecture = config.model.architecture
+    shape = " × ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
+    title = (
+        f"{config.model.family}, {config.model.num_frames} frames of {architecture.image_size} px, "
+        f"patch {architecture.patch_size}, width {architecture.vision_width}, "
+        f"{architecture.vision_layers} layers, {config.model.dtype}; {config.batch_size} clips a "
+        f"step in {config.accumulation} micro-batch(es); mesh {shape}"
+    )
+    memory = [
+        {
+            "remat": policy,
+            **{
+                f"{name}, MB": f"{getattr(estimate, name) / 1e6:,.1f}"
+                for name in ("parameters", "optimizer", "inputs", "temporaries", "total")
+            },
+            "GFLOP": f"{estimate.flops / 1e9:,.1f}",
+        }
+        for policy, estimate in estimates.items()
+    ]
+    traffic = [
+        {
+            "remat": policy,
+            "collective": kind,
+            "times": kind_traffic.count,
+            "results, MB": f"{kind_traffic.result_bytes / 1e6:,.1f}",
+        }
+        for policy, estimate in estimates.items()
+        for kind, kind_traffic in estimate.collectives.items()
+    ]
+    parts = [title, format_table(memory, title="one device, one step")]
+    if traffic:
+        parts.append(format_table(traffic, title="collectives of one device, one step"))
+    return "\n\n".join([*parts, _NOTE])
+
+
+def main() -> None:
+    """Defines the flags and runs the command; a mistake ends it with one line and exit code 2."""
+    config_flag = config_flags.DEFINE_config_file(
+        "config", None, "configuration file", lock_config=True
+    )
+    devices_flag = flags.DEFINE_integer("devices", 1, "devices of the job", lower_bound=1)
+    remat_flag = flags.DEFINE_enum(
+        "remat",
+        "config",
+        ["config", "all", *REMAT_POLICIES],
+        "what the backward pass computes again; by default as the configuration says",
+    )
+    flags.mark_flag_as_required("config")
+
+    def parse(argv: list[str]) -> list[str]:
+        try:
+            return flags.FLAGS(argv)
+        except AttributeError as error:
+            _fail(f"the configuration has no such field: {error}")
+        except (flags.Error, ValueError, TypeError, KeyError, OSError) as error:
+            _fail(str(error))
+
+    def run(argv: list[str]) -> None:
+        if len(argv) > 1:
+            _fail(f"unknown argument {argv[1]!r}; flags begin with --")
+        # Must come before anything that touches a device.
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", devices_flag.value)
+        config, chosen = config_flag.value, remat_flag.value
+        policies = {"config": [config.model.remat], "all": list(REMAT_POLICIES)}
+        try:
+            mesh = mesh_lib.make_mesh(config.mesh)
+            estimates = {}
+            for policy in policies.get(chosen, [chosen]):
+                config.model.remat = policy
+                estimates[policy] = estimate_step(config, mesh)
+        except ValueError as error:
+            _fail(str(error))
+        print(report(config, estimates, mesh))
+
+    app.run(run, flags_parser=parse)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
