@@ -52,7 +52,9 @@ def main(argv: list[str]) -> None:
         elif _MODE.value == "evaluate":
             from animal_clip_jax.evaluation.run import evaluate_run
 
-            print(evaluate_run(config, workdir))
+            report = evaluate_run(config, workdir)
+            if distributed.is_first():
+                print(report)
         else:
             from animal_clip_jax.inference.predict import predict
 

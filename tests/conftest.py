@@ -1,11 +1,45 @@
 """Set-up that all tests share."""
 
+import os
+import pathlib
+
 import jax
 import pytest
+import tiny_run
+
+from animal_clip_jax.training.loop import train
 
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
-    """Programs that several tests compile are compiled once in a run of the tests."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    """Programs that several tests compile are compiled once in a run of the tests, in the
+    processes that they start too."""
+    folder = str(tmp_path_factory.mktemp("compiled"))
+    jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory) -> pathlib.Path:
+    """A folder of rendered videos and their annotations."""
+    folder = tmp_path_factory.mktemp("videos")
+    tiny_run.render(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(videos, tmp_path_factory) -> pathlib.Path:
+    """The videos, converted."""
+    folder = tmp_path_factory.mktemp("converted") / "data"
+    tiny_run.convert_videos(videos, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(data, tmp_path_factory) -> pathlib.Path:
+    """The workdir of a finished run of `tiny_run.get_config`; tests copy it to change it."""
+    workdir = tmp_path_factory.mktemp("run") / "workdir"
+    train(tiny_run.config_on(data), workdir)
+    return workdir

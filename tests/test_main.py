@@ -1,15 +1,14 @@
 """The main job end to end, on a handful of rendered videos: train, go on, evaluate, predict."""
 
 import json
-import pathlib
 import shutil
 import subprocess
 import sys
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
+import tiny_run
 from flax import nnx
 
 from animal_clip_jax import checkpoints, models
@@ -20,60 +19,6 @@ from animal_clip_jax.models.normalisation import CLIP, IMAGENET
 from animal_clip_jax.models.parameters import split
 from animal_clip_jax.training.checkpoints import RunCheckpoints
 from animal_clip_jax.training.loop import train
-from configs import demo
-from data_pipeline.convert import Options, convert, read_annotations
-from data_pipeline.synthetic import write_dataset
-
-ROOT = pathlib.Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    write_dataset(folder, clips_per_pair=1, test_clips_per_pair=1, size=32, num_frames=8, workers=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def data(videos, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("converted") / "data"
-    annotations = read_annotations("lote_animal", videos)
-    convert("tiny", annotations, folder, options=Options(short_side=20), workers=1)
-    return folder
-
-
-def tiny_config(data):
-    config = demo.get_config()
-    config.data.directory = str(data)
-    config.model.architecture.update(
-        dict(image_size=16, vision_layers=1, text_layers=1, vision_width=64, vision_heads=1)
-    )
-    config.model.num_frames = 4
-    config.epochs = 2
-    config.warmup_epochs = 1
-    config.batch_size = 16
-    config.augmentation.mix = True
-    config.evaluation.every_epochs = 1
-    config.evaluation.batch_size = 16
-    config.checkpoint.every_epochs = 1
-    return config
-
-
-@pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run") / "workdir"
-    train(tiny_config(data), workdir)
-    return workdir
-
-
-def restored(workdir):
-    """The newest step of a run, and all arrays of its checkpoint."""
-    run_checkpoints, step = RunCheckpoints.open(workdir)
-    run_checkpoints.close()
-    with ocp.StandardCheckpointer() as checkpointer:
-        folder = run_checkpoints.directory / str(step)
-        items = ("parameters", "progress", "classes")
-        return step, {item: checkpointer.restore(folder / item) for item in items}
 
 
 def test_training_leaves_metrics_checkpoints_and_its_configuration(run, data):
@@ -96,15 +41,14 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(run, data, tmp_path):
     workdir = tmp_path / "killed"
     shutil.copytree(run, workdir)
     shutil.rmtree(workdir / "checkpoints" / "6")  # killed after the first epoch's checkpoint
-    train(tiny_config(data), workdir)
-    (step, expected), (again, found) = restored(run), restored(workdir)
+    train(tiny_run.config_on(data), workdir)
+    (step, expected), (again, found) = tiny_run.checkpoint(run), tiny_run.checkpoint(workdir)
     assert step == again == 6
-    equal = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), expected, found)
-    assert jax.tree.all(equal)
+    tiny_run.assert_identical(found, expected)
 
 
 def test_another_configuration_is_refused_in_the_same_workdir(run, data):
-    config = tiny_config(data)
+    config = tiny_run.config_on(data)
     config.optimizer.learning_rate = 0.5
     before = (run / "config.json").read_bytes()
     with pytest.raises(ValueError, match=r"optimizer\.learning_rate \(there 0\.001, now 0\.5\)"):
@@ -113,7 +57,7 @@ def test_another_configuration_is_refused_in_the_same_workdir(run, data):
 
 
 def test_evaluate_and_predict(run, data, videos):
-    config = tiny_config(data)
+    config = tiny_run.config_on(data)
     report = evaluate_run(config, run)
     assert "animals from: none, frames shuffled" in report and "unseen animals" in report
 
@@ -128,7 +72,7 @@ def test_evaluate_and_predict(run, data, videos):
 
 
 def test_predict_names_what_is_wrong(run, data, videos, tmp_path):
-    config = tiny_config(data)
+    config = tiny_run.config_on(data)
     with pytest.raises(FileNotFoundError, match="no such file: 'nothing.mp4'"):
         predict(config, run, "nothing.mp4")
     broken = tmp_path / "broken.mp4"
@@ -155,19 +99,19 @@ def saved_weights(folder, config, **changes):
 
 
 def test_starting_from_converted_weights(data, tmp_path):
-    config = tiny_config(data)
+    config = tiny_run.config_on(data)
     values = saved_weights(tmp_path / "weights", config)
     config.init_from = str(tmp_path / "weights")
     config.epochs = 1
     config.optimizer.learning_rate = config.optimizer.minimum_learning_rate = 0.0
     train(config, tmp_path / "run")
-    _, content = restored(tmp_path / "run")
+    _, content = tiny_run.checkpoint(tmp_path / "run")
     for path, value in values.items():
         np.testing.assert_array_equal(content["parameters"][path], value, err_msg=path)
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_written(data, tmp_path):
-    config = tiny_config(data)
+    config = tiny_run.config_on(data)
     saved_weights(tmp_path / "weights", config)
     saved_weights(tmp_path / "clip_pixels", config, normalisation=CLIP)
     config.init_from = str(tmp_path / "clip_pixels")
@@ -202,7 +146,7 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(data, tm
     ],
 )
 def test_a_wrong_field_is_named_before_anything_is_written(field, value, message, data, tmp_path):
-    config = tiny_config(data)
+    config = tiny_run.config_on(data)
     config.update_from_flattened_dict({field: value})
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         train(config, tmp_path / "run")
@@ -220,7 +164,9 @@ def test_a_wrong_field_is_named_before_anything_is_written(field, value, message
 def test_a_wrong_command_line_is_answered_in_one_line(arguments, message, tmp_path):
     workdir = tmp_path / "run"
     command = [sys.executable, "main.py", "--config=configs/demo.py", f"--workdir={workdir}"]
-    result = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(
+        [*command, *arguments], cwd=tiny_run.ROOT, capture_output=True, text=True
+    )
     assert result.returncode == 2
     (error,) = result.stderr.splitlines()
     assert error.startswith("error: ") and message in error

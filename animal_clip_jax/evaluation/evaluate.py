@@ -14,6 +14,7 @@ from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.training.augmentation import normalise
+from animal_clip_jax.training.interruption import Interrupted
 from animal_clip_jax.training.step import animal_weights
 
 _ON_DEVICE = ("frames", "actions", "animals", "mask")
@@ -81,6 +82,7 @@ def score_split(
     mesh: Mesh,
     *,
     shuffle_seed: int | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Scores:
     """Scores every clip of a split.
 
@@ -90,14 +92,22 @@ def score_split(
         batches: this process's share, padded clips with mask False.
         shuffle_seed: puts the frames of every view in a random order, to see what the order is
             worth; None leaves them.
+        is_stopped: asked after every batch, equally often on all processes.
+
+    Raises:
+        Interrupted: `is_stopped` said so.
     """
+    part, parts = mesh_lib.process_share(mesh)
     collected = []
     for index, batch in enumerate(batches):
         arrays = {name: batch[name] for name in _ON_DEVICE}
         if shuffle_seed is not None:
-            arrays["frames"] = shuffle_frames(arrays["frames"], (shuffle_seed, index))
+            first_clip = (index * parts + part) * len(arrays["frames"])
+            arrays["frames"] = shuffle_frames(arrays["frames"], shuffle_seed, first_clip)
         outputs = evaluation_step(values, mesh_lib.put_batch(arrays, mesh), classes)
         collected.append(outputs)
+        if is_stopped():
+            raise Interrupted("stopped by SIGTERM while evaluating: run the same command again")
     scores, actions, animals, mask = (
         np.concatenate([np.asarray(part) for part in parts])
         for parts in zip(*collected, strict=True)
@@ -106,11 +116,18 @@ def score_split(
     return Scores(scores[keep].astype(np.float64), actions[keep], animals[keep])
 
 
-def shuffle_frames(frames: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
-    """Reorders the frames of every view by itself: (clips, views, frames, …), any dtype."""
+def shuffle_frames(frames: np.ndarray, seed: int, first_clip: int) -> np.ndarray:
+    """Reorders the frames of every view by itself: (clips, views, frames, …), any dtype.
+
+    A clip's order depends on the seed and its place in the split, `first_clip` for the first here,
+    not on the batch or the process.
+    """
     clips, views, num_frames = frames.shape[:3]
-    random = np.random.default_rng(seed)
-    order = random.permuted(
-        np.broadcast_to(np.arange(num_frames), (clips, views, num_frames)), axis=-1
+    in_order = np.broadcast_to(np.arange(num_frames), (views, num_frames))
+    order = np.stack(
+        [
+            np.random.default_rng((seed, first_clip + clip)).permuted(in_order, axis=-1)
+            for clip in range(clips)
+        ]
     )
     return frames[np.arange(clips)[:, None, None], np.arange(views)[None, :, None], order]

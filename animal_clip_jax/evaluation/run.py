@@ -1,6 +1,7 @@
 """Evaluation of a run: the batches, the scores, the figures and how they are shown."""
 
 import pathlib
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from animal_clip_jax.models import parameters
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.parallel.distributed import check_same_config, on_all
 from animal_clip_jax.training import preparation
 from animal_clip_jax.training.checkpoints import RunCheckpoints
 from animal_clip_jax.training.progress import MetricsLog
@@ -33,6 +35,7 @@ class Evaluator:
     Args:
         action_counts: (actions,) training clips of each action.
         parameter_shardings: how the parameters lie on the mesh, by path.
+        is_stopped: asked between batches; once it says so, scoring raises `Interrupted`.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class Evaluator:
         action_counts: np.ndarray,
         mesh: Mesh,
         parameter_shardings,
+        is_stopped: Callable[[], bool] = lambda: False,
     ):
+        self._is_stopped = is_stopped
         self._config = config
         self._info = info
         self._action_counts = action_counts
@@ -81,6 +86,7 @@ class Evaluator:
         from data_pipeline import input as input_pipeline
 
         config = self._config
+        part, parts = mesh_lib.process_share(self._mesh)
         batches = input_pipeline.evaluation_batches(
             config.data.directory,
             split=config.data.test_split,
@@ -89,8 +95,8 @@ class Evaluator:
             batch_size=config.evaluation.batch_size,
             num_temporal_views=temporal_views,
             num_crops=crops,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
+            process_index=part,
+            process_count=parts,
             num_workers=config.data.num_workers or None,
         )
         return evaluate.score_split(
@@ -100,6 +106,7 @@ class Evaluator:
             batches,
             self._mesh,
             shuffle_seed=shuffle_seed,
+            is_stopped=self._is_stopped,
         )
 
     def summarise(self, scored: evaluate.Scores) -> dict[str, float]:
@@ -203,8 +210,10 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
         FileNotFoundError, ValueError: there is no checkpoint, or it was trained with another model
             or other labels.
     """
-    info = preparation.check_config(config)
+    check_same_config(preparation.flat_config(config))
+    info = on_all(preparation.check_config, config)
     mesh = mesh_lib.make_mesh(config.mesh)
+    check_batch_size(config, mesh)
     checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
     trained_on = checkpoints.describe(step)
     for kind in ("action_names", "animal_names"):
@@ -222,9 +231,22 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     values, classes = checkpoints.restore_weights(step, replicated)
     checkpoints.close()
     evaluator = Evaluator(config, graphdef, info, action_counts(config, info), mesh, replicated)
-    figures, report = evaluator.report(values, classes, per_class_path=workdir / "per_class.csv")
-    MetricsLog(workdir, is_written=jax.process_index() == 0).write(step, "evaluation", figures)
+    is_main = jax.process_index() == 0
+    figures, report = evaluator.report(
+        values, classes, per_class_path=workdir / "per_class.csv" if is_main else None
+    )
+    MetricsLog(workdir, is_written=is_main).write(step, "evaluation", figures)
     return report
+
+
+def check_batch_size(config: ConfigDict, mesh: Mesh) -> None:
+    """Raises ValueError unless evaluation's batches divide over the devices that share a batch."""
+    shares = mesh.shape["data"] * mesh.shape["fsdp"]
+    if config.evaluation.batch_size % shares:
+        raise ValueError(
+            f"config.evaluation.batch_size {config.evaluation.batch_size} is not a multiple of the "
+            f"{shares} devices that share a batch (mesh {dict(mesh.shape)})"
+        )
 
 
 def action_counts(config: ConfigDict, info: DatasetInfo) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 _ENVIRONMENT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
@@ -28,7 +31,8 @@ def initialize(
         is_cluster: find all three by what the cluster says (TPU pod, Slurm, Open MPI, Kubernetes).
 
     Raises:
-        ValueError: some of the three are given, but not all.
+        ValueError: some of the three are given, but not all; they make no sense; or the others
+            cannot be reached there.
     """
     if is_cluster:
         jax.distributed.initialize()
@@ -47,11 +51,28 @@ def initialize(
             f"a job of several processes needs {', '.join(missing)} too, from the environment or "
             "as --coordinator_address, --num_processes, --process_id"
         )
-    address, count, index = str(given[0]), int(str(given[1])), int(str(given[2]))
+    address = str(given[0])
+    try:
+        count, index = int(str(given[1])), int(str(given[2]))
+    except ValueError as error:
+        raise ValueError(
+            f"{_ENVIRONMENT[1]} is {given[1]!r} and {_ENVIRONMENT[2]} {given[2]!r}; expected whole "
+            "numbers"
+        ) from error
     if not 0 <= index < count:
         raise ValueError(f"process {index} of {count}: expected --process_id from 0 to {count - 1}")
     if count > 1:
-        jax.distributed.initialize(address, count, index)
+        try:
+            jax.distributed.initialize(address, count, index)
+        except RuntimeError as error:
+            raise ValueError(
+                f"process {index} of {count} could not join the others at {address}: {error}"
+            ) from error
+
+
+def is_first() -> bool:
+    """Whether this is process 0, which prints and writes for all."""
+    return jax.process_index() == 0
 
 
 def check_same_config(flat_config: Mapping[str, Any]) -> None:
@@ -63,12 +84,8 @@ def check_same_config(flat_config: Mapping[str, Any]) -> None:
     """
     if jax.process_count() == 1:
         return
-    text = json.dumps(dict(flat_config), sort_keys=True, default=list).encode()
-    length = int(np.max(multihost_utils.process_allgather(np.int32(len(text)))))
-    padded = np.frombuffer(text.ljust(length), np.uint8)
-    everyone = [
-        json.loads(bytes(row)) for row in np.asarray(multihost_utils.process_allgather(padded))
-    ]
+    text = json.dumps(dict(flat_config), sort_keys=True, default=list)
+    everyone = [json.loads(theirs) for theirs in gather_texts(text)]
     differences = [
         f"process {index} has {name} {theirs.get(name)!r}, process 0 {everyone[0].get(name)!r}"
         for index, theirs in enumerate(everyone)
@@ -77,3 +94,55 @@ def check_same_config(flat_config: Mapping[str, Any]) -> None:
     ]
     if differences:
         raise ValueError(f"the processes disagree on the configuration: {'; '.join(differences)}")
+
+
+def gather_texts(text: str) -> list[str]:
+    """The texts of all processes, in their order. All must call it."""
+    if jax.process_count() == 1:
+        return [text]
+    encoded = np.frombuffer(text.encode(), np.uint8)
+    lengths = np.asarray(multihost_utils.process_allgather(np.int32(len(encoded))))
+    padded = np.zeros(max(int(lengths.max()), 1), np.uint8)
+    padded[: len(encoded)] = encoded
+    rows = np.asarray(multihost_utils.process_allgather(padded))
+    return [bytes(row[:length]).decode() for row, length in zip(rows, lengths, strict=True)]
+
+
+def on_all(
+    function: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
+    """Calls a function on every process, and raises on all if it fails on one, so that none is left
+    waiting for one that has given up.
+
+    Raises:
+        ValueError, OSError: what the function raised here, or else a ValueError with the message of
+            the first process on which it failed.
+    """
+    result, failure = None, None
+    try:
+        result = function(*args, **kwargs)
+    except (ValueError, OSError) as error:
+        failure = error
+    messages = gather_texts("" if failure is None else str(failure) or type(failure).__name__)
+    if failure is not None:
+        raise failure
+    for index, message in enumerate(messages):
+        if message:
+            raise ValueError(f"process {index} gave up: {message}")
+    return result  # type: ignore[return-value]
+
+
+def on_first(
+    function: Callable[_Arguments, None], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> None:
+    """Calls a function on process 0 while the others wait, and raises on all if it fails there.
+
+    Raises:
+        ValueError, OSError: as `on_all`.
+    """
+
+    def first() -> None:
+        if jax.process_index() == 0:
+            function(*args, **kwargs)
+
+    on_all(first)

@@ -112,6 +112,33 @@ def check_batch_size(batch_size: int, accumulation: int, mesh: Mesh) -> None:
         )
 
 
+def process_share(mesh: Mesh) -> tuple[int, int]:
+    """Which part of every batch this process reads.
+
+    Processes whose devices differ along `model` only need the same clips, and read the same part.
+
+    Returns:
+        the part's index, and the number of parts.
+
+    Raises:
+        ValueError: the parts of the processes overlap without being the same.
+    """
+    rows = mesh.devices.reshape(-1, mesh.shape["model"])
+    ours = [
+        index
+        for index, devices in enumerate(rows)
+        if any(device.process_index == jax.process_index() for device in devices)
+    ]
+    index, offset = divmod(ours[0], len(ours))
+    if offset or len(rows) % len(ours) or ours[-1] - ours[0] != len(ours) - 1:
+        raise ValueError(
+            f"config.mesh {dict(mesh.shape)} over {jax.process_count()} processes gives this one "
+            f"parts {ours} of {len(rows)} of a batch, which others share in part; choose "
+            "config.mesh.model so that it divides the devices of a process, or the other way round"
+        )
+    return index, len(rows) // len(ours)
+
+
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Makes global arrays, clips spread over `data` and `fsdp`, from this process's share."""
     sharding = NamedSharding(mesh, BATCH)

@@ -1,8 +1,9 @@
 """Checkpoints of a run: the training state, the class context, and what describes the run."""
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -62,14 +63,24 @@ class RunCheckpoints:
     """The checkpoints of one workdir: the newest `keep`, and the best.
 
     Saving is asynchronous and atomic: a checkpoint exists once it is complete.
+
+    Args:
+        tidies: removes what an earlier run left unfinished; only for the run that saves here, as
+            it would also be what another is saving at the moment.
+
+    Raises:
+        OSError: a checkpoint could not be saved; raised by what comes after it, as saving is
+            asynchronous. Names the last good one.
+        ValueError: a checkpoint cannot be read; names its folder.
     """
 
-    def __init__(self, workdir: str | pathlib.Path, *, keep: int = 3):
+    def __init__(self, workdir: str | pathlib.Path, *, keep: int = 3, tidies: bool = False):
         self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
                 create=True,
+                cleanup_tmp_directories=tidies,
                 best_fn=lambda metrics: metrics[_BEST],
                 preservation_policy=preservation_policy.AnyPreservationPolicy(
                     [
@@ -123,11 +134,12 @@ class RunCheckpoints:
 
     def best_step(self) -> int | None:
         """The step of the best checkpoint among those saved with a metric, None without one."""
-        evaluated = {
-            step: self._manager.metrics(step)
-            for step in self._manager.all_steps()
-            if self._manager.metrics(step)
-        }
+        evaluated = {}
+        for step in self._manager.all_steps():
+            with self._reading(step):
+                metrics = self._manager.metrics(step)
+            if metrics:
+                evaluated[step] = metrics
         return max(evaluated, key=lambda step: (evaluated[step][_BEST], step), default=None)
 
     def save(
@@ -147,16 +159,15 @@ class RunCheckpoints:
         if step == self.latest_step():
             return
         items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state, classes).items()}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json())),
-            metrics=None if metric is None else {_BEST: metric},
-        )
+        args = ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json()))
+        with self._saving():
+            self._manager.save(step, args=args, metrics=None if metric is None else {_BEST: metric})
 
     def describe(self, step: int) -> RunDescription:
         """What the checkpoint of a step says about itself."""
         args = ocp.args.Composite(description=ocp.args.JsonRestore())
-        return RunDescription.from_json(self._manager.restore(step, args=args).description)
+        with self._reading(step):
+            return RunDescription.from_json(self._manager.restore(step, args=args).description)
 
     def restore(
         self, step: int, state: TrainState, classes: ClassContext
@@ -176,7 +187,8 @@ class RunCheckpoints:
             name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, tree))
             for name, tree in _items(state, classes).items()
         }
-        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        with self._reading(step):
+            restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         return (
             TrainState(
                 trained={path: restored.parameters[path] for path in state.trained},
@@ -188,7 +200,8 @@ class RunCheckpoints:
         )
 
     def _check_shapes(self, step: int, item: str, arrays: Mapping[str, Any]) -> None:
-        metadata = dict(self._manager.item_metadata(step)[item])
+        with self._reading(step):
+            metadata = dict(self._manager.item_metadata(step)[item])
         held = {name: f"has shape {leaf.shape}" for name, leaf in metadata.items()}
         expected = {name: f"has shape {array.shape}" for name, array in arrays.items()}
         for name in sorted(held.keys() | expected.keys()):
@@ -210,24 +223,56 @@ class RunCheckpoints:
         def target(leaf):
             return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-        metadata = self._manager.item_metadata(step)
-        args = {
-            name: ocp.args.StandardRestore(jax.tree.map(target, dict(metadata[name])))
-            for name in ("parameters", "averaged", "classes")
-            if metadata.get(name) is not None
-        }
-        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        with self._reading(step):
+            metadata = self._manager.item_metadata(step)
+            args = {
+                name: ocp.args.StandardRestore(jax.tree.map(target, dict(metadata[name])))
+                for name in ("parameters", "averaged", "classes")
+                if name != "averaged" or metadata.get(name) is not None
+            }
+            restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         averaged = restored.averaged if "averaged" in args else {}
         return {**restored.parameters, **averaged}, ClassContext(**restored.classes)
 
     def wait(self) -> None:
         """Returns once everything that was saved is on disk."""
-        self._manager.wait_until_finished()
+        with self._saving():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits and releases the manager's threads."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with self._saving():
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _saving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Orbax raises what its storage raises, of any type
+            last = self.latest_step()
+            good = (
+                "there is no good one" if last is None else f"the last good one is of step {last}"
+            )
+            raise OSError(
+                f"{self.directory}: a checkpoint could not be saved, {good}: {_brief(error)}"
+            ) from error
+
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        folder = self.directory / str(step)
+        try:
+            yield
+        except Exception as error:  # as above
+            raise ValueError(
+                f"{folder} cannot be read, some of it is damaged or missing; remove this folder to "
+                f"go on from the checkpoint before it: {_brief(error)}"
+            ) from error
+
+
+def _brief(error: Exception) -> str:
+    """One line of an error; tensorstore appends pages of its settings."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}{'…' if len(text) > 300 else ''}"
 
 
 def _items(state: TrainState, classes: ClassContext) -> dict[str, Any]:

@@ -14,10 +14,11 @@ class Interrupted(Exception):
 
 
 class InterruptionNotice:
-    """Notices SIGTERM while it is entered; `is_due` says at which step all processes stop."""
+    """Notices SIGTERM while it is entered; `is_due` says when all processes stop."""
 
     def __init__(self):
-        self._received = False
+        self._is_due = False
+        self._questions = 0
         self._previous: signal.Handlers | object = signal.SIG_DFL
 
     def __enter__(self) -> "InterruptionNotice":
@@ -32,10 +33,12 @@ class InterruptionNotice:
             signal.signal(signal.SIGTERM, self._previous)  # type: ignore[arg-type]
 
     def _receive(self, number: int, frame: types.FrameType | None) -> None:
-        self._received = True
+        self._is_due = True
 
-    def is_due(self, step: int) -> bool:
-        """Whether the run stops after `step`; the same answer on every process."""
-        if jax.process_count() == 1:
-            return self._received
-        return multihost_utils.reached_preemption_sync_point(step)
+    def is_due(self) -> bool:
+        """Whether the run stops here; the same answer on every process, as all must ask equally
+        often."""
+        if jax.process_count() > 1 and not self._is_due:
+            self._questions += 1
+            self._is_due = multihost_utils.reached_preemption_sync_point(self._questions)
+        return self._is_due

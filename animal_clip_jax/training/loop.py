@@ -1,14 +1,15 @@
 """The training run, in the order in which things happen."""
 
+import contextlib
 import pathlib
 
 import jax
 from jax.sharding import NamedSharding
 from ml_collections import ConfigDict
 
-from animal_clip_jax.evaluation.run import Evaluator, action_counts
+from animal_clip_jax.evaluation.run import Evaluator, action_counts, check_batch_size
 from animal_clip_jax.parallel import mesh as mesh_lib
-from animal_clip_jax.parallel.distributed import check_same_config
+from animal_clip_jax.parallel.distributed import check_same_config, on_all, on_first
 from animal_clip_jax.training import accelerator, losses, preparation, summary
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.checkpoints import RunCheckpoints, RunDescription
@@ -32,10 +33,17 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
         FloatingPointError: a loss or gradient is not finite; no checkpoint was written after it.
         Interrupted: the process was asked to stop, and has saved its state.
     """
-    info = preparation.check_config(config)
+    with InterruptionNotice() as notice:
+        _train(config, workdir, notice)
+
+
+def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice) -> None:
     check_same_config(preparation.flat_config(config))
+    info = on_all(preparation.check_config, config)
     mesh = mesh_lib.make_mesh(config.mesh)
     mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
+    check_batch_size(config, mesh)
+    part, parts = mesh_lib.process_share(mesh)
     # TensorFlow is imported here, and not by whoever only wants the model, or has a wrong path.
     from data_pipeline import input as input_pipeline
 
@@ -43,13 +51,13 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
         info, config.batch_size, config.data.train_split
     )
     total_steps = steps_per_epoch * config.epochs
-    graphdef, values = preparation.initial_parameters(config)
+    graphdef, values = on_all(preparation.initial_parameters, config)
     groups = optimizer_lib.parameter_groups(values)
     optimizer, rates = preparation.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
     counts = action_counts(config, info)
-    host_classes = preparation.class_context(config, graphdef, values, info)
+    host_classes = on_all(preparation.class_context, config, graphdef, values, info)
     is_main = jax.process_index() == 0
-    preparation.claim_workdir(config, workdir)
+    on_first(preparation.claim_workdir, config, workdir)
 
     state, shardings = create_state(
         values,
@@ -72,9 +80,15 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
         state_shardings=shardings,
     )
     evaluator = Evaluator(
-        config, graphdef, info, counts, mesh, {**shardings.trained, **shardings.frozen}
+        config,
+        graphdef,
+        info,
+        counts,
+        mesh,
+        {**shardings.trained, **shardings.frozen},
+        is_stopped=notice.is_due,
     )
-    checkpoints = RunCheckpoints(workdir, keep=config.checkpoint.keep)
+    checkpoints = RunCheckpoints(workdir, keep=config.checkpoint.keep, tidies=True)
     description = RunDescription(
         config=config.to_dict(),
         action_names=info.action_names,
@@ -93,8 +107,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
         batch_size=config.batch_size,
         seed=config.seed,
         start_step=start_step,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        process_index=part,
+        process_count=parts,
         multi_scale_crop=config.data.multi_scale_crop,
         flip=config.data.flip,
         num_workers=config.data.num_workers or None,
@@ -115,7 +129,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
 
     watch = StepWatch(workdir, checkpoints)
     compiled_step = None
-    with progress, InterruptionNotice() as notice:
+    # Closing waits for a checkpoint that is being saved, whatever ends the steps.
+    with progress, contextlib.closing(checkpoints):
         for step in range(start_step + 1, total_steps + 1):
             host_batch = next(batches)
             batch = mesh_lib.put_batch({name: host_batch[name] for name in _ON_DEVICE}, mesh)
@@ -137,31 +152,34 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
                 figures |= progress.advance(step, figures)
                 log.write(step, "train", figures)
 
-            is_interrupted = notice.is_due(step)
+            is_interrupted = notice.is_due()
             if step % steps_per_epoch == 0 or is_interrupted:
                 watch.check()
                 epoch, rest = divmod(step, steps_per_epoch)
                 is_last = step == total_steps
                 metric = None
                 if not rest and epoch % config.evaluation.every_epochs == 0 and not is_interrupted:
-                    scored = evaluator.score(state.evaluated(), classes)
-                    evaluation = evaluator.summarise(scored)
-                    metric = evaluator.selection_metric(evaluation)
-                    progress.say(f"epoch {epoch}: {evaluator.headline(evaluation)}")
-                    log.write(step, "evaluation", evaluation)
+                    try:
+                        scored = evaluator.score(state.evaluated(), classes)
+                    except Interrupted:
+                        is_interrupted = True
+                    else:
+                        evaluation = evaluator.summarise(scored)
+                        metric = evaluator.selection_metric(evaluation)
+                        progress.say(f"epoch {epoch}: {evaluator.headline(evaluation)}")
+                        log.write(step, "evaluation", evaluation)
                 is_due = not rest and epoch % config.checkpoint.every_epochs == 0
                 if is_due or is_last or is_interrupted:
                     checkpoints.save(state, classes, description, step, metric=metric)
                 progress.restart_clock(step)
             if is_interrupted:
-                checkpoints.close()
+                checkpoints.wait()
                 raise Interrupted(
                     f"stopped by SIGTERM; step {step} of {total_steps} is saved in "
                     f"{workdir}: run the same command again to go on"
                 )
-    checkpoints.wait()
-    best_step = checkpoints.best_step()
-    checkpoints.close()
+        checkpoints.wait()
+        best_step = checkpoints.best_step()
 
     figures, report = evaluator.report(
         state.evaluated(),

@@ -111,7 +111,10 @@ def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
     path = workdir / "config.json"
     ours = flat_config(config)
     if path.exists():
-        theirs = flat_config(ConfigDict(json.loads(path.read_text(encoding="utf-8"))))
+        try:
+            theirs = flat_config(ConfigDict(json.loads(path.read_text(encoding="utf-8"))))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
         differences = [
             f"{name} (there {theirs.get(name, 'absent')!r}, now {ours.get(name, 'absent')!r})"
             for name in sorted(ours.keys() | theirs.keys())

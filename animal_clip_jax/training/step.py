@@ -97,9 +97,10 @@ def make_train_step(
         mesh: the devices; `state_shardings` says how the state lies on them.
 
     Returns:
-        a function of (state, batch, classes) that gives the next state and the metrics "loss" and
-        "gradient_norm". The batch has `frames` (clips, frames, size, size, 3) uint8, `actions`
-        (clips, actions) and `animals` (clips, animals). The state's buffers are given up.
+        a function of (state, batch, classes) that gives the next state and the metrics "loss",
+        "gradient_norm" and "parameter_norm" (of the trained, after the step). The batch has
+        `frames` (clips, frames, size, size, 3) uint8, `actions` (clips, actions) and `animals`
+        (clips, animals). The state's buffers are given up.
     """
 
     def batch_loss(trained: Parameters, frozen: Parameters, batch: Batch, classes, key):
@@ -170,8 +171,12 @@ def make_train_step(
         scale = 1.0 / batch["frames"].shape[0] if reduction == "mean" else 1.0
         gradients = jax.tree.map(lambda gradient: gradient * scale, gradients)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trained)
-        metrics = {"loss": total * scale, "gradient_norm": optax.global_norm(gradients)}
         trained = optax.apply_updates(state.trained, updates)
+        metrics = {
+            "loss": total * scale,
+            "gradient_norm": optax.global_norm(gradients),
+            "parameter_norm": optax.global_norm(trained),
+        }
         next_state = TrainState(
             step=state.step + 1,
             trained=trained,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from animal_clip_jax.parallel.distributed import gather_texts
 from animal_clip_jax.training.checkpoints import RunCheckpoints
 
 
@@ -33,19 +34,21 @@ class StepWatch:
             the figures of the last one; empty if there is none.
 
         Raises:
-            FloatingPointError: a figure is not finite; names the step, the clips of its batch (of
-                this process), and the last good checkpoint.
+            FloatingPointError: a figure is not finite; names the step, the clips of its batch, and
+                the last good checkpoint.
         """
         figures: dict[str, float] = {}
         for step, metrics, clip_ids in self._pending:
             figures = {name: float(np.asarray(value)) for name, value in metrics.items()}
             wrong = [name for name, value in figures.items() if not math.isfinite(value)]
             if wrong:
+                self._checkpoints.wait()  # one that is being saved counts once it is on disk
                 last = self._checkpoints.latest_step()
                 good = "there is no checkpoint" if last is None else f"step {last} is the last good"
                 raise FloatingPointError(
                     f"step {step}: {', '.join(f'{name} is {figures[name]}' for name in wrong)}; "
-                    f"its clips: {', '.join(map(str, clip_ids))}; {good} in {self._workdir}"
+                    f"its clips: {', '.join(gather_texts(', '.join(clip_ids)))}; {good} in "
+                    f"{self._workdir}"
                 )
         self._pending.clear()
         return figures

@@ -1,0 +1,129 @@
+"""A run on a handful of rendered videos: its data, its configuration and its command line.
+
+Also a configuration file: `python main.py --config=tests/tiny_run.py`.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+
+from animal_clip_jax.training.checkpoints import RunCheckpoints
+from configs import demo
+from data_pipeline.convert import Options, convert, read_annotations
+from data_pipeline.synthetic import write_dataset
+
+ROOT = pathlib.Path(__file__).parent.parent
+TRAIN_CLIPS, TEST_CLIPS = 48, 80
+
+
+def get_config() -> ConfigDict:
+    """A model of one block a tower, two epochs of three steps."""
+    config = demo.get_config()
+    config.model.architecture.update(
+        dict(image_size=16, vision_layers=1, text_layers=1, vision_width=64, vision_heads=1)
+    )
+    config.model.num_frames = 4
+    config.epochs = 2
+    config.warmup_epochs = 1
+    config.batch_size = 16
+    config.augmentation.mix = True
+    config.evaluation.every_epochs = 1
+    config.evaluation.batch_size = 16
+    config.checkpoint.every_epochs = 1
+    return config
+
+
+def config_on(data: pathlib.Path, **fields) -> ConfigDict:
+    """The configuration on a converted data set; fields by name, `__` for the dots."""
+    config = get_config()
+    config.data.directory = str(data)
+    config.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in fields.items()}
+    )
+    return config
+
+
+def render(folder: pathlib.Path) -> None:
+    """A clip of every pair of an animal and an action."""
+    write_dataset(folder, clips_per_pair=1, test_clips_per_pair=1, size=32, num_frames=8, workers=1)
+
+
+def convert_videos(videos: pathlib.Path, folder: pathlib.Path) -> None:
+    """The rendered videos as a data set of `TRAIN_CLIPS` and `TEST_CLIPS`."""
+    annotations = read_annotations("lote_animal", videos)
+    convert("tiny", annotations, folder, options=Options(short_side=20), workers=1)
+
+
+def command(workdir: pathlib.Path, data: pathlib.Path, *arguments: str) -> list[str]:
+    """The command line of a run."""
+    return [
+        sys.executable,
+        "main.py",
+        "--config=tests/tiny_run.py",
+        f"--workdir={workdir}",
+        f"--config.data.directory={data}",
+        *arguments,
+    ]
+
+
+def start(*command_line: str, devices: int = 1, **options) -> subprocess.Popen:
+    """Starts a command on so many virtual devices; its outputs are pipes of lines."""
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        command_line,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def error_line(errors: str) -> str:
+    """The one line that a failed command ends with, without the notes of libraries before it."""
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in errors
+    return line
+
+
+def checkpoint(workdir: pathlib.Path) -> tuple[int, dict]:
+    """The newest step of a run, and all arrays of its checkpoint."""
+    run_checkpoints, step = RunCheckpoints.open(workdir)
+    run_checkpoints.close()
+    folder = run_checkpoints.directory / str(step)
+    items = [
+        item
+        for item in ("parameters", "averaged", "progress", "classes")
+        if (folder / item).is_dir()
+    ]
+    with ocp.StandardCheckpointer() as checkpointer:
+        return step, {item: checkpointer.restore(folder / item) for item in items}
+
+
+def saved_steps(workdir: pathlib.Path) -> set[str]:
+    """Everything in the folder of checkpoints, unfinished ones included."""
+    return set(os.listdir(workdir / "checkpoints"))
+
+
+def assert_identical(found, expected) -> None:
+    """Asserts that two trees are equal bit by bit."""
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def logged(workdir: pathlib.Path, kind: str) -> dict[int, dict[str, float]]:
+    """The last line of each step in `metrics.jsonl`, of a kind."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line for line in lines if line["kind"] == kind}
