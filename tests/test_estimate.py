@@ -1,0 +1,199 @@
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+
+import eight_device_estimates
+import jax
+import pytest
+from flax import nnx
+from jax.sharding import AbstractMesh
+
+from animal_clip_jax import models
+from animal_clip_jax.estimate import bytes_per_device, estimate_step
+from animal_clip_jax.models import parameters
+from animal_clip_jax.parallel.mesh import AXES, make_mesh
+from animal_clip_jax.training import optimizer as optimizer_lib
+from animal_clip_jax.training import preparation
+from animal_clip_jax.training.step import abstract_state
+from configs import animal_kingdom, default
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def _run(*command: str) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+def _estimates(name: str, *meshes: str) -> dict:
+    finished = _run("tests/eight_device_estimates.py", name, *meshes)
+    assert finished.returncode == 0, finished.stderr
+    print(finished.stderr)
+    return json.loads(finished.stdout)
+
+
+def _values(config) -> dict[str, jax.ShapeDtypeStruct]:
+    return parameters.abstract(lambda: models.build(config.model, rngs=nnx.Rngs(0)))[1]
+
+
+def _count(values, *groups: str) -> int:
+    """Values of the parameters in some optimizer groups."""
+    group_of = optimizer_lib.parameter_groups(values)
+    return sum(math.prod(value.shape) for path, value in values.items() if group_of[path] in groups)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """Compiling takes most of these tests' time, and none of them is about speed."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> dict:
+    return _estimates("tiny", "8,1,1", "1,8,1")
+
+
+def test_what_lies_on_a_device_between_steps(tiny):
+    """Everything is there once a device: float32 parameters, two moments of what has any, and an
+    eighth of the clips."""
+    config = eight_device_estimates.tiny()
+    values, found = _values(config), tiny["8,1,1"]
+    assert found["parameters"] == 4 * sum(math.prod(value.shape) for value in values.values())
+    moments = 2 * 4 * _count(values, optimizer_lib.BASE, optimizer_lib.NEW)
+    assert moments <= found["optimizer"] <= moments + 100  # and some counters
+    clip = 4 * 32 * 32 * 3 + 4 * (8 + 6)
+    classes = 4 * (8 * 64 + 6 * 64 + 8 * 6)
+    counters = found["inputs"] - 2 * clip - classes
+    assert 0 <= counters <= 100
+    assert found["total"] == sum(
+        found[name] for name in ("parameters", "optimizer", "inputs", "temporaries")
+    )
+
+
+def test_data_parallel_devices_exchange_gradients_and_nothing_else(tiny):
+    values = _values(eight_device_estimates.tiny())
+    gradients = 4 * _count(values, optimizer_lib.BASE, optimizer_lib.NEW, optimizer_lib.DECAY_ONLY)
+    exchanged = tiny["8,1,1"]["collectives"]
+    assert set(exchanged) == {"all-reduce"}
+    # Two micro-batches; what no gradient reaches needs no exchange.
+    assert gradients < exchanged["all-reduce"]["result_bytes"] <= 2 * gradients + 100
+
+
+def test_fsdp_moves_parameters_and_not_activations(tiny):
+    found = tiny["1,8,1"]
+    assert found["parameters"] < tiny["8,1,1"]["parameters"] / 4
+    assert found["optimizer"] < tiny["8,1,1"]["optimizer"] / 4
+    assert found["collectives"]["all-gather"]["result_bytes"] <= found["parameters"] * 8
+    assert "all-to-all" not in found["collectives"]
+    reduced = found["collectives"]["all-reduce"]["result_bytes"]
+    assert reduced <= 1.1 * tiny["8,1,1"]["collectives"]["all-reduce"]["result_bytes"]
+
+
+def test_flops_count_every_micro_batch():
+    """As many for 16 clips in two parts as for 16 clips at once, and as for twice 8."""
+    mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
+    config = eight_device_estimates.tiny()
+    in_parts = estimate_step(config, mesh)
+    config.accumulation = 1
+    at_once = estimate_step(config, mesh)
+    assert in_parts.flops == pytest.approx(at_once.flops, rel=0.05)
+    assert in_parts.temporaries < at_once.temporaries
+    assert at_once.collectives == {}
+
+
+def test_fsdp_over_eight_needs_a_seventh_of_the_state_of_a_large_model():
+    config = animal_kingdom.get_config()
+    config.model.architecture = default.architecture("ViT-L/14")
+    values = _values(config)
+    groups = optimizer_lib.parameter_groups(values)
+    optimizer, _ = preparation.make_optimizer(config, groups, steps_per_epoch=1)
+    replicated, spread = (
+        bytes_per_device(*abstract_state(values, groups, optimizer, mesh=AbstractMesh(sizes, AXES)))
+        for sizes in ((8, 1, 1), (1, 8, 1))
+    )
+    # Float32 parameters, and two moments of nearly all that are trained.
+    assert replicated > 4 * (_count(values, *groups.values()) + 2 * _count(values, "base"))
+    assert spread <= replicated / 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "config.data.num_actions is 0"),
+        (("--config.data.num_actions=8",), "config.data.num_animals is 0"),
+        (("--config.mesh.fsdp=3", "--config.mesh.data=1"), "= 3 devices, but there are 2"),
+        (("--config.modle=8",), "modle"),
+        (("--remat=everything",), "--remat"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(arguments, message):
+    finished = _run(
+        "-m", "animal_clip_jax.estimate", "--config=configs/demo.py", "--devices=2", *arguments
+    )
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert finished.stderr.startswith("error: ") and message in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_command_compares_remat_policies():
+    finished = _run(
+        "-m",
+        "animal_clip_jax.estimate",
+        "--config=configs/demo.py",
+        "--devices=2",
+        "--remat=all",
+        "--config.data.num_actions=8",
+        "--config.data.num_animals=6",
+    )
+    assert finished.returncode == 0, finished.stderr
+    rows = [line.split() for line in finished.stdout.splitlines()]
+    temporaries = {
+        row[0]: float(row[4].replace(",", ""))
+        for row in rows
+        if len(row) == 7 and row[0] in ("none", "blocks", "dots")
+    }
+    assert temporaries["blocks"] < temporaries["dots"] < temporaries["none"]
+    assert "was not run" in finished.stdout
+
+
+@pytest.mark.slow
+def test_the_published_setting_on_eight_devices():
+    """ViT-B/16, 140 actions, 897 animals; `pytest -s` shows the tables."""
+    config = animal_kingdom.get_config()
+    values = _values(config)
+    trained = 4 * _count(values, optimizer_lib.BASE, optimizer_lib.NEW, optimizer_lib.DECAY_ONLY)
+    found = _estimates("animal_kingdom", "8,1,1", "1,8,1")
+    data, fsdp = found["8,1,1"], found["1,8,1"]
+
+    # ViT-B/16 takes 17.6 G multiply-adds an image (Dosovitskiy et al., 2021), twice as many
+    # operations, and the backward pass twice as many again; the rest of the model is small.
+    published = 64 / 8 * 8 * 3 * 2 * 17.6e9
+    assert data["flops"] == pytest.approx(published, rel=0.1)
+    assert fsdp["flops"] == pytest.approx(published, rel=0.1)
+
+    assert data["parameters"] == 4 * sum(math.prod(value.shape) for value in values.values())
+    assert fsdp["parameters"] + fsdp["optimizer"] <= (data["parameters"] + data["optimizer"]) / 7
+    assert data["total"] < 8e9 and fsdp["total"] < 8e9
+    # The whole parameters are there for the length of a step, and nothing else is new.
+    assert fsdp["temporaries"] <= data["temporaries"] + trained
+
+    # A neighbour's clip for MixUp and CutMix: float32 frames and labels, a micro-batch each.
+    clip = 4 * (8 * 224 * 224 * 3 + 140 + 897)
+    for estimate in (data, fsdp):
+        assert estimate["collectives"]["collective-permute"] == {
+            "count": 3 * 4,
+            "result_bytes": clip * 4,
+        }
+        assert estimate["collectives"]["all-reduce"]["result_bytes"] <= 4 * 1.01 * trained
+    assert set(data["collectives"]) == {"all-reduce", "collective-permute"}
+    assert set(fsdp["collectives"]) == {"all-reduce", "collective-permute", "all-gather"}
+    assert fsdp["collectives"]["all-gather"]["result_bytes"] <= 1.01 * trained
