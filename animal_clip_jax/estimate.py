@@ -32,7 +32,7 @@ from animal_clip_jax.training.step import abstract_state, make_train_step
 
 # The CPU compiler drops the barriers that keep rematerialised values from being computed early and
 # stored after all, which is why every policy would seem to need as much as none. This pass is it.
-_COMPILER_OPTIONS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+_COMPILER_OPTIONS: dict[str, str | bool] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 _NOTE = (
     "Estimates: the step was compiled for virtual CPU devices, and was not run. Parameters, "
@@ -127,8 +127,12 @@ def estimate_step(config: ConfigDict, mesh: Mesh) -> Estimate:
     )
     compiled = step.lower(state, batch, classes).compile(_COMPILER_OPTIONS)
 
-    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
-    assert memory is not None and cost is not None
+    memory, cost, text = (
+        compiled.memory_analysis(),
+        compiled.cost_analysis(),
+        compiled.as_text(),
+    )
+    assert memory is not None and cost is not None and text is not None
     parameter_bytes, optimizer_bytes = (
         bytes_per_device(shapes, where)
         for shapes, where in (
@@ -150,34 +154,29 @@ def estimate_step(config: ConfigDict, mesh: Mesh) -> Estimate:
         total=memory.argument_size_in_bytes + temporaries,
         # The compiler counts a loop's body once, and micro-batches are a loop.
         flops=cost["flops"] * config.accumulation,
-        collectives=collective_traffic(compiled.as_text()),
+        collectives=collective_traffic(text),
     )
 
 
 def _inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], ClassContext]:
     """The shapes of a step's batch and class context."""
-    clips, actions, animals = (
-        config.batch_size,
-        config.data.num_actions,
-        config.data.num_animals,
-    )
+    clips, actions, animals = config.batch_size, config.data.num_actions, config.data.num_animals
     size, width = config.model.architecture.image_size, config.model.architecture.embed_dim
 
-    def floats(*shape: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, jnp.float32)
+    def build() -> tuple[dict[str, jax.Array], ClassContext]:
+        batch = {
+            "frames": jnp.zeros((clips, config.model.num_frames, size, size, 3), jnp.uint8),
+            "actions": jnp.zeros((clips, actions)),
+            "animals": jnp.zeros((clips, animals)),
+        }
+        classes = ClassContext(
+            action_features=jnp.zeros((actions, width)),
+            animal_features=jnp.zeros((animals, width)),
+            relation=jnp.zeros((actions, animals)),
+        )
+        return batch, classes
 
-    frames = jax.ShapeDtypeStruct((clips, config.model.num_frames, size, size, 3), jnp.uint8)
-    batch = {
-        "frames": frames,
-        "actions": floats(clips, actions),
-        "animals": floats(clips, animals),
-    }
-    classes = ClassContext(
-        action_features=floats(actions, width),
-        animal_features=floats(animals, width),
-        relation=floats(actions, animals),
-    )
-    return batch, classes
+    return jax.eval_shape(build)
 
 
 def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> str:

@@ -52,6 +52,10 @@ def make_evaluation_step(
     """
 
     def step(values: Parameters, batch: dict[str, jax.Array], classes: ClassContext):
+        # As in training: parameters move between devices, and activations do not.
+        values = jax.lax.with_sharding_constraint(
+            values, mesh_lib.without_fsdp(parameter_shardings)
+        )
         model = parameters.merge(graphdef, values)
         animals = animal_weights(batch["animals"], animal_source)
 
