@@ -26,7 +26,8 @@ _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "predict"], "wh
 def main(argv: list[str]) -> None:
     """Runs the mode; what is wrong with the input is said in one line, with exit code 2."""
     if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
+        # Orbax raises what it also logs, over pages.
+        logging.set_verbosity(logging.FATAL)
     if len(argv) > 1:
         _fail(f"unknown argument {argv[1]!r}; flags begin with --")
     config, workdir = _CONFIG.value, pathlib.Path(str(_WORKDIR.value))

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -155,11 +156,16 @@ class RunCheckpoints:
 
         Args:
             metric: of the evaluation at this step, if there was one; higher is better.
+
+        Raises:
+            OSError: the disk is too full; nothing has been written. Or what was saved before could
+                not be.
         """
         if step == self.latest_step():
             return
         items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state, classes).items()}
         args = ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json()))
+        self._check_space(sum(leaf.nbytes for leaf in jax.tree.leaves((state, classes))))
         with self._saving():
             self._manager.save(step, args=args, metrics=None if metric is None else {_BEST: metric})
 
@@ -244,17 +250,28 @@ class RunCheckpoints:
         with self._saving():
             self._manager.close()
 
+    def _check_space(self, needed: int) -> None:
+        # Orbax makes the folder again where it was deleted.
+        existing = self.directory if self.directory.is_dir() else self.directory.parent
+        free = shutil.disk_usage(existing).free
+        if free < needed:
+            raise OSError(
+                f"{self.directory}: a checkpoint needs {needed / 2**20:.1f} MiB, but the disk has "
+                f"{free / 2**20:.1f} MiB left; {self._last_good()}"
+            )
+
+    def _last_good(self) -> str:
+        last = self.latest_step()
+        return "there is no good one" if last is None else f"the last good one is of step {last}"
+
     @contextlib.contextmanager
     def _saving(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # Orbax raises what its storage raises, of any type
-            last = self.latest_step()
-            good = (
-                "there is no good one" if last is None else f"the last good one is of step {last}"
-            )
             raise OSError(
-                f"{self.directory}: a checkpoint could not be saved, {good}: {_brief(error)}"
+                f"{self.directory}: a checkpoint could not be saved, {self._last_good()}: "
+                f"{_brief(error)}"
             ) from error
 
     @contextlib.contextmanager

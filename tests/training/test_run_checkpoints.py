@@ -1,4 +1,5 @@
 import os
+import subprocess
 
 import jax
 import numpy as np
@@ -212,3 +213,21 @@ def test_opening_a_workdir_without_a_complete_checkpoint(tmp_path):
     (tmp_path / "checkpoints" / "5.orbax-checkpoint-tmp").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no complete .*checkpoint here"):
         RunCheckpoints.open(tmp_path)
+
+
+def test_a_disk_without_room_for_a_checkpoint(tmp_path):
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount a small disk")
+    try:
+        checkpoints = RunCheckpoints(tmp_path)
+        state = _state(shapes={**SHAPES, "visual.large.kernel": (128, 256)})
+        message = rf"{tmp_path}/checkpoints: a checkpoint needs 0\.4 MiB, .* 0\.1 MiB left; there"
+        with pytest.raises(OSError, match=message):
+            _save(checkpoints, 1, state)
+        assert checkpoints.latest_step() is None and not os.listdir(checkpoints.directory)
+        checkpoints.close()
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)

@@ -1,0 +1,269 @@
+"""Several processes of several devices, joined by `jax.distributed`, run `main.py` as one."""
+
+import pathlib
+import shutil
+import signal
+import socket
+
+import jax
+import numpy as np
+import pytest
+import tiny_run
+from jax.sharding import AbstractMesh
+
+from animal_clip_jax.evaluation.evaluate import shuffle_frames
+from animal_clip_jax.evaluation.run import check_batch_size
+from animal_clip_jax.parallel import distributed
+from animal_clip_jax.parallel.mesh import AXES
+from animal_clip_jax.training.checkpoints import RunCheckpoints
+from data_pipeline.dataset import load_index
+from data_pipeline.input import train_batches
+
+# Epsilon is larger than the rounding of gradients that are 0 in exact arithmetic.
+FLAGS = [
+    "--config.epochs=1",
+    "--config.log_every_steps=1",
+    "--config.optimizer.epsilon=1e-6",
+    "--config.evaluation.temporal_views=1",
+]
+BATCH = 16
+
+
+def run_processes(
+    commands: list[list[str]], *, devices: int, interrupted_at: str | None = None
+) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of the processes of one job, in their order.
+
+    Args:
+        interrupted_at: the beginning of the line of process 0 at which it gets a SIGTERM.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [
+        tiny_run.start(
+            *command,
+            f"--coordinator_address={address}",
+            f"--num_processes={len(commands)}",
+            f"--process_id={index}",
+            devices=devices,
+        )
+        for index, command in enumerate(commands)
+    ]
+    if interrupted_at is not None:
+        for line in processes[0].stdout:
+            if line.startswith(interrupted_at):
+                processes[0].send_signal(signal.SIGTERM)
+                break
+    outputs = [process.communicate() for process in processes]
+    return [
+        (process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
+    ]
+
+
+def parameters_of(workdir: pathlib.Path) -> dict[str, np.ndarray]:
+    """The newest checkpoint's parameters, restored onto this process's one device."""
+    checkpoints, step = RunCheckpoints.open(workdir)
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    values, _ = checkpoints.restore_weights(step, sharding)
+    checkpoints.close()
+    return {path: np.asarray(value) for path, value in values.items()}
+
+
+def assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
+    """Losses and parameters within 1e-5; the evaluation's figures equal."""
+    ours, theirs = tiny_run.logged(found, "train"), tiny_run.logged(expected, "train")
+    assert ours.keys() == theirs.keys()
+    for step in theirs:
+        for name in ("loss", "gradient_norm", "parameter_norm"):
+            assert ours[step][name] == pytest.approx(theirs[step][name], rel=1e-5), (step, name)
+    ours, theirs = parameters_of(found), parameters_of(expected)
+    for path, value in theirs.items():
+        difference = np.linalg.norm(ours[path] - value)
+        assert difference <= 1e-5 * np.linalg.norm(value), path
+    ours, theirs = tiny_run.logged(found, "evaluation"), tiny_run.logged(expected, "evaluation")
+    assert ours == theirs
+    assert (found / "per_class.csv").read_text() == (expected / "per_class.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory) -> pathlib.Path:
+    """The workdir of one process with one device."""
+    workdir = tmp_path_factory.mktemp("alone") / "run"
+    process = tiny_run.start(*tiny_run.command(workdir, data, *FLAGS))
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def data_of_each(data, tmp_path_factory) -> list[pathlib.Path]:
+    """For each of two processes the data, with all records ruined that the other is to read."""
+    first = train_batches(
+        data, num_frames=4, image_size=16, batch_size=BATCH, seed=0, multi_scale_crop=False
+    )
+    trained_on = [list(next(first)["clip_id"]) for _ in range(tiny_run.TRAIN_CLIPS // BATCH)]
+    tested_on = list(load_index(data, "test").clip_ids)
+    batches = trained_on + [
+        tested_on[start : start + BATCH] for start in range(0, len(tested_on), BATCH)
+    ]
+    folders = []
+    for process in range(2):
+        folder = tmp_path_factory.mktemp(f"process_{process}") / "data"
+        shutil.copytree(data, folder)
+        half = slice(BATCH // 2) if process else slice(BATCH // 2, None)
+        others = {clip for batch in batches for clip in batch[half]}
+        for split in ("train", "test"):
+            index = load_index(folder, split)
+            for clip, shard, offset, length in zip(
+                index.clip_ids, index.shards, index.offsets, index.lengths, strict=True
+            ):
+                if clip in others:
+                    with (folder / shard).open("r+b") as file:
+                        file.seek(offset)
+                        file.write(bytes(length))
+        folders.append(folder)
+    return folders
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_and_each_reads_only_its_records(
+    alone, data, data_of_each, tmp_path
+):
+    workdir, here = tmp_path / "run", tmp_path / "here"
+    here.mkdir()
+    # The configuration must be the same, so the folders have one name, seen from two places.
+    commands = []
+    for index, folder in enumerate(data_of_each):
+        place = here / str(index)
+        place.mkdir()
+        (place / "data").symlink_to(folder)
+        (place / "tests").symlink_to(tiny_run.ROOT / "tests")
+        (place / "configs").symlink_to(tiny_run.ROOT / "configs")
+        command = tiny_run.command(workdir, pathlib.Path("data"), *FLAGS)
+        command[1] = str(tiny_run.ROOT / "main.py")
+        commands.append(["env", f"--chdir={place}", *command])
+    results = run_processes(commands, devices=2)
+    assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
+    assert_same_run(workdir, alone)
+    # What a run leaves is written once, by the first process.
+    (_, first, _), (_, second, _) = results
+    assert "2 process(es)" in first and "step" not in second
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == len((alone / "metrics.jsonl").read_text().splitlines())
+    assert (workdir / "parameters.txt").is_file()
+    assert tiny_run.saved_steps(workdir) == {"3"}
+    # And one process goes on with it, and evaluates it to the same figures.
+    process = tiny_run.start(
+        *tiny_run.command(workdir, pathlib.Path("data"), *FLAGS, "--mode=evaluate")[:1],
+        str(tiny_run.ROOT / "main.py"),
+        *tiny_run.command(workdir, data, *FLAGS, "--mode=evaluate")[2:],
+    )
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert tiny_run.logged(workdir, "evaluation") == tiny_run.logged(alone, "evaluation")
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_part_of_the_batch(alone, data, tmp_path):
+    """All four devices along `model`: both processes read every clip."""
+    command = tiny_run.command(tmp_path / "run", data, *FLAGS, "--config.mesh.model=4")
+    results = run_processes([command, command], devices=2)
+    assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
+    assert_same_run(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all_at_one_step(alone, data, tmp_path):
+    command = tiny_run.command(tmp_path / "run", data, *FLAGS)
+    results = run_processes([command, command], devices=2, interrupted_at="step 1/3")
+    assert [code for code, _, _ in results] == [75, 75], results[0][2] + results[1][2]
+    assert "stopped by SIGTERM" in results[0][2] and "stopped by SIGTERM" in results[1][2]
+    results = run_processes([command, command], devices=2)
+    assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
+    ours, theirs = parameters_of(tmp_path / "run"), parameters_of(alone)
+    for path, value in theirs.items():
+        assert np.linalg.norm(ours[path] - value) <= 1e-5 * np.linalg.norm(value), path
+
+
+@pytest.mark.slow
+def test_saved_on_eight_devices_restored_on_one_and_on_four(data, tmp_path):
+    flags = [*FLAGS, "--config.epochs=2"]
+    eight = tmp_path / "eight"
+
+    def goes_on(workdir: pathlib.Path, devices: int, *mesh: str) -> None:
+        process = tiny_run.start(*tiny_run.command(workdir, data, *flags, *mesh), devices=devices)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+
+    goes_on(eight, 8, "--config.mesh.fsdp=4")
+    for name, devices, mesh in (("one", 1, []), ("four", 4, ["--config.mesh.fsdp=2"])):
+        workdir = tmp_path / name
+        shutil.copytree(eight, workdir)
+        shutil.rmtree(workdir / "checkpoints" / "6")
+        goes_on(workdir, devices, *mesh)
+        assert_same_run(workdir, eight)
+
+
+def test_processes_that_disagree_name_the_fields(data, tmp_path):
+    results = run_processes(
+        [
+            tiny_run.command(
+                tmp_path / "run", data, f"--config.seed={seed}", f"--config.loss={loss}"
+            )
+            for seed, loss in ((0, "focal"), (1, "ldam"))
+        ],
+        devices=1,
+    )
+    for code, _, errors in results:
+        assert code == 2
+        error = tiny_run.error_line(errors)
+        assert "process 1 has loss 'ldam', process 0 'focal'" in error
+        assert "process 1 has seed 1, process 0 0" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_fails_on_one_process_ends_all(data, tmp_path):
+    """The workdir, below a file, is made by process 0 alone."""
+    (tmp_path / "file").touch()
+    command = tiny_run.command(tmp_path / "file" / "run", data)
+    first, second = run_processes([command, command], devices=1)
+    assert (first[0], second[0]) == (2, 2)
+    assert f"{tmp_path}/file/run" in tiny_run.error_line(first[2])
+    error = tiny_run.error_line(second[2])
+    assert "process 0 gave up: " in error and f"{tmp_path}/file/run" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (("127.0.0.1:1", None, None), {}, "needs JAX_NUM_PROCESSES, JAX_PROCESS_ID too"),
+        (("127.0.0.1:1", 2, 2), {}, "process 2 of 2: expected --process_id from 0 to 1"),
+        (
+            ("127.0.0.1:1", None, 0),
+            {"JAX_NUM_PROCESSES": "two"},
+            "JAX_NUM_PROCESSES is 'two' .* expected whole numbers",
+        ),
+    ],
+)
+def test_a_job_that_cannot_be(arguments, environment, message, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=message):
+        distributed.initialize(*arguments)
+
+
+def test_evaluation_must_divide_over_the_devices(data):
+    config = tiny_run.config_on(data, evaluation__batch_size=12)
+    check_batch_size(config, AbstractMesh((2, 2, 3), AXES))
+    with pytest.raises(ValueError, match="evaluation.batch_size 12 is not a multiple of the 8"):
+        check_batch_size(config, AbstractMesh((2, 4, 1), AXES))
+
+
+def test_frames_are_shuffled_alike_in_any_batch():
+    frames = np.arange(6 * 2 * 5).reshape(6, 2, 5)
+    whole = shuffle_frames(frames, 3, 0)
+    parts = [shuffle_frames(frames[start : start + 2], 3, start) for start in (0, 2, 4)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    np.testing.assert_array_equal(np.sort(whole, axis=-1), frames)
+    assert len({tuple(row - row.min()) for row in whole.reshape(12, 5)}) > 6
