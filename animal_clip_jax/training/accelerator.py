@@ -28,12 +28,12 @@ def peak_flops(device: jax.Device) -> float | None:
     return _PEAK_FLOPS[max(known, key=len)] if known else None
 
 
-def ideal_seconds(compiled: jax.stages.Compiled) -> float | None:
-    """How long a compiled program takes a device at its peak; None where that is not known."""
+def ideal_seconds(compiled: jax.stages.Compiled, *, micro_batches: int) -> float | None:
+    """How long a compiled training step takes a device at its peak; None where not known."""
     peak = peak_flops(jax.devices()[0])
     cost = compiled.cost_analysis()
-    # The analysis is of the program of one device.
-    return cost["flops"] / peak if peak and cost and "flops" in cost else None
+    # The analysis is of the program of one device, and counts a loop's body once.
+    return micro_batches * cost["flops"] / peak if peak and cost and "flops" in cost else None
 
 
 def peak_memory() -> float | None:

@@ -136,7 +136,9 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
             batch = mesh_lib.put_batch({name: host_batch[name] for name in _ON_DEVICE}, mesh)
             if compiled_step is None:
                 compiled_step = train_step.lower(state, batch, classes).compile()
-                progress.set_ideal(accelerator.ideal_seconds(compiled_step))
+                progress.set_ideal(
+                    accelerator.ideal_seconds(compiled_step, micro_batches=config.accumulation)
+                )
                 progress.restart_clock(start_step)
             if config.profile and step == start_step + _PROFILED_STEPS[0]:
                 jax.profiler.start_trace(str(workdir / "profile"))
