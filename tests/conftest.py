@@ -7,8 +7,6 @@ import jax
 import pytest
 import tiny_run
 
-from animal_clip_jax.training.loop import train
-
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
@@ -39,7 +37,11 @@ def data(videos, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def run(data, tmp_path_factory) -> pathlib.Path:
-    """The workdir of a finished run of `tiny_run.get_config`; tests copy it to change it."""
+    """The workdir of a finished run of `tiny_run.get_config`; tests copy it to change it.
+
+    Made in a process of its own: some tests here compile with fewer optimisations, which round
+    differently.
+    """
     workdir = tmp_path_factory.mktemp("run") / "workdir"
-    train(tiny_run.config_on(data), workdir)
+    tiny_run.finish(workdir, data)
     return workdir

@@ -91,6 +91,14 @@ def start(*command_line: str, devices: int = 1) -> subprocess.Popen:
     )
 
 
+def finish(workdir: pathlib.Path, data: pathlib.Path, *arguments: str) -> str:
+    """Trains to the end in a process of its own; what it printed."""
+    process = start(*command(workdir, data, *arguments))
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output
+
+
 def error_line(errors: str) -> str:
     """The one line that a failed command ends with, without the notes of libraries before it."""
     (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]

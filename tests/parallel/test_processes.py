@@ -19,7 +19,7 @@ from animal_clip_jax.training.checkpoints import RunCheckpoints
 from data_pipeline.dataset import load_index
 from data_pipeline.input import train_batches
 
-# Epsilon is larger than the rounding of gradients that are 0 in exact arithmetic.
+# Epsilon is larger than the rounding of the gradients.
 FLAGS = [
     "--config.epochs=1",
     "--config.log_every_steps=1",
@@ -70,6 +70,21 @@ def parameters_of(workdir: pathlib.Path) -> dict[str, np.ndarray]:
     return {path: np.asarray(value) for path, value in values.items()}
 
 
+def assert_same_parameters(found: pathlib.Path, expected: pathlib.Path) -> None:
+    """All parameters within 1e-5, but for the biases of keys.
+
+    A softmax is the same when all of its keys are shifted, so these have no gradient: what AdamW
+    makes of them is rounding, magnified, and no output depends on it.
+    """
+    ours, theirs = (parameters_of(workdir) for workdir in (found, expected))
+    assert ours.keys() == theirs.keys()
+    for path, value in theirs.items():
+        difference = ours[path] - value
+        if path.endswith("query_key_value.bias"):
+            value, difference = (np.delete(array, 1, axis=0) for array in (value, difference))
+        assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(value), path
+
+
 def assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
     """Losses and parameters within 1e-5; the evaluation's figures equal."""
     ours, theirs = tiny_run.logged(found, "train"), tiny_run.logged(expected, "train")
@@ -77,10 +92,7 @@ def assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
     for step in theirs:
         for name in ("loss", "gradient_norm", "parameter_norm"):
             assert ours[step][name] == pytest.approx(theirs[step][name], rel=1e-5), (step, name)
-    ours, theirs = parameters_of(found), parameters_of(expected)
-    for path, value in theirs.items():
-        difference = np.linalg.norm(ours[path] - value)
-        assert difference <= 1e-5 * np.linalg.norm(value), path
+    assert_same_parameters(found, expected)
     ours, theirs = tiny_run.logged(found, "evaluation"), tiny_run.logged(expected, "evaluation")
     assert ours == theirs
     assert (found / "per_class.csv").read_text() == (expected / "per_class.csv").read_text()
@@ -181,9 +193,7 @@ def test_a_signal_to_one_process_stops_all_at_one_step(alone, data, tmp_path):
     assert "stopped by SIGTERM" in results[0][2] and "stopped by SIGTERM" in results[1][2]
     results = run_processes([command, command], devices=2)
     assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
-    ours, theirs = parameters_of(tmp_path / "run"), parameters_of(alone)
-    for path, value in theirs.items():
-        assert np.linalg.norm(ours[path] - value) <= 1e-5 * np.linalg.norm(value), path
+    assert_same_parameters(tmp_path / "run", alone)
 
 
 @pytest.mark.slow
