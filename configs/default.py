@@ -50,6 +50,18 @@ def get_config() -> ConfigDict:
     config.prompts.actions = "names"
     config.prompts.animals = "names"
     config.prompts.pooling = "max"  # over a class's texts: "max" (published) or "mean"
+    # A folder that keeps the features of texts for the next start. "" is
+    # ~/.cache/animal_clip_jax/class_features (or below $XDG_CACHE_HOME), "none" keeps nothing.
+    config.prompts.cache = ""
+
+    # Which animal performs which action.
+    config.relation = ConfigDict()
+    # Lines of `animal<TAB>[action ids]<TAB>count`; "" takes the training split's annotations.
+    config.relation.file = ""
+    # Animals with fewer than `min_clips` training clips also get the actions of all animals of
+    # their class in the CSV file `taxonomy` (animal,class); "" and 0 leave the relation as it is.
+    config.relation.taxonomy = ""
+    config.relation.min_clips = 0
 
     # Where the animals of a clip come from in training. "labels", as published: its annotated
     # animals. "none": the model is not told.

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.prompts import descriptions
 from animal_clip_jax.prompts.tokenizer import tokenize
@@ -69,9 +71,14 @@ def encode_classes(
     # One batch shape, so that the tower is compiled once.
     batch_size = min(batch_size, len(tokens))
     padded = np.pad(tokens, ((0, -len(tokens) % batch_size), (0, 0)), mode="edge")
-    encode = jax.jit(lambda batch: tower(batch).astype(jnp.float32))
+    graphdef, values = parameters.split(tower)
+
+    @jax.jit
+    def encode(values: Parameters, batch: np.ndarray) -> jax.Array:
+        return parameters.merge(graphdef, values)(batch).astype(jnp.float32)
+
     batches = [
-        np.asarray(encode(padded[start : start + batch_size]))
+        np.asarray(encode(values, padded[start : start + batch_size]))
         for start in range(0, len(padded), batch_size)
     ]
     features = np.concatenate(batches)[: len(tokens)].reshape(len(texts), len(texts[0]), -1)

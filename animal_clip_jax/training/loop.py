@@ -55,8 +55,10 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
     groups = optimizer_lib.parameter_groups(values)
     optimizer, rates = preparation.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
     counts = action_counts(config, info)
-    host_classes = on_all(preparation.class_context, config, graphdef, values, info)
     is_main = jax.process_index() == 0
+    host_classes = preparation.class_context(
+        config, graphdef, values, info, mesh, print if is_main else lambda note: None
+    )
     on_first(preparation.claim_workdir, config, workdir)
 
     state, shardings = create_state(

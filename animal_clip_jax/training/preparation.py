@@ -4,23 +4,22 @@ import dataclasses
 import json
 import pathlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax import checkpoints, models
 from animal_clip_jax.models import parameters
-from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
-from animal_clip_jax.models.xclip import XCLIP
-from animal_clip_jax.prompts import features
+from animal_clip_jax.parallel.distributed import on_all
+from animal_clip_jax.prompts import context, features, relations
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import StepSettings
@@ -42,7 +41,7 @@ _BELOW_ONE = ("optimizer.ema_decay", "optimizer.beta1", "optimizer.beta2")
 
 # What may differ when a run goes on: none of it changes what the steps compute.
 _FREE_FIELDS = ("checkpoint.", "evaluation.", "log_every_steps", "mesh.", "predict.", "profile")
-_FREE_LEAVES = ("data.num_workers",)
+_FREE_LEAVES = ("data.num_workers", "prompts.cache")
 
 
 def check_config(config: ConfigDict) -> DatasetInfo:
@@ -255,26 +254,33 @@ def step_settings(config: ConfigDict) -> StepSettings:
 
 
 def class_context(
-    config: ConfigDict, graphdef: nnx.GraphDef, values: Parameters, info: DatasetInfo
+    config: ConfigDict,
+    graphdef: nnx.GraphDef,
+    values: Parameters,
+    info: DatasetInfo,
+    mesh: Mesh,
+    say: Callable[[str], None],
 ) -> ClassContext:
-    """Encodes the texts of all classes, and takes the relations of the training split.
+    """Encodes the texts of all classes, and takes the relation that `config.relation` describes.
+
+    All processes call it.
+
+    Args:
+        say: is given what a person should know about it.
 
     Raises:
-        FileNotFoundError, ValueError: a description file is missing or does not fit the labels.
+        FileNotFoundError, ValueError: a description file or a relation is missing or does not fit
+            the labels.
     """
-    on_device = {
-        path: jnp.asarray(value) if path.startswith("text.") else value
-        for path, value in values.items()
-    }
-    model = parameters.merge(graphdef, on_device)
-    assert isinstance(model, AnimalCLIP | XCLIP)
-
-    def encode(source: str, names: tuple[str, ...], kind: features.Kind) -> np.ndarray:
-        texts = features.class_texts(source, names, kind)
-        return features.encode_classes(model.text, texts, pooling=config.prompts.pooling)
-
-    return ClassContext(
-        action_features=encode(config.prompts.actions, info.action_names, "action"),
-        animal_features=encode(config.prompts.animals, info.animal_names, "animal"),
-        relation=(info.relation_counts.T > 0).astype(np.float32),
+    relation, origin = on_all(relations.relation_of, config, info)
+    say(origin)
+    return context.class_context(
+        graphdef,
+        values,
+        info.action_names,
+        info.animal_names,
+        relation,
+        prompts=config.prompts,
+        mesh=mesh,
+        say=say,
     )
