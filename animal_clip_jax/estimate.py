@@ -111,7 +111,7 @@ def estimate_step(config: ConfigDict, mesh: Mesh) -> Estimate:
     graphdef, values = parameters.abstract(
         lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
     )
-    groups = optimizer_lib.parameter_groups(values)
+    groups = optimizer_lib.parameter_groups(values, refinement=config.model.refinement)
     optimizer, _ = preparation.make_optimizer(config, groups, steps_per_epoch=1)
     state, shardings = abstract_state(
         values, groups, optimizer, mesh=mesh, with_averages=config.optimizer.ema_decay > 0

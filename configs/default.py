@@ -24,6 +24,7 @@ def get_config() -> ConfigDict:
     config.model.integration_layers = 1
     config.model.prompt_layers = 3
     config.model.graph_width = 256  # hidden width of the relation graph (animal_clip)
+    config.model.refinement = True  # False compares video and texts as they are (animal_clip)
     config.model.drop_path_rate = 0.0
     # Blocks of the video tower that the backward pass computes again, to save memory: "none",
     # "blocks" (keeps their inputs only) or "dots" (keeps the results of their matrix products).
@@ -64,10 +65,22 @@ def get_config() -> ConfigDict:
     config.relation.min_clips = 0
 
     # Where the animals of a clip come from in training. "labels", as published: its annotated
-    # animals. "none": the model is not told.
+    # animals. "predicted": a frozen image-text model compares the frames with the animals' names.
+    # "learned": a light head on what that model sees, fitted to the training split. "none": the
+    # model is not told.
     config.animals = ConfigDict()
     config.animals.source = "labels"
-    config.animals.label_dropout = 0.0  # share of training clips whose animals are withheld
+    config.animals.label_dropout = 0.0  # share of training clips that are told otherwise:
+    config.animals.otherwise = "none"  # by this source
+    # The image-text model: a folder written by `python -m animal_clip_jax.convert`, such as
+    # BioCLIP's; "" takes the CLIP towers of `init_from`.
+    config.animals.weights = ""
+    config.animals.num_frames = 4  # that it looks at in each clip
+    # The texts of an animal for it, averaged: "names", "templates" or a CSV file of descriptions.
+    config.animals.prompts = "templates"
+    config.animals.temperature = 1.0  # divides its logits; above 1 it is less sure
+    config.animals.top_k = 5  # animals that keep their probability in a clip; 0 keeps all
+    config.animals.head_l2 = 1e-3  # penalty on the weights of the learned head
 
     config.augmentation = ConfigDict()
     config.augmentation.jitter_probability = 0.8
@@ -110,10 +123,12 @@ def get_config() -> ConfigDict:
     # Views a clip at the end of training and in --mode=evaluate; each epoch uses one view.
     config.evaluation.temporal_views = 4
     config.evaluation.crops = 3
-    # Where the animals come from in testing; several are reported side by side. Published figures
-    # are of "labels", which a video that nobody labelled does not have.
+    # Where the animals come from in testing, as in `animals.source`; several are reported side by
+    # side. Published figures are of "labels", which a video that nobody labelled does not have.
     config.evaluation.animal_sources = ("labels", "none")
     config.evaluation.checkpoint = "latest"  # or "best", for --mode=evaluate and predict
+    # Takes data whose actions or animals are not those of the training: see `evaluate_run`.
+    config.evaluation.open_vocabulary = False
     config.evaluation.shuffle_frames = False  # also report the metrics with shuffled frames
 
     config.checkpoint = ConfigDict()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipeline.dataset import TRAIN_SPLIT, DatasetInfo
+from data_pipeline.dataset import TRAIN_SPLIT
 from data_pipeline.plan import (
     Plan,
     evaluation_plan,
@@ -55,15 +55,16 @@ def train_batches(
         flip: mirror half of the clips.
         num_workers: threads that decode; None uses all cores.
         split: the split to train on.
-        animal_weights: float (A) for each clip id, such as predicted probabilities, that take the
-            place of the animals' labels.
+        animal_weights: float (A) for each clip id, such as the probabilities that a recogniser
+            gives; they come beside the animals' labels.
 
     Returns:
         An iterator over batches of
 
         frames: uint8 (b, T, S, S, 3), RGB, with b = batch_size / process_count;
         actions: float32 (b, C), 1 for each action of the clip;
-        animals: float32 (b, A), 1 for each animal in the clip, or its weights;
+        animals: float32 (b, A), 1 for each annotated animal of the clip;
+        animal_weights: float32 (b, A), only where they were given;
         clip_id: object (b), str;
         mask: bool (b), all True.
 
@@ -150,7 +151,7 @@ def evaluation_batches(
     shape = ClipShape(num_temporal_views, num_crops, num_frames, image_size)
     batches = batches_of(source, plans, shape, local_size, num_workers)
     # The last batch may hold no clip of this process.
-    return (_padded(next(batches, None), source.info, shape, local_size) for _ in range(steps))
+    return (_padded(next(batches, None), source, shape, local_size) for _ in range(steps))
 
 
 def _local_batch_size(batch_size: int, process_index: int, process_count: int) -> int:
@@ -163,9 +164,10 @@ def _local_batch_size(batch_size: int, process_index: int, process_count: int) -
     return batch_size // process_count
 
 
-def _padded(batch: Batch | None, info: DatasetInfo, shape: ClipShape, size: int) -> Batch:
+def _padded(batch: Batch | None, source: Source, shape: ClipShape, size: int) -> Batch:
     """The batch with rows added up to `size`, which the mask denies; None is a batch of none."""
     missing = size - (0 if batch is None else len(batch["mask"]))
+    info = source.info
     padding: Batch = {
         "frames": np.zeros((missing, *shape.frames), np.uint8),
         "actions": np.zeros((missing, len(info.action_names)), np.float32),
@@ -173,6 +175,8 @@ def _padded(batch: Batch | None, info: DatasetInfo, shape: ClipShape, size: int)
         "clip_id": np.full((missing,), "", object),
         "mask": np.zeros((missing,), bool),
     }
+    if source.animal_weights is not None:
+        padding["animal_weights"] = padding["animals"]
     if batch is None:
         return padding
     if missing == 0:

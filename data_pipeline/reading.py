@@ -128,7 +128,7 @@ def batches_of(
                 batch["clip_id"] = np.array([name.decode() for name in batch["clip_id"]], object)
                 if source.animal_weights is not None:
                     weights = [source.animal_weights[clip_id] for clip_id in batch["clip_id"]]
-                    batch["animals"] = np.stack(weights).astype(np.float32)
+                    batch["animal_weights"] = np.stack(weights).astype(np.float32)
                 yield batch
         except CORRUPTION as error:
             for row in (row for plan in recent for row in plan.rows):

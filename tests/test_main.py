@@ -41,7 +41,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(run, data, tmp_path):
     workdir = tmp_path / "killed"
     shutil.copytree(run, workdir)
     shutil.rmtree(workdir / "checkpoints" / "6")  # killed after the first epoch's checkpoint
-    train(tiny_run.config_on(data), workdir)
+    tiny_run.finish(workdir, data)
     (step, expected), (again, found) = tiny_run.checkpoint(run), tiny_run.checkpoint(workdir)
     assert step == again == 6
     tiny_run.assert_identical(found, expected)

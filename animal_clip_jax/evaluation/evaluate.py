@@ -13,9 +13,9 @@ from animal_clip_jax.models import parameters
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.recognition.sources import animal_weights
 from animal_clip_jax.training.augmentation import normalise
 from animal_clip_jax.training.interruption import Interrupted
-from animal_clip_jax.training.step import animal_weights
 
 _ON_DEVICE = ("frames", "actions", "animals", "mask")
 
@@ -39,7 +39,6 @@ def make_evaluation_step(
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    animal_source: str,
     mesh: Mesh,
     parameter_shardings,
 ) -> Callable:
@@ -48,7 +47,8 @@ def make_evaluation_step(
     Returns:
         a function of (parameters, batch, classes) that gives the batch's scores (clips, actions),
         actions, animals and mask, the whole batch's on every process. The batch has `frames`
-        (clips, views, frames, size, size, 3) uint8, `actions`, `animals` and `mask` (clips,).
+        (clips, views, frames, size, size, 3) uint8, `actions`, `animals`, `mask` (clips,), and
+        `animal_weights`, what the model is told of the animals.
     """
 
     def step(values: Parameters, batch: dict[str, jax.Array], classes: ClassContext):
@@ -57,10 +57,10 @@ def make_evaluation_step(
             values, mesh_lib.without_fsdp(parameter_shardings)
         )
         model = parameters.merge(graphdef, values)
-        animals = animal_weights(batch["animals"], animal_source)
 
         def score(view: jax.Array) -> jax.Array:
-            return jax.nn.softmax(model(normalise(view, mean, std), classes, animals))
+            pixels = normalise(view, mean, std)
+            return jax.nn.softmax(model(pixels, classes, batch["animal_weights"]))
 
         frames = batch["frames"]
         if frames.shape[1] == 1:
@@ -85,6 +85,7 @@ def score_split(
     batches: Iterable[dict[str, np.ndarray]],
     mesh: Mesh,
     *,
+    animal_source: str,
     shuffle_seed: int | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Scores:
@@ -94,6 +95,8 @@ def score_split(
         evaluation_step: see `make_evaluation_step`.
         values, classes: on the devices.
         batches: this process's share, padded clips with mask False.
+        animal_source: where the model is told of the animals from; the batches hold
+            `animal_weights` for a recognised source.
         shuffle_seed: puts the frames of every view in a random order, to see what the order is
             worth; None leaves them.
         is_stopped: asked after every batch, equally often on all processes.
@@ -105,6 +108,7 @@ def score_split(
     collected = []
     for index, batch in enumerate(batches):
         arrays = {name: batch[name] for name in _ON_DEVICE}
+        arrays["animal_weights"] = animal_weights(batch, animal_source)
         if shuffle_seed is not None:
             first_clip = (index * parts + part) * len(arrays["frames"])
             arrays["frames"] = shuffle_frames(arrays["frames"], shuffle_seed, first_clip)

@@ -1,5 +1,6 @@
 """Evaluation of a run: the batches, the scores, the figures and how they are shown."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -17,6 +18,9 @@ from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import check_same_config, on_all
+from animal_clip_jax.prompts.vocabulary import carry_over
+from animal_clip_jax.recognition.recognition import AnimalRecognition
+from animal_clip_jax.recognition.sources import RECOGNISED
 from animal_clip_jax.training import preparation
 from animal_clip_jax.training.checkpoints import RunCheckpoints
 from animal_clip_jax.training.progress import MetricsLog
@@ -35,6 +39,7 @@ class Evaluator:
     Args:
         action_counts: (actions,) training clips of each action.
         parameter_shardings: how the parameters lie on the mesh, by path.
+        recognition: of the animals, where one of the sources needs it.
         is_stopped: asked between batches; once it says so, scoring raises `Interrupted`.
     """
 
@@ -46,6 +51,7 @@ class Evaluator:
         action_counts: np.ndarray,
         mesh: Mesh,
         parameter_shardings,
+        recognition: AnimalRecognition | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
     ):
         self._is_stopped = is_stopped
@@ -53,16 +59,25 @@ class Evaluator:
         self._info = info
         self._action_counts = action_counts
         self._mesh = mesh
-        self._steps = {
-            source: evaluate.make_evaluation_step(
-                graphdef,
-                mean=tuple(config.data.mean),
-                std=tuple(config.data.std),
-                animal_source=source,
-                mesh=mesh,
-                parameter_shardings=parameter_shardings,
-            )
-            for source in config.evaluation.animal_sources
+        self._step = evaluate.make_evaluation_step(
+            graphdef,
+            mean=tuple(config.data.mean),
+            std=tuple(config.data.std),
+            mesh=mesh,
+            parameter_shardings=parameter_shardings,
+        )
+        # Weights of the animals of each clip, under each recognised source.
+        self._animal_weights: dict[str, dict[str, np.ndarray]] = {}
+        if recognition is not None:
+            for source in config.evaluation.animal_sources:
+                if source in RECOGNISED:
+                    self._animal_weights[source] = recognition.weights(
+                        source, config.data.test_split
+                    )
+        self._recognition_figures = {
+            source: recognition.figures(weights, config.data.test_split)
+            for source, weights in self._animal_weights.items()
+            if recognition is not None
         }
 
     def score(
@@ -86,6 +101,7 @@ class Evaluator:
         from data_pipeline import input as input_pipeline
 
         config = self._config
+        source = animal_source or config.evaluation.animal_sources[0]
         part, parts = mesh_lib.process_share(self._mesh)
         batches = input_pipeline.evaluation_batches(
             config.data.directory,
@@ -98,13 +114,15 @@ class Evaluator:
             process_index=part,
             process_count=parts,
             num_workers=config.data.num_workers or None,
+            animal_weights=self._animal_weights.get(source),
         )
         return evaluate.score_split(
-            self._steps[animal_source or config.evaluation.animal_sources[0]],
+            self._step,
             values,
             classes,
             batches,
             self._mesh,
+            animal_source=source,
             shuffle_seed=shuffle_seed,
             is_stopped=self._is_stopped,
         )
@@ -137,6 +155,9 @@ class Evaluator:
         per_class_path: pathlib.Path | None = None,
     ) -> tuple[dict[str, float], str]:
         """The multi-view evaluation at the end, under every source of the animals.
+
+        For a recognised source the figures also say how well it knows the animals: see
+        `recognition_figures`.
 
         Args:
             per_class_path: a CSV file to write the classes' figures to, under the first source.
@@ -181,13 +202,16 @@ class Evaluator:
                         },
                     }
                 )
-        columns = {
-            name: [figures.get(f"{source}/{name}") for source in options.animal_sources]
-            for name in summary
-        }
+        names = list(summary)
+        for source, recognised in self._recognition_figures.items():
+            figures |= {f"{source}/{name}": value for name, value in recognised.items()}
+            names += [name for name in recognised if name not in names]
         rows = [
-            {"metric": name, **dict(zip(options.animal_sources, row, strict=True))}
-            for name, row in columns.items()
+            {
+                "metric": name,
+                **{source: figures.get(f"{source}/{name}") for source in options.animal_sources},
+            }
+            for name in names
         ]
         title = (
             f"{self._config.data.test_split}: {summary['clips']} clips, {options.temporal_views} × "
@@ -203,6 +227,10 @@ class Evaluator:
 def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     """Evaluates the newest checkpoint of a run on `config.data`, in several views.
 
+    With `config.evaluation.open_vocabulary`, the actions and animals of the data may be others than
+    those of the training: their features are made from `config.prompts`, and an animal performs the
+    actions that training showed, where both have the same name.
+
     Returns:
         tables to print.
 
@@ -216,13 +244,14 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     check_batch_size(config, mesh)
     checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
     trained_on = checkpoints.describe(step)
+    is_open = config.evaluation.open_vocabulary
     for kind in ("action_names", "animal_names"):
         ours, theirs = getattr(info, kind), getattr(trained_on, kind)
-        if ours != theirs:
+        if ours != theirs and not is_open:
             raise ValueError(
                 f"{config.data.directory} has {len(ours)} {kind.replace('_', ' ')}, the run in "
                 f"{workdir} {len(theirs)}, or in another order; evaluate it on the labels that it "
-                "was trained on"
+                "was trained on, or set config.evaluation.open_vocabulary"
             )
     graphdef, _ = parameters.abstract(
         lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
@@ -230,8 +259,31 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     values, classes = checkpoints.restore_weights(step, replicated)
     checkpoints.close()
-    evaluator = Evaluator(config, graphdef, info, action_counts(config, info), mesh, replicated)
     is_main = jax.process_index() == 0
+    if is_open:
+        counts = carry_over(
+            trained_on.relation_counts,
+            trained_on.animal_names,
+            trained_on.action_names,
+            info.animal_names,
+            info.action_names,
+        )
+        info = dataclasses.replace(info, relation_counts=counts)
+        classes = jax.device_put(
+            preparation.class_context(
+                config, graphdef, values, info, mesh, print if is_main else lambda note: None
+            ),
+            replicated,
+        )
+        clips_of_actions = counts.sum(axis=0)
+    else:
+        clips_of_actions = action_counts(config, info)
+    recognition = None
+    if set(config.evaluation.animal_sources) & set(RECOGNISED):
+        recognition = AnimalRecognition(config, workdir, info.animal_names, mesh)
+    evaluator = Evaluator(
+        config, graphdef, info, clips_of_actions, mesh, replicated, recognition=recognition
+    )
     figures, report = evaluator.report(
         values, classes, per_class_path=workdir / "per_class.csv" if is_main else None
     )

@@ -65,10 +65,16 @@ def build(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
         raise ValueError(
             f"config.model.remat is {config.remat!r}; expected one of {', '.join(REMAT_POLICIES)}"
         )
+    if not config.refinement and config.family != "animal_clip":
+        raise ValueError(
+            f"config.model.refinement is False; a model of family {config.family!r} has none to "
+            "leave out"
+        )
     model = build_described(
         describe(config),
         drop_path_rate=config.drop_path_rate,
         remat=config.remat,
+        refinement=config.refinement,
         dtype=DTYPES[config.dtype],
         rngs=rngs,
     )

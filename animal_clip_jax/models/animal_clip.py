@@ -20,6 +20,9 @@ class AnimalCLIP(nnx.Module):
     animals; then both they and the video feature receive a prompt generated from the animals; the
     logits are scaled cosines.
 
+    Without `refinement`, for comparison, video and action features are taken as they are: animals do
+    not matter, and the parameters of the graph and the prompts take no part.
+
     `patch_norm` and `patch_projection` take no part and get no gradient: the published checkpoints
     hold them, and a conversion there and back must not lose them.
 
@@ -38,9 +41,11 @@ class AnimalCLIP(nnx.Module):
         graph_width: int = 256,
         drop_path_rate: float = 0.0,
         remat: str = "none",
+        refinement: bool = True,
         dtype: jnp.dtype = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        self.is_refined = refinement
         embed_dim, activation = architecture.embed_dim, architecture.activation
         self.text = TextTower(architecture, dtype=dtype, rngs=rngs)
         self.visual = VideoTower(
@@ -122,7 +127,10 @@ class AnimalCLIP(nnx.Module):
         Returns:
             logits (clips, actions), float32.
         """
-        video_features = self.encode_video(clips, key=key)
-        videos, actions = self.refine(video_features, classes, animal_weights)
-        cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
+        videos = self.encode_video(clips, key=key)
+        if self.is_refined:
+            videos, actions = self.refine(videos, classes, animal_weights)
+            cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
+        else:
+            cosines = unit_length(videos) @ unit_length(jnp.asarray(classes.action_features)).T
         return jnp.exp(self.logit_scale[...]) * cosines

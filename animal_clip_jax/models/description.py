@@ -77,6 +77,7 @@ def build(
     *,
     drop_path_rate: float = 0.0,
     remat: str = "none",
+    refinement: bool = True,
     dtype: jnp.dtype = jnp.float32,
     rngs: nnx.Rngs,
 ) -> Clip | XCLIP | AnimalCLIP:
@@ -88,6 +89,7 @@ def build(
     Args:
         drop_path_rate, remat: stochastic depth and rematerialisation of the video tower; not used
             by "clip".
+        refinement: whether an "animal_clip" fits its features to the animals.
         dtype: dtype of the computation; parameters are float32.
     """
     if description.family == "clip":
@@ -109,4 +111,4 @@ def build(
             **shared,
         )
     shared["graph_width"] = description.graph_width
-    return AnimalCLIP(description.architecture, **shared)
+    return AnimalCLIP(description.architecture, refinement=refinement, **shared)

@@ -10,6 +10,11 @@ from ml_collections import ConfigDict
 from animal_clip_jax.evaluation.run import Evaluator, action_counts, check_batch_size
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import check_same_config, on_all, on_first
+from animal_clip_jax.recognition.recognition import (
+    AnimalRecognition,
+    sources_in,
+    training_source,
+)
 from animal_clip_jax.training import accelerator, losses, preparation, summary
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.checkpoints import RunCheckpoints, RunDescription
@@ -18,7 +23,7 @@ from animal_clip_jax.training.progress import MetricsLog, TrainingProgress
 from animal_clip_jax.training.step import create_state, make_train_step
 from animal_clip_jax.training.watch import StepWatch
 
-_ON_DEVICE = ("frames", "actions", "animals")
+_ON_DEVICE = ("frames", "actions", "animals", "animal_weights")
 _PROFILED_STEPS = (5, 10)  # after the start: compiled and warm by then
 
 
@@ -52,13 +57,16 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
     )
     total_steps = steps_per_epoch * config.epochs
     graphdef, values = on_all(preparation.initial_parameters, config)
-    groups = optimizer_lib.parameter_groups(values)
+    groups = optimizer_lib.parameter_groups(values, refinement=config.model.refinement)
     optimizer, rates = preparation.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
     counts = action_counts(config, info)
     is_main = jax.process_index() == 0
     host_classes = preparation.class_context(
         config, graphdef, values, info, mesh, print if is_main else lambda note: None
     )
+    recognition = None
+    if sources_in(config):
+        recognition = AnimalRecognition(config, workdir, info.animal_names, mesh)
     on_first(preparation.claim_workdir, config, workdir)
 
     state, shardings = create_state(
@@ -88,6 +96,7 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
         counts,
         mesh,
         {**shardings.trained, **shardings.frozen},
+        recognition,
         is_stopped=notice.is_due,
     )
     checkpoints = RunCheckpoints(workdir, keep=config.checkpoint.keep, tidies=True)
@@ -102,6 +111,10 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
     start_step = checkpoints.latest_step() or 0
     if start_step:
         state, classes = checkpoints.restore(start_step, state, classes)
+    told_by = training_source(config)
+    animal_weights = None
+    if recognition is not None and told_by is not None:
+        animal_weights = recognition.weights(told_by, config.data.train_split, is_training=True)
     batches = input_pipeline.train_batches(
         config.data.directory,
         num_frames=config.model.num_frames,
@@ -115,6 +128,7 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
         flip=config.data.flip,
         num_workers=config.data.num_workers or None,
         split=config.data.train_split,
+        animal_weights=animal_weights,
     )
     progress = TrainingProgress(
         start_step=start_step,
@@ -135,7 +149,9 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
     with progress, contextlib.closing(checkpoints):
         for step in range(start_step + 1, total_steps + 1):
             host_batch = next(batches)
-            batch = mesh_lib.put_batch({name: host_batch[name] for name in _ON_DEVICE}, mesh)
+            batch = mesh_lib.put_batch(
+                {name: host_batch[name] for name in _ON_DEVICE if name in host_batch}, mesh
+            )
             if compiled_step is None:
                 compiled_step = train_step.lower(state, batch, classes).compile()
                 progress.set_ideal(

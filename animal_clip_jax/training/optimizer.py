@@ -17,6 +17,7 @@ DECAY_ONLY = "decay_only"  # no gradient ever reaches it, so it needs no moments
 _FROZEN_PARTS = ("text", "logit_scale")
 _NEW_PARTS = ("message_", "integration", "patch_norm", "patch_projection", "prompts", "graph")
 _PROMPT_GENERATORS = ("action_prompts", "video_prompts")
+_REFINEMENT = ("graph", *_PROMPT_GENERATORS)
 _UNREACHED_IN_PROMPTS = ("query", "key", "attention_norm")
 
 
@@ -41,9 +42,16 @@ def parameter_group(path: str) -> str:
     return NEW if is_new else BASE
 
 
-def parameter_groups(paths: Iterable[str]) -> dict[str, str]:
-    """`parameter_group` of all parameters of one model: {path: group}."""
+def parameter_groups(paths: Iterable[str], *, refinement: bool = True) -> dict[str, str]:
+    """`parameter_group` of all parameters of one model: {path: group}.
+
+    Args:
+        refinement: whether the model refines its features; if not, what does it is frozen.
+    """
     groups = {path: parameter_group(path) for path in paths}
+    if not refinement:
+        unused = [path for path in groups if path.startswith(_REFINEMENT)]
+        groups.update(dict.fromkeys(unused, FROZEN))
     if any(path.startswith(_PROMPT_GENERATORS) for path in groups):
         unused = ("patch_norm.scale", "patch_norm.bias", "patch_projection")
         groups.update({path: FROZEN for path in unused if path in groups})

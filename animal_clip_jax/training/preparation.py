@@ -20,12 +20,12 @@ from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel.distributed import on_all
 from animal_clip_jax.prompts import context, features, relations
+from animal_clip_jax.recognition.recognition import sources_in
+from animal_clip_jax.recognition.sources import RECOGNISED, SOURCES
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import StepSettings
 from data_pipeline.dataset import DatasetInfo, load_info
-
-ANIMAL_SOURCES = ("labels", "none")
 
 _AT_LEAST_ONE = (
     "epochs",
@@ -58,15 +58,7 @@ def check_config(config: ConfigDict) -> DatasetInfo:
         raise ValueError(
             f"config.loss is {config.loss!r}; expected one of {', '.join(losses.REDUCTIONS)}"
         )
-    if not config.evaluation.animal_sources:
-        raise ValueError("config.evaluation.animal_sources is empty; expected at least one source")
-    for field, source in [("animals.source", config.animals.source)] + [
-        ("evaluation.animal_sources", source) for source in config.evaluation.animal_sources
-    ]:
-        if source not in ANIMAL_SOURCES:
-            raise ValueError(
-                f"config.{field} has {source!r}; expected one of {', '.join(ANIMAL_SOURCES)}"
-            )
+    _check_animals(config)
     if config.prompts.pooling not in features.POOLINGS:
         raise ValueError(
             f"config.prompts.pooling is {config.prompts.pooling!r}; expected one of "
@@ -99,6 +91,42 @@ def check_config(config: ConfigDict) -> DatasetInfo:
                 f"{', '.join(sorted(info.split_sizes))}"
             )
     return info
+
+
+def _check_animals(config: ConfigDict) -> None:
+    """Checks `config.animals` and the sources that are evaluated."""
+    options = config.animals
+    if not config.evaluation.animal_sources:
+        raise ValueError("config.evaluation.animal_sources is empty; expected at least one source")
+    fields = [("animals.source", options.source), ("animals.otherwise", options.otherwise)]
+    fields += [("evaluation.animal_sources", name) for name in config.evaluation.animal_sources]
+    for field, source in fields:
+        if source not in SOURCES:
+            raise ValueError(f"config.{field} has {source!r}; expected one of {', '.join(SOURCES)}")
+    if {options.source, options.otherwise} >= set(RECOGNISED) and options.label_dropout > 0:
+        raise ValueError(
+            f"config.animals.source is {options.source!r} and config.animals.otherwise "
+            f"{options.otherwise!r}; a run trains on one recognised source, beside 'labels' or "
+            "'none'"
+        )
+    if not 0 <= options.label_dropout <= 1:
+        raise ValueError(
+            f"config.animals.label_dropout is {options.label_dropout}; expected 0 to 1"
+        )
+    if options.num_frames < 1:
+        raise ValueError(f"config.animals.num_frames is {options.num_frames}; expected at least 1")
+    if options.top_k < 0:
+        raise ValueError(f"config.animals.top_k is {options.top_k}; expected 0 (all) or more")
+    for name in ("temperature", "head_l2"):
+        if not options[name] > 0:
+            raise ValueError(f"config.animals.{name} is {options[name]}; expected more than 0")
+    if sources_in(config) and not (options.weights or config.init_from):
+        raise ValueError(
+            f"{' and '.join(map(repr, sorted(sources_in(config))))} as a source of animals needs "
+            "pretrained weights: set config.animals.weights to a folder written by "
+            "`python -m animal_clip_jax.convert`, such as BioCLIP's, or config.init_from, whose "
+            "CLIP towers then recognise the animals"
+        )
 
 
 def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
@@ -248,6 +276,7 @@ def step_settings(config: ConfigDict) -> StepSettings:
         std=tuple(config.data.std),
         animal_source=config.animals.source,
         label_dropout=config.animals.label_dropout,
+        otherwise=config.animals.otherwise,
         ema_decay=config.optimizer.ema_decay,
         **config.augmentation,
     )

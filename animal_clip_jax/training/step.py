@@ -13,6 +13,7 @@ from animal_clip_jax.models import parameters
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.recognition.sources import animal_weights
 from animal_clip_jax.training import augmentation
 from animal_clip_jax.training.losses import Loss
 
@@ -63,17 +64,8 @@ class StepSettings:
     cutmix_alpha: float
     animal_source: str
     label_dropout: float
+    otherwise: str = "none"
     ema_decay: float = 0.0
-
-
-def animal_weights(annotated: jax.Array, source: str) -> jax.Array:
-    """What the model is told of the animals in each clip.
-
-    Args:
-        annotated: (clips, animals) multi-hot.
-        source: "labels" (the annotated animals) or "none" (nothing: all zero).
-    """
-    return annotated if source == "labels" else jnp.zeros_like(annotated)
 
 
 def make_train_step(
@@ -99,19 +91,20 @@ def make_train_step(
     Returns:
         a function of (state, batch, classes) that gives the next state and the metrics "loss",
         "gradient_norm" and "parameter_norm" (of the trained, after the step). The batch has
-        `frames` (clips, frames, size, size, 3) uint8, `actions` (clips, actions) and `animals`
-        (clips, animals). The state's buffers are given up.
+        `frames` (clips, frames, size, size, 3) uint8, `actions` (clips, actions), `animals`
+        (clips, animals) and, where the settings name a recognised source of animals,
+        `animal_weights` (clips, animals). The state's buffers are given up.
     """
 
     def batch_loss(trained: Parameters, frozen: Parameters, batch: Batch, classes, key):
         jitter_key, mix_key, path_key, dropout_key = jax.random.split(key, 4)
         frames = batch["frames"].astype(jnp.float32)
-        animals = animal_weights(batch["animals"], settings.animal_source)
+        animals = animal_weights(batch, settings.animal_source)
         if settings.label_dropout > 0:
             is_told = jax.random.bernoulli(
                 dropout_key, 1 - settings.label_dropout, (animals.shape[0], 1)
             )
-            animals = animals * is_told
+            animals = jnp.where(is_told, animals, animal_weights(batch, settings.otherwise))
         targets = batch["actions"]
         if settings.jitter_probability > 0 or settings.grey_probability > 0:
             frames = augmentation.colour_jitter(

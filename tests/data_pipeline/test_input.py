@@ -228,15 +228,20 @@ class TestAnimalWeights:
         rows = np.random.default_rng(0).random((len(ids), len(ANIMALS)))
         return dict(zip(ids, rows, strict=True))
 
-    def test_they_take_the_place_of_the_labels(self, dataset):
+    def test_they_come_beside_the_labels(self, dataset):
         weights = self.weights(dataset)
-        for batch in take(dataset, 2, animal_weights=weights):
+        plain = take(dataset, 2)
+        for batch, labelled in zip(take(dataset, 2, animal_weights=weights), plain, strict=True):
             expected = np.stack([weights[name] for name in batch["clip_id"]]).astype(np.float32)
-            np.testing.assert_array_equal(batch["animals"], expected)
-        settings = {**TestEvaluation.SETTINGS, "animal_weights": weights}
+            np.testing.assert_array_equal(batch["animal_weights"], expected)
+            np.testing.assert_array_equal(batch["animals"], labelled["animals"])
+            assert "animal_weights" not in labelled
+
+    def test_padded_clips_have_none(self, dataset):
+        settings = {**TestEvaluation.SETTINGS, "animal_weights": self.weights(dataset)}
         *_, last = evaluation_batches(dataset, **settings)
-        assert last["animals"][last["mask"]].any(axis=1).all()
-        assert not last["animals"][~last["mask"]].any()
+        assert last["animal_weights"][last["mask"]].any(axis=1).all()
+        assert not last["mask"].all() and not last["animal_weights"][~last["mask"]].any()
 
     def test_every_clip_needs_them_in_the_right_shape(self, dataset):
         weights = self.weights(dataset)
