@@ -1,6 +1,8 @@
 """The class context: what a model is told of any list of actions and animals."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Sequence
 
 import numpy as np
 from flax import nnx
@@ -12,8 +14,9 @@ from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.models.xclip import XCLIP
-from animal_clip_jax.parallel.distributed import on_all
+from animal_clip_jax.parallel.distributed import gather_texts, on_all
 from animal_clip_jax.prompts import features
+from animal_clip_jax.prompts.cache import FeatureCache, cache_folder
 
 
 def class_context(
@@ -25,7 +28,7 @@ def class_context(
     *,
     prompts: ConfigDict,
     mesh: Mesh,
-    say: Callable[[str], None] = lambda note: None,
+    say: features.Say = lambda note: None,
 ) -> ClassContext:
     """Encodes the texts of all classes.
 
@@ -40,7 +43,8 @@ def class_context(
         relation: (actions, animals) float32, 1 where the animal performs the action, else 0.
         prompts: the configuration's `prompts`.
         mesh: the devices to encode on.
-        say: is given what a person should know: texts that were cut, a cache that cannot be used.
+        say: is given what a person should know, on process 0: what is encoded, texts that were cut,
+            a cache that cannot be used.
 
     Returns:
         NumPy arrays.
@@ -65,8 +69,32 @@ def class_context(
         )
 
     action_texts, animal_texts = on_all(texts)
+    check_same("texts of the classes", json.dumps([action_texts, animal_texts]))
+    folder = cache_folder(prompts.cache)
+    cache = None if folder is None else FeatureCache.open(folder, tower, mesh)
+
+    def encode(texts: list[list[str]], what: str) -> np.ndarray:
+        return features.encode_classes(
+            tower, texts, pooling=prompts.pooling, mesh=mesh, cache=cache, what=what, say=say
+        )
+
     return ClassContext(
-        action_features=features.encode_classes(tower, action_texts, pooling=prompts.pooling),
-        animal_features=features.encode_classes(tower, animal_texts, pooling=prompts.pooling),
+        action_features=encode(action_texts, "actions"),
+        animal_features=encode(animal_texts, "animals"),
         relation=np.asarray(relation, np.float32),
     )
+
+
+def check_same(what: str, content: str) -> None:
+    """Makes sure that all processes have the same content. All must call it.
+
+    Raises:
+        ValueError: on all, naming the processes that differ from process 0.
+    """
+    digests = gather_texts(hashlib.sha256(content.encode()).hexdigest())
+    others = [str(index) for index, digest in enumerate(digests) if digest != digests[0]]
+    if others:
+        raise ValueError(
+            f"the {what} of process {', '.join(others)} are not those of process 0; give all the "
+            "same files"
+        )

@@ -5,13 +5,12 @@ tower turns them into one feature a class: the elementwise maximum over its Q te
 """
 
 import collections
-import csv
 import difflib
-import io
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Literal
+
+from animal_clip_jax.prompts.faults import SHOWN, Faults, csv_rows
 
 # "{}" is the class name as it is in the labels. Animal names come with and without a plural or a
 # capital, so no template puts an indefinite article before one.
@@ -73,99 +72,87 @@ def read_descriptions(path: str | os.PathLike[str], class_names: Sequence[str]) 
 
     Raises:
       FileNotFoundError: there is no file at ``path``.
-      ValueError: the file does not hold Q texts for exactly these classes. The message names the
-        file, the line and the class.
+      ValueError: the file does not hold Q texts for exactly these classes. The message lists all
+        that is wrong (the first 20), each with its line.
     """
     _check_class_names(class_names)
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no description file at {path}")
+    faults = Faults(path)
+    if not faults.path.is_file():
+        raise FileNotFoundError(f"there is no description file at {faults.path}")
     known = frozenset(class_names)
+    rows, is_whole = csv_rows(faults)
+    if not rows and is_whole:
+        raise ValueError(
+            f"{faults.path} is empty: expected a header line, then rows of class name, text"
+        )
+    if rows and rows[0][1][0] in known:
+        line, row = rows[0]
+        faults.add(
+            f"expected a header, found a row of class {row[0]!r}, put a line with the two column "
+            "names first",
+            line,
+        )
+    else:
+        del rows[:1]
     texts: dict[str, list[str]] = {}
     first_line: dict[str, int] = {}
     previous = None
-    for line, row in _rows(path, known):
-        where = f"{path}, line {line}"
-        if len(row) != 2:
-            raise ValueError(
-                f"{where}: expected 2 columns (class name, text), found {len(row)}; a text with a "
-                "comma in it must be in double quotes"
-            )
-        name, text = (field.strip() for field in row)
+    for line, row in rows:
+        name = row[0]
         if name not in known:
-            close = difflib.get_close_matches(name, class_names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{where}: class {name!r} is not one of the labels{hint}")
-        if not text:
-            raise ValueError(f"{where}: the text of class {name!r} is empty")
+            # Once for rows that stand together.
+            if name != previous:
+                close = difflib.get_close_matches(name, class_names, n=1)
+                hint = f", did you mean {close[0]!r}?" if close else ""
+                faults.add(f"class {name!r} is not one of the labels{hint}", line)
+            previous = name
+            continue
         if name != previous and name in texts:
-            raise ValueError(
-                f"{where}: class {name!r} appears a second time (first on line "
-                f"{first_line[name]}); the rows of a class must stand together"
+            faults.add(
+                f"class {name!r} appears again (first on line {first_line[name]}), the rows of a "
+                "class must stand together",
+                line,
             )
         previous = name
         first_line.setdefault(name, line)
-        texts.setdefault(name, []).append(text)
-    _check_complete(path, texts, first_line, class_names)
+        # A row with a fault of its own is no missing row.
+        texts.setdefault(name, []).append(row[1] if len(row) > 1 else "")
+        if len(row) != 2:
+            faults.add(
+                f"expected 2 columns (class name, text), found {len(row)}, a text with a comma in "
+                "it must be in double quotes",
+                line,
+            )
+        elif not row[1]:
+            faults.add(f"the text of class {name!r} is empty", line)
+    if is_whole:
+        _check_complete(faults, texts, first_line, class_names)
+    faults.check()
     return [texts[name] for name in class_names]
 
 
-def _rows(path: pathlib.Path, known: frozenset[str]) -> list[tuple[int, list[str]]]:
-    """Returns the rows after the header, without blank ones, each with its first line's number."""
-    content = path.read_bytes()
-    try:
-        decoded = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8"
-        ) from error
-    # strict: else a quote that is never closed swallows the rest of the file without a word.
-    reader = csv.reader(io.StringIO(decoded, newline=""), strict=True, skipinitialspace=True)
-    rows = []
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            raise ValueError(
-                f"{path}: the row that begins on line {line} is not valid CSV: {error}"
-            ) from error
-        if any(field.strip() for field in row):
-            rows.append((line, row))
-    if not rows:
-        raise ValueError(f"{path} is empty: expected a header line, then rows of class name, text")
-    line, header = rows.pop(0)
-    if header[0].strip() in known:
-        raise ValueError(
-            f"{path}, line {line}: expected a header, found a row of class {header[0].strip()!r}; "
-            "put a line with the two column names first"
-        )
-    return rows
-
-
 def _check_complete(
-    path: pathlib.Path,
+    faults: Faults,
     texts: dict[str, list[str]],
     first_line: dict[str, int],
     class_names: Sequence[str],
 ) -> None:
     missing = [name for name in class_names if name not in texts]
     if missing:
-        shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
-        raise ValueError(
-            f"{path}: no text for {len(missing)} of the {len(class_names)} classes: {shown}"
-        )
-    counts = collections.Counter(len(texts[name]) for name in class_names)
+        shown = ", ".join(map(repr, missing[:SHOWN]))
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        faults.add(f"no text for {len(missing)} of the {len(class_names)} classes: {shown}{more}")
+    if not texts:
+        return
+    counts = collections.Counter(map(len, texts.values()))
     usual = counts.most_common(1)[0][0]
-    example = next(name for name in class_names if len(texts[name]) == usual)
-    for name in class_names:
-        if len(texts[name]) != usual:
-            raise ValueError(
-                f"{path}, line {first_line[name]}: class {name!r} has {len(texts[name])} text(s), "
-                f"expected {usual} as for {example!r}; every class needs the same number"
+    example = next(name for name in texts if len(texts[name]) == usual)
+    for name, of_class in texts.items():
+        if len(of_class) != usual:
+            faults.add(
+                f"class {name!r} has {len(of_class)} text(s), expected {usual} as for "
+                f"{example!r}, every class needs the same number",
+                first_line[name],
             )
 
 

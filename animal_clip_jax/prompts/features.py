@@ -1,19 +1,21 @@
-"""Class features: the text tower over every class's texts, once a run."""
+"""Class features: the text tower over every class's texts, once for all runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
-from animal_clip_jax.models import parameters
-from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.parallel.distributed import is_first
 from animal_clip_jax.prompts import descriptions
-from animal_clip_jax.prompts.tokenizer import tokenize
+from animal_clip_jax.prompts.cache import DamagedEntry, FeatureCache
+from animal_clip_jax.prompts.encoding import TextFeatures, encode_texts
 
 Kind = Literal["action", "animal"]
+Say = Callable[[str], None]
 POOLINGS = ("max", "mean")
 
 
@@ -38,14 +40,23 @@ def class_texts(source: str, class_names: Sequence[str], kind: Kind) -> list[lis
     return descriptions.read_descriptions(source, class_names)
 
 
-def pool(text_features: jax.Array, pooling: str) -> jax.Array:
+def pool(text_features: np.ndarray | jax.Array, pooling: str) -> np.ndarray:
     """Joins the features of a class's texts: elementwise maximum (published) or mean.
 
     (classes, texts, embed_dim) → (classes, embed_dim), not normalised.
+
+    Raises:
+        ValueError: `pooling` is something else.
     """
+    check_pooling(pooling)
+    features = np.asarray(text_features)
+    return features.max(axis=1) if pooling == "max" else features.mean(axis=1)
+
+
+def check_pooling(pooling: str) -> None:
+    """Raises ValueError unless `pooling` is one of `POOLINGS`."""
     if pooling not in POOLINGS:
         raise ValueError(f"config.prompts.pooling is {pooling!r}; expected 'max' or 'mean'")
-    return jnp.max(text_features, axis=1) if pooling == "max" else jnp.mean(text_features, axis=1)
 
 
 def encode_classes(
@@ -53,33 +64,94 @@ def encode_classes(
     texts: Sequence[Sequence[str]],
     *,
     pooling: str = "max",
-    batch_size: int = 256,
+    mesh: Mesh | None = None,
+    cache: FeatureCache | None = None,
+    what: str = "classes",
+    say: Say = lambda note: None,
 ) -> np.ndarray:
-    """Features of classes from their texts.
+    """Features of classes from their texts, read from the cache or computed and stored there.
+
+    With several processes, all of them call it with the same. What process 0 finds in its cache
+    counts; the others look into none. A cache that cannot be used, or an entry that is damaged, is
+    said and done without: the features are computed.
 
     Args:
-        tower: the text tower.
+        tower: the text tower, see `encoding.encode_texts`.
         texts: as many texts for every class.
         pooling: "max" or "mean" over a class's texts.
-        batch_size: texts encoded at once.
+        mesh: the devices to encode on; one device of this process unless given.
+        cache: of this tower; None computes in any case.
+        what: the classes' name in what is said.
+        say: is given what a person should know, on process 0.
 
     Returns:
         (classes, embed_dim) float32.
+
+    Raises:
+        ValueError: `pooling` is unknown, or a text cannot be tokenised.
     """
-    context_length = tower.position_embedding.shape[0]
-    tokens = tokenize([text for row in texts for text in row], context_length)
-    # One batch shape, so that the tower is compiled once.
-    batch_size = min(batch_size, len(tokens))
-    padded = np.pad(tokens, ((0, -len(tokens) % batch_size), (0, 0)), mode="edge")
-    graphdef, values = parameters.split(tower)
+    check_pooling(pooling)
+    say = say if is_first() else lambda note: None
+    flat = [text for row in texts for text in row]
+    stored = _read(cache, flat, what, say)
+    if _from_first(np.int32(stored is not None)):
+        # Only what came out of the pooling travels to the other processes.
+        pooled = np.zeros((len(texts), tower.projection.shape[1]), np.float32)
+        if stored is not None:
+            _say_cut(stored, what, tower, say)
+            pooled = pool(stored.features.reshape(*_shape(texts), -1), pooling)
+        return _from_first(pooled)
+    say(f"{what}: encoding {len(flat)} texts")
+    result = encode_texts(tower, flat, mesh=mesh)
+    _say_cut(result, what, tower, say)
+    _write(cache, flat, result, what, say)
+    return pool(result.features.reshape(*_shape(texts), -1), pooling)
 
-    @jax.jit
-    def encode(values: Parameters, batch: np.ndarray) -> jax.Array:
-        return parameters.merge(graphdef, values)(batch).astype(jnp.float32)
 
-    batches = [
-        np.asarray(encode(values, padded[start : start + batch_size]))
-        for start in range(0, len(padded), batch_size)
-    ]
-    features = np.concatenate(batches)[: len(tokens)].reshape(len(texts), len(texts[0]), -1)
-    return np.asarray(pool(jnp.asarray(features), pooling))
+def _read(cache: FeatureCache | None, texts: list[str], what: str, say: Say) -> TextFeatures | None:
+    if cache is None or not is_first():
+        return None
+    try:
+        stored = cache.read(texts)
+    except DamagedEntry as error:
+        say(f"{what}: {error}; it is computed and stored again")
+        return None
+    except OSError as error:
+        say(f"{what}: the cache of class features cannot be read: {error}")
+        return None
+    if stored is not None:
+        say(f"{what}: features of {len(texts)} texts, read from {cache.folder}")
+    return stored
+
+
+def _write(
+    cache: FeatureCache | None, texts: list[str], result: TextFeatures, what: str, say: Say
+) -> None:
+    if cache is None or not is_first():
+        return
+    try:
+        cache.write(texts, result)
+    except OSError as error:
+        say(
+            f"{what}: the features cannot be kept for the next start: {error}; choose another "
+            "folder as config.prompts.cache, or 'none'"
+        )
+
+
+def _say_cut(result: TextFeatures, what: str, tower: TextTower, say: Say) -> None:
+    if result.num_cut:
+        say(
+            f"{what}: {result.num_cut} of {len(result.features)} texts are longer than the text "
+            f"tower's {tower.position_embedding.shape[0]} tokens and were cut"
+        )
+
+
+def _shape(texts: Sequence[Sequence[str]]) -> tuple[int, int]:
+    return len(texts), len(texts[0])
+
+
+def _from_first(value: np.ndarray | np.int32) -> np.ndarray:
+    """Process 0's value, on all. All must call it, with the same shape."""
+    if jax.process_count() == 1:
+        return np.asarray(value)
+    return np.asarray(multihost_utils.broadcast_one_to_all(value))

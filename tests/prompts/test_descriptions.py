@@ -92,12 +92,18 @@ def test_text_may_span_lines_and_later_errors_count_them(tmp_path):
         ("\n\n", r" is empty"),
         ("class,text\n", r": no text for 3 of the 3 classes: 'Walking', 'Eating', "),
         (GOOD.partition("\n")[2], r", line 1: expected a header, found a row of class 'Walking'"),
-        (GOOD.replace("Eating", "Zzz"), r", line 4: class 'Zzz' is not one of the labels$"),
-        (GOOD.replace("Eating", "eating"), r", line 4: class 'eating' .* did you mean 'Eating'\?"),
+        (
+            GOOD.replace("Eating", "Zzz"),
+            r": 2 faults: line 4: class 'Zzz' is not one of the labels; no text for 1 .*'Eating'$",
+        ),
+        (
+            GOOD.replace("Eating", "eating"),
+            r": 2 faults: line 4: class 'eating' .* did you mean 'Eating'\?; no text",
+        ),
         (GOOD.replace("Eating,It eats.", "Eating"), r", line 4: expected 2 columns .* found 1"),
-        (GOOD.replace("It eats.", "a, b"), r", line 4: expected 2 columns .* found 3; .*quotes"),
+        (GOOD.replace("It eats.", "a, b"), r", line 4: expected 2 columns .* found 3, .*quotes"),
         (GOOD.replace("It eats.", '" "'), r", line 4: the text of class 'Eating' is empty"),
-        (GOOD + "Walking,Again.\n", r", line 8: class 'Walking' appears a second time .*line 2\)"),
+        (GOOD + "Walking,Again.\n", r"; line 8: class 'Walking' appears again .*line 2\)"),
         (
             GOOD.replace("Eating,It chews.\n", ""),
             r", line 4: class 'Eating' has 1 text.*expected 2 as for 'Walking'",
@@ -108,10 +114,10 @@ def test_text_may_span_lines_and_later_errors_count_them(tmp_path):
         ),
         (
             GOOD.replace("It eats.", '"It eats.'),
-            r": the row that begins on line 4 is not valid CSV",
+            r", line 4: the row that begins here is not valid CSV",
         ),
         (GOOD.replace("eats", "\xe9ats").encode("latin-1"), r", line 4: not UTF-8"),
-        (GOOD.encode("utf-16"), r", line 1: not UTF-8"),
+        (GOOD.encode("utf-16"), r", line 1: not UTF-8 but UTF-16"),
     ],
 )
 def test_errors_name_file_line_and_class(tmp_path, content, message):
@@ -120,6 +126,49 @@ def test_errors_name_file_line_and_class(tmp_path, content, message):
         descriptions.read_descriptions(path, CLASSES)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_all_faults_are_listed_by_line(tmp_path):
+    rows = GOOD.encode().splitlines(keepends=True)
+    rows[2] = b"Walking, \n"
+    rows[3] = b"eating,It eats.\n"
+    rows[4] = b"Eating,It \xe9ats.\n"
+    rows[5] = b'Russell\'s Viper,"A" snake.\n'
+    rows += [b"Walking,Again, and again.\n", b"Walking,Three.\n", b"Hm\xff,a\n"]
+    with pytest.raises(ValueError) as caught:
+        descriptions.read_descriptions(write(tmp_path, b"".join(rows)), CLASSES)
+    beginning, *faults = str(caught.value).split("; ")
+    path, first = beginning.split(": 7 faults: ")
+    assert path == str(tmp_path / "texts.csv")
+    said = [
+        ("line 3", "the text of class 'Walking' is empty"),
+        ("line 4", "class 'eating' is not one of the labels, did you mean 'Eating'?"),
+        ("line 5", "not UTF-8 (invalid continuation byte), save the file as UTF-8"),
+        ("line 6", "the row that begins here is not valid CSV"),
+        ("line 8", "class 'Walking' appears again"),
+        ("line 8", "expected 2 columns (class name, text), found 3"),
+        ("line 10", "not UTF-8 (invalid start byte)"),
+    ]
+    for fault, (line, message) in zip([first, *faults], said, strict=True):
+        assert fault.startswith(f"{line}: {message}")
+
+
+def test_twenty_faults_are_shown(tmp_path):
+    content = GOOD + "".join(f"Animal {number},text\n" for number in range(30))
+    with pytest.raises(ValueError) as caught:
+        descriptions.read_descriptions(write(tmp_path, content), CLASSES)
+    first, *others = str(caught.value).split("; ")
+    assert ": 30 faults: line 8: class 'Animal 0'" in first
+    assert others[-2].startswith("line 27: ") and others[-1] == "and 10 more"
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused_with_the_path(tmp_path_factory, content):
+    path = write(tmp_path_factory.mktemp("texts"), content)
+    with pytest.raises(ValueError) as caught:
+        descriptions.read_descriptions(path, CLASSES)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
 
 def test_missing_file(tmp_path):
