@@ -85,7 +85,7 @@ def make_model(folder: pathlib.Path, *, template: str | None, steps: int) -> pat
         wrapped.padding_side = "right"
         batch = wrapped(whole, return_tensors="pt", padding=True, return_token_type_ids=False)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
         for _ in range(steps):
             optimizer.zero_grad()
             model(**batch, labels=labels).loss.backward()
@@ -95,13 +95,22 @@ def make_model(folder: pathlib.Path, *, template: str | None, steps: int) -> pat
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """So small a model only waits for its threads, above all where tests run side by side."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module", params=[None, TEMPLATE], ids=["plain", "chat template"])
-def trained(request, tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("trained"), template=request.param, steps=120)
+def trained(request, tmp_path_factory, one_thread):
+    return make_model(tmp_path_factory.mktemp("trained"), template=request.param, steps=80)
 
 
 @pytest.fixture(scope="module")
-def random(tmp_path_factory):
+def random(tmp_path_factory, one_thread):
     return make_model(tmp_path_factory.mktemp("random"), template=None, steps=0)
 
 
