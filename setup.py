@@ -18,9 +18,10 @@ CORE = [
     "rich>=15.0",
     "tensorboardX>=2.6.5",
 ]
-# What data_pipeline/ and the tokenizer add.
+# What data_pipeline/, the tokenizer and the writing of descriptions add.
 DATA = [
     "av>=18.1",
+    "httpx2>=2.16",
     "openpyxl>=3.1",
     "pillow>=13.0",
     "tensorflow>=2.21.0",
