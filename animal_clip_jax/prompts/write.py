@@ -59,14 +59,14 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--prompt", type=Path, help="prompt file; by default that of the kind")
     parser.add_argument(
-        "--num_descriptions", type=_positive, default=10, help="descriptions a class (10)"
+        "--num_descriptions", type=_at_least(1), default=10, help="descriptions a class (10)"
     )
     parser.add_argument(
-        "--per_request", type=_positive, default=10, help="the most to ask for at once (10)"
+        "--per_request", type=_at_least(1), default=10, help="the most to ask for at once (10)"
     )
     parser.add_argument(
         "--extra_rounds",
-        type=int,
+        type=_at_least(0),
         default=5,
         help="how often a class is asked again for what is missing (5)",
     )
@@ -83,12 +83,17 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--max_tokens",
-        type=_positive,
+        type=_at_least(1),
         help="the most tokens of an answer, reasoning included (100 a description)",
     )
-    parser.add_argument("--batch_size", type=_positive, default=8, help="local: questions at once")
     parser.add_argument(
-        "--concurrency", type=_positive, default=8, help="openai: the most requests at a time (8)"
+        "--batch_size", type=_at_least(1), default=8, help="local: questions at once"
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_at_least(1),
+        default=8,
+        help="openai: the most requests at a time (8)",
     )
     parser.add_argument(
         "--timeout",
@@ -97,7 +102,10 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="openai: seconds of silence after which a request is given up (300)",
     )
     parser.add_argument(
-        "--retries", type=int, default=6, help="openai: how often a failed request is repeated (6)"
+        "--retries",
+        type=_at_least(0),
+        default=6,
+        help="openai: how often a failed request is repeated (6)",
     )
     parser.add_argument(
         "--backoff",
@@ -123,16 +131,25 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return int(text)
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {minimum}, not {text}"
+            )
+        return int(text)
+
+    return parse
 
 
 def _above_zero(text: str) -> float:
-    if not 0 < float(text) < math.inf:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
-    return float(text)
+    return number
 
 
 def _json_object(text: str) -> dict[str, object]:
@@ -263,7 +280,7 @@ def summary(flags: argparse.Namespace, review: Review, left: Estimate) -> str:
     counted = (
         "counted with the model's tokenizer"
         if flags.backend == "local"
-        else "estimated with CLIP's tokenizer, for want of the model's"
+        else "estimated, at 4 characters each"
     )
     lines = [
         f"classes        {len(accepted)}, {wanted} descriptions each",

@@ -154,6 +154,7 @@ def test_any_answer_gives_clean_lines(text):
         ("1.\n2. It runs.", ["It runs."]),
         ("1. It\u200b is\x00 seen.", ["It is seen."]),
         ("<think>1. It walks.", []),
+        ("1. Hm.\n</think>\n1. It walks.", ["It walks."]),
         ("I'm sorry, I can't.", ["I'm sorry, I can't."]),
         ("1. It reaches\n2.5 m.\n10.It runs.", ["It reaches 2.5 m.", "It runs."]),
     ],

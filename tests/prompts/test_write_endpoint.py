@@ -324,8 +324,12 @@ def test_estimates_leave_out_what_is_there(tmp_path, start, capsys):
     assert "requests       3 if nothing is rejected" in capsys.readouterr().out
 
 
-def test_killed_and_started_again(tmp_path, labels):
-    """kill -9 after two of four answers: those two are not asked for again."""
+@pytest.fixture
+def blocked(tmp_path, labels):
+    """A command that has two of four answers and waits for the third: (process, server, run).
+
+    The server answers when the event `server.release` is set.
+    """
     is_blocked, release = threading.Event(), threading.Event()
 
     def reply(request):
@@ -338,21 +342,62 @@ def test_killed_and_started_again(tmp_path, labels):
         arguments = command(labels, tmp_path / output, "--concurrency=1")
         program = [sys.executable, "-m", "animal_clip_jax.prompts.write", *arguments]
         variables = {"OPENAI_BASE_URL": server.url, "NO_PROXY": "127.0.0.1"}
-        return subprocess.Popen(program, env=os.environ | variables)
+        return subprocess.Popen(
+            program, env=os.environ | variables, text=True, stderr=subprocess.PIPE
+        )
 
     with ChatServer(reply) as server:
-        killed = run("out.csv")
-        assert is_blocked.wait(60)
-        killed.send_signal(signal.SIGKILL)
-        assert killed.wait(60) == -signal.SIGKILL
-        release.set()
-        assert not (tmp_path / "out.csv").exists()
-        asked = server.names()
-        assert asked == NAMES[:3]
-        assert run("out.csv").wait(60) == 0
-        assert server.names()[3:] == NAMES[2:]  # the third was never answered
-        assert run("undisturbed.csv").wait(60) == 0
+        server.release = release
+        process = run("out.csv")
+        try:
+            assert is_blocked.wait(60)
+            assert server.names() == NAMES[:3]
+            yield process, server, run
+        finally:
+            release.set()
+            process.kill()
+            process.communicate()
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str]:
+    error = process.communicate(timeout=60)[1]
+    return process.returncode, error
+
+
+def test_killed_and_started_again(tmp_path, blocked):
+    process, server, run = blocked
+    process.send_signal(signal.SIGKILL)
+    assert finish(process)[0] == -signal.SIGKILL
+    server.release.set()
+    assert not (tmp_path / "out.csv").exists()
+    assert finish(run("out.csv"))[0] == 0
+    assert server.names()[3:] == NAMES[2:]  # the third was never answered
+    assert finish(run("undisturbed.csv"))[0] == 0
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
+
+
+def test_interrupted_from_the_keyboard(tmp_path, blocked):
+    process, server, run = blocked
+    process.send_signal(signal.SIGINT)
+    server.release.set()
+    status, error = finish(process)
+    assert status == 130 and error.endswith("stopped; the same command goes on from here\n")
+    assert not (tmp_path / "out.csv").exists()
+    assert finish(run("out.csv"))[0] == 0
+    # What was under way was waited for and kept: no class is asked about twice.
+    assert server.names() == NAMES
+
+
+def test_two_commands_for_one_file(tmp_path, blocked):
+    process, server, run = blocked
+    status, error = finish(run("out.csv"))
+    assert status == 1
+    assert error == (
+        f"error: {tmp_path / 'out.csv.journal.jsonl'} is in use: another command is writing it\n"
+    )
+    assert len(server.requests) == 3
+    server.release.set()
+    assert finish(process)[0] == 0
 
 
 NOW = datetime.datetime(2024, 2, 29, 12, 0, 0, tzinfo=datetime.UTC)

@@ -15,7 +15,8 @@ MINIMUM_WORDS = 3
 _ITEM = re.compile(
     r"\s{0,8}(?:\*\*)?(?:\(?\d{1,3}[.):](?:\*\*)?(?:\s+|(?=[^\W\d]))|[-*•–]\s+)(?=\S)"
 )
-_REASONING = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
+# Some chat templates write the opening tag themselves, so that an answer has the closing one alone.
+_REASONING = re.compile(r"\A(?:.*</think>|\s*<think>.*)", re.DOTALL)
 _QUOTES = {'"': '"', "“": "”", "'": "'", "`": "`"}
 
 _REFUSAL = re.compile(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import concurrent.futures
 import datetime
 import email.utils
+import math
 import os
 import random
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from animal_clip_jax.prompts.tokenizer import tokenize
 from animal_clip_jax.prompts.writing.questions import Answer, Question
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ class EndpointWriter:
         self._is_stopped = threading.Event()
 
     def count_tokens(self, prompt: str) -> int:
-        """An estimate: tokens of CLIP's tokenizer, since the model's own is not known."""
-        return int(tokenize([prompt], 100_000)[0].argmax()) - 1
+        """An estimate for English, since the model's tokenizer is not known: 4 characters each."""
+        return math.ceil(len(prompt) / 4)
 
     def ask(
         self,

@@ -67,7 +67,8 @@ def write_descriptions(path: pathlib.Path, kind: Kind, texts: Mapping[str, Seque
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
-            rows.writerow([kind, "description"])
+            # A reader takes a first line that begins with a class for a row.
+            rows.writerow(["class name" if kind in texts else kind, "description"])
             rows.writerows([name, text] for name in texts for text in texts[name])
             file.flush()
             os.fsync(file.fileno())
