@@ -214,6 +214,10 @@ def test_no_more_requests_at_a_time_than_allowed(tmp_path, labels, start):
             Reply(status=400, body=f'{{"error": "max_tokens? {KEY}"}}'.encode()),
             "refuses the request (status 400: max_tokens? [key]); --request_fields can",
         ),
+        (
+            Reply(status=422, body=b'{"detail": "no\\nseed"}'),
+            "refuses the request (status 422: no seed); --request_fields can",
+        ),
         (Reply(status=307, headers={"Location": "/v2"}), "refuses the request (status 307)"),
         (
             Reply(status=429, headers={"Retry-After": "86400"}, body=b'{"message": "quota"}'),

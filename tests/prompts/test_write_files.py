@@ -6,7 +6,7 @@ import re
 
 import pytest
 from chat_server import ChatServer, good_reply, sentences
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animal_clip_jax.prompts import write
@@ -69,6 +69,7 @@ def test_csv_labels_that_cannot_be_used(tmp_path):
 TEXT = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1)
 
 
+@settings(deadline=None)  # waits for the disk
 @given(
     st.lists(TEXT, min_size=1, max_size=4, unique=True),
     st.lists(TEXT, min_size=1, max_size=3),
@@ -147,6 +148,7 @@ def question(name: str, round: int = 0) -> Question:
 ANSWER = st.builds(Answer, st.text(st.characters()), st.booleans())
 
 
+@settings(deadline=None)  # waits for the disk
 @given(
     st.dictionaries(st.tuples(st.integers(0, 9), st.text()), ANSWER, max_size=6),
     st.integers(0, 200),

@@ -236,18 +236,22 @@ class EndpointWriter:
     def _message(self, response: httpx2.Response) -> str:
         """What the endpoint says about an error, in one line, to follow its status."""
         try:
-            content = response.json()
+            text = _said(response.json())
         except ValueError:
-            content = response.text
-        if isinstance(content, dict):
-            content = content.get("error", content)
-        if isinstance(content, dict):
-            content = content.get("message", "")
-        text = " ".join(str(content).split())[:300]
+            text = response.text
+        text = " ".join(text.split())[:300]
         return f": {self._without_key(text)}" if text else ""
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
+
+
+def _said(content: object) -> str:
+    """What is said in the JSON body of an error; servers differ in where they say it."""
+    if not isinstance(content, dict):
+        return str(content)
+    found = next((key for key in ("error", "message", "detail") if content.get(key)), None)
+    return _said(content[found]) if found else ""
 
 
 def parse_completion(content: object) -> Answer:
