@@ -44,6 +44,31 @@ def read_animal_sheet(workbook: Path) -> tuple[str, ...]:
     return tuple(sorted({_text(row["animal"]) for _, row in rows if row["animal"] is not None}))
 
 
+def read_animal_classes(workbook: Path, column: str) -> dict[str, str]:
+    """The class of every animal in the sheet `Animal`, as both are spelled there.
+
+    Args:
+        workbook: `AR_metadata.xlsx`.
+        column: which column holds the classes, without regard to case.
+
+    Raises:
+        AnnotationError: the sheet or the column is missing, or an animal has two classes or none.
+    """
+    classes: dict[str, str] = {}
+    column = column.casefold()
+    for place, row in _rows(workbook, "Animal", ("animal", column)):
+        animal, name = _text(row["animal"]), _text(row[column])
+        if not animal:
+            continue
+        if not name:
+            raise AnnotationError(f"{place}: the animal {animal!r} has no {column}")
+        if classes.setdefault(animal, name) != name:
+            raise AnnotationError(
+                f"{place}: the animal {animal!r} is {name!r} here, {classes[animal]!r} before"
+            )
+    return classes
+
+
 def read_clip_sheet(
     workbook: Path, actions: tuple[str, ...], animals: Spelling
 ) -> Iterator[tuple[str, Clip]]:
