@@ -19,9 +19,10 @@ from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.prompts.tokenizer import END_TOKEN, tokenize
 
-# The tower is compiled once for each length that occurs: at most ten times for 77 tokens.
-LENGTH_STEP = 8
-TEXTS_A_DEVICE = 64
+# The tower is compiled once for each length that occurs: descriptions of 20 to 45 words take about
+# eight, and 77 tokens at most twenty.
+LENGTH_STEP = 4
+TEXTS_A_DEVICE = 32
 
 
 class TextFeatures(NamedTuple):
