@@ -60,9 +60,10 @@ def main(argv: list[str]) -> None:
             from animal_clip_jax.inference.predict import predict
 
             animals = tuple(name for name in config.predict.animals.split(";") if name)
-            for action, score in predict(config, workdir, config.predict.video, animals)[
-                : config.predict.top_k
-            ]:
+            predictions = predict(config, workdir, config.predict.video, animals)
+            told = [f"{name} {weight:.0%}" for name, weight in predictions.animals]
+            print(f"animals ({predictions.animal_source}): {', '.join(told) or 'not told'}")
+            for action, score in predictions.actions[: config.predict.top_k]:
                 print(f"{score:7.2%}  {action}")
     except (ValueError, OSError, FloatingPointError) as error:
         logging.debug("failed", exc_info=True)

@@ -141,5 +141,12 @@ def get_config() -> ConfigDict:
     config.predict = ConfigDict()
     config.predict.video = ""
     config.predict.animals = ""  # names in the video, separated by ";"; "" if not known
+    # Where they come from if not: "predicted", "learned" or "none"; "" takes the first of
+    # `evaluation.animal_sources` that needs no labels.
+    config.predict.source = ""
+    # Files of names, one a line, of other actions and animals than those of the training; their
+    # texts are those of `prompts`.
+    config.predict.action_labels = ""
+    config.predict.animal_labels = ""
     config.predict.top_k = 5
     return config

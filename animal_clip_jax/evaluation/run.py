@@ -18,7 +18,7 @@ from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import check_same_config, on_all
-from animal_clip_jax.prompts.vocabulary import carry_over
+from animal_clip_jax.prompts.vocabulary import carry_over, class_context_of_labels
 from animal_clip_jax.recognition.recognition import AnimalRecognition
 from animal_clip_jax.recognition.sources import RECOGNISED
 from animal_clip_jax.training import preparation
@@ -229,7 +229,7 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
 
     With `config.evaluation.open_vocabulary`, the actions and animals of the data may be others than
     those of the training: their features are made from `config.prompts`, and an animal performs the
-    actions that training showed, where both have the same name.
+    actions that training showed, where both have the same name. The training split is not read.
 
     Returns:
         tables to print.
@@ -239,12 +239,13 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
             or other labels.
     """
     check_same_config(preparation.flat_config(config))
-    info = on_all(preparation.check_config, config)
+    is_open = config.evaluation.open_vocabulary
+    splits = ("test_split",) if is_open else ("train_split", "test_split")
+    info = on_all(preparation.check_config, config, splits)
     mesh = mesh_lib.make_mesh(config.mesh)
     check_batch_size(config, mesh)
     checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
     trained_on = checkpoints.describe(step)
-    is_open = config.evaluation.open_vocabulary
     for kind in ("action_names", "animal_names"):
         ours, theirs = getattr(info, kind), getattr(trained_on, kind)
         if ours != theirs and not is_open:
@@ -269,12 +270,17 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
             info.action_names,
         )
         info = dataclasses.replace(info, relation_counts=counts)
-        classes = jax.device_put(
-            preparation.class_context(
-                config, graphdef, values, info, mesh, print if is_main else lambda note: None
-            ),
-            replicated,
+        classes = class_context_of_labels(
+            config,
+            graphdef,
+            values,
+            classes,
+            trained_labels=(trained_on.action_names, trained_on.animal_names),
+            labels=(info.action_names, info.animal_names),
+            mesh=mesh,
+            say=print if is_main else lambda note: None,
         )
+        classes = jax.device_put(classes, replicated)
         clips_of_actions = counts.sum(axis=0)
     else:
         clips_of_actions = action_counts(config, info)

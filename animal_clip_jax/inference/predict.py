@@ -1,16 +1,22 @@
 """Scores the actions of one video file with a trained run."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax import models
 from animal_clip_jax.models import parameters
+from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.prompts.vocabulary import class_context_of_labels, names_or
+from animal_clip_jax.recognition.recognition import AnimalRecognition
+from animal_clip_jax.recognition.sources import RECOGNISED, check_source, source_without_labels
 from animal_clip_jax.training.augmentation import normalise
 from animal_clip_jax.training.checkpoints import RunCheckpoints
 from data_pipeline.dataset import load_info
@@ -18,70 +24,134 @@ from data_pipeline.video import VideoError, load_video
 
 
 class Prediction(NamedTuple):
-    """One action and its score, which all actions' scores share 1 between them."""
+    """A label and its score, which all labels' scores share 1 between them."""
 
-    action: str
+    label: str
     score: float
 
 
+class VideoPredictions(NamedTuple):
+    """What a run says of a video.
+
+    Attributes:
+        actions: all actions, best first.
+        animals: the animals that the model was told of, the likeliest first.
+        animal_source: where it was told of them from: "given", or one of `recognition.sources`.
+    """
+
+    actions: list[Prediction]
+    animals: list[Prediction]
+    animal_source: str
+
+
 def predict(
-    config: ConfigDict, workdir: pathlib.Path, video: str, animals: tuple[str, ...] = ()
-) -> list[Prediction]:
+    config: ConfigDict, workdir: pathlib.Path, video: str, animals: Sequence[str] = ()
+) -> VideoPredictions:
     """Scores a video, cut and viewed as in the evaluation of the run.
+
+    `config.predict` may name other actions and animals than those of the training: their features
+    are made from `config.prompts`, and an animal performs the actions that training showed, where
+    both have the same name.
 
     Args:
         config: the run's configuration.
         workdir: holds the run's checkpoints; the newest is used.
         video: path of a video file.
-        animals: names of the animals in it, if known.
-
-    Returns:
-        all actions, best first.
+        animals: names of the animals in it, if known; else they come from `config.predict.source`.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such video or checkpoint, or it cannot be read;
-            an animal is not one of the labels.
+        FileNotFoundError, ValueError: there is no such video, checkpoint, list of names or
+            recogniser, or it cannot be read; an animal is not one of the labels.
     """
     if not pathlib.Path(video).is_file():
         raise FileNotFoundError(f"config.predict.video: no such file: {video!r}")
+    source = "given" if animals else config.predict.source or source_without_labels(config)
+    if not animals:
+        check_source("config.predict.source", source, ("predicted", "learned", "none"))
     checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
     description = checkpoints.describe(step)
-    unknown = [name for name in animals if name not in description.animal_names]
+    action_names = names_or(config.predict.action_labels, description.action_names)
+    animal_names = names_or(config.predict.animal_labels, description.animal_names)
+    unknown = [name for name in animals if name not in animal_names]
     if unknown:
         raise ValueError(
-            f"config.predict.animals: {', '.join(map(repr, unknown))} not among the run's animals "
-            f"({', '.join(description.animal_names)})"
+            f"config.predict.animals: {', '.join(map(repr, unknown))} not among the animals "
+            f"({', '.join(animal_names)}); config.predict.animal_labels takes other ones"
         )
-    info = load_info(config.data.directory)
-    try:
-        frames = load_video(
-            video,
-            num_frames=config.model.num_frames,
-            image_size=config.model.architecture.image_size,
-            num_temporal_views=config.evaluation.temporal_views,
-            num_crops=config.evaluation.crops,
-            short_side=info.short_side,
-            max_frames=info.max_frames,
-        )
-    except VideoError as error:
-        raise ValueError(f"config.predict.video: {video}: {error}") from error
+    mesh = mesh_lib.make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.local_devices()[:1])
+    weights = np.zeros(len(animal_names), np.float32)
+    if source == "given":
+        weights[[animal_names.index(name) for name in animals]] = 1
+    elif source in RECOGNISED:
+        weights = _recognise(config, workdir, video, source, animal_names, mesh)
+    frames = _frames(config, video)
+
     graphdef, _ = parameters.abstract(
         lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
     )
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     values, classes = checkpoints.restore_weights(step, device)
     checkpoints.close()
-
-    weights = np.zeros((frames.shape[0], len(description.animal_names)), np.float32)
-    for name in animals:
-        weights[:, description.animal_names.index(name)] = 1
+    if (action_names, animal_names) != (description.action_names, description.animal_names):
+        classes = class_context_of_labels(
+            config,
+            graphdef,
+            values,
+            classes,
+            trained_labels=(description.action_names, description.animal_names),
+            labels=(action_names, animal_names),
+            mesh=mesh,
+        )
 
     @jax.jit
-    def score(values, frames, classes):
+    def score(values, frames, classes, weights):
         model = parameters.merge(graphdef, values)
         pixels = normalise(frames, tuple(config.data.mean), tuple(config.data.std))
-        return jnp.mean(jax.nn.softmax(model(pixels, classes, weights)), axis=0)
+        told = jnp.broadcast_to(weights, (frames.shape[0], len(animal_names)))
+        return jnp.mean(jax.nn.softmax(model(pixels, classes, told)), axis=0)
 
-    scores = np.asarray(score(values, frames, classes))
+    scores = np.asarray(score(values, frames, classes, weights))
+    told = [animal for animal in _ranked(animal_names, weights) if animal.score > 0]
+    return VideoPredictions(_ranked(action_names, scores), told, source)
+
+
+def _ranked(names: Sequence[str], scores: np.ndarray) -> list[Prediction]:
     best = np.argsort(-scores, kind="stable")
-    return [Prediction(description.action_names[k], float(scores[k])) for k in best]
+    return [Prediction(names[index], float(scores[index])) for index in best]
+
+
+def _frames(config: ConfigDict, video: str, **other_view: int) -> np.ndarray:
+    """The views of a video, (views, frames, size, size, 3) uint8."""
+    info = load_info(config.data.directory)
+    view = {
+        "num_frames": config.model.num_frames,
+        "image_size": config.model.architecture.image_size,
+        "num_temporal_views": config.evaluation.temporal_views,
+        "num_crops": config.evaluation.crops,
+        **other_view,
+    }
+    try:
+        return load_video(video, **view, short_side=info.short_side, max_frames=info.max_frames)
+    except VideoError as error:
+        raise ValueError(f"config.predict.video: {video}: {error}") from error
+
+
+def _recognise(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    video: str,
+    source: str,
+    animal_names: Sequence[str],
+    mesh: Mesh,
+) -> np.ndarray:
+    """How likely each animal is to be in a video, (animals,)."""
+    recognition = AnimalRecognition(config, workdir, animal_names, mesh)
+    frames = _frames(
+        config,
+        video,
+        num_frames=config.animals.num_frames,
+        image_size=recognition.recogniser.architecture.image_size,
+        num_temporal_views=1,
+        num_crops=1,
+    )
+    return recognition.probabilities(source, recognition.see_video(frames[0])[None])[0]

@@ -3,6 +3,60 @@
 from collections.abc import Sequence
 
 import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.prompts import context, features
+from animal_clip_jax.prompts.writing.files import read_names
+
+Labels = tuple[Sequence[str], Sequence[str]]
+
+
+def names_or(path: str, otherwise: Sequence[str]) -> tuple[str, ...]:
+    """The names in a file, see `read_names`; if `path` is "", those given.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_names`.
+    """
+    return tuple(read_names(path) if path else otherwise)
+
+
+def class_context_of_labels(
+    config: ConfigDict,
+    graphdef: nnx.GraphDef,
+    values: Parameters,
+    trained: ClassContext,
+    *,
+    trained_labels: Labels,
+    labels: Labels,
+    mesh: Mesh,
+    say: features.Say = lambda note: None,
+) -> ClassContext:
+    """The class context of a trained model for other actions and animals.
+
+    Their features are made from `config.prompts`. An animal performs the actions that it performed
+    in training, where both have the same name; unseen actions and animals have no relations.
+
+    Args:
+        graphdef, values: the model and its parameters, as `context.class_context` takes them.
+        trained: the class context of the training.
+        trained_labels: its actions and animals.
+        labels: the new ones.
+
+    Raises:
+        FileNotFoundError, ValueError: a description file is missing or does not fit the labels.
+    """
+    relation = carry_over(np.asarray(trained.relation), *trained_labels, *labels)
+    say(
+        f"relation graph: {int(relation.sum())} of the training's {int(np.sum(trained.relation))} "
+        "edges, where action and animal are known by name"
+    )
+    return context.class_context(
+        graphdef, values, *labels, relation, prompts=config.prompts, mesh=mesh, say=say
+    )
 
 
 def carry_over(

@@ -20,6 +20,7 @@ from animal_clip_jax.recognition.recogniser import keep_best, softmax
 FOLDS = 5
 _MAX_STEPS = 500
 _TOLERANCE = 1e-5  # of the gradient's norm
+_NEVER = -1e9  # the logit of an animal without a training clip
 
 
 class AnimalHead(NamedTuple):
@@ -104,6 +105,7 @@ def fit_head(
     *,
     l2: float,
     recogniser: str = "",
+    learnt_from: np.ndarray | None = None,
 ) -> AnimalHead:
     """Learns the animals of clips.
 
@@ -116,39 +118,40 @@ def fit_head(
         animal_names: the labels, in order.
         l2: weight of the penalty, above 0.
         recogniser: digest of the recogniser that saw the clips.
+        learnt_from: (clips,) bool; the others are left out.
 
     Raises:
         ValueError: no clip has an animal.
     """
-    annotated = animals.any(axis=1)
-    if not annotated.any():
+    inside = np.asarray(animals.any(axis=1))
+    if learnt_from is not None:
+        inside = inside & learnt_from
+    if not inside.any():
         raise ValueError(
             "a head cannot learn to recognise animals: no clip of the training split has one; take "
             "'predicted' or 'none' as the source of animals"
         )
-    seen, animals = seen[annotated], animals[annotated]
-    shown = animals.any(axis=0)
-    targets = animals[:, shown] / animals.sum(axis=1, keepdims=True)
-    centre = seen.mean(axis=0)
-    scale = np.sqrt(np.mean((seen - centre) ** 2)) + np.finfo(np.float32).tiny
-    kernel, bias = _minimise(
-        jnp.asarray((seen - centre) / scale, jnp.float32),
-        jnp.asarray(targets, jnp.float32),
-        jnp.float32(l2),
-    )
-    whole_kernel = np.zeros((seen.shape[1], animals.shape[1]), np.float32)
-    whole_bias = np.full(animals.shape[1], -np.inf, np.float32)
-    whole_kernel[:, shown] = np.asarray(kernel) / scale
-    whole_bias[shown] = np.asarray(bias) - centre @ whole_kernel[:, shown]
-    return AnimalHead(whole_kernel, whole_bias, tuple(animal_names), recogniser)
+    shown = animals[inside].any(axis=0)
+    centre = seen[inside].mean(axis=0)
+    scale = np.sqrt(np.mean((seen[inside] - centre) ** 2)) + np.finfo(np.float32).tiny
+    # What is left out has no weight, so that all parts of a split compile to one program.
+    targets = animals * inside[:, None] / np.maximum(animals.sum(axis=1, keepdims=True), 1)
+    fitted = _minimise((seen - centre) / scale, targets.astype(np.float32), shown, np.float32(l2))
+    kernel, bias = (np.asarray(array) for array in fitted)
+    kernel = np.where(shown, kernel / scale, 0.0).astype(np.float32)
+    bias = np.where(shown, bias - centre @ kernel, -np.inf).astype(np.float32)
+    return AnimalHead(kernel, bias, tuple(animal_names), recogniser)
 
 
 @jax.jit
-def _minimise(x: jax.Array, targets: jax.Array, l2: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _minimise(
+    x: jax.Array, targets: jax.Array, shown: jax.Array, l2: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     def loss(weights):
         kernel, bias = weights
-        entropy = optax.softmax_cross_entropy(x @ kernel + bias, targets)
-        return jnp.mean(entropy) + l2 / 2 * jnp.sum(kernel**2)
+        logits = jnp.where(shown, x @ kernel + bias, _NEVER)
+        entropy = optax.softmax_cross_entropy(logits, targets)
+        return jnp.sum(entropy) / jnp.sum(targets) + l2 / 2 * jnp.sum(kernel**2)
 
     optimizer = optax.lbfgs()
     value_and_gradient = optax.value_and_grad_from_state(loss)
@@ -196,7 +199,7 @@ def held_out_probabilities(
     probabilities = np.zeros(animals.shape, np.float32)
     for fold in np.unique(folds):
         inside = folds == fold
-        head = fit_head(seen[~inside], animals[~inside], animal_names, l2=l2)
+        head = fit_head(seen, animals, animal_names, l2=l2, learnt_from=~inside)
         probabilities[inside] = head.probabilities(seen[inside], top_k=top_k)
     return probabilities
 

@@ -8,8 +8,22 @@
 - `none`: the model is told nothing.
 """
 
+from ml_collections import ConfigDict
+
 SOURCES = ("labels", "predicted", "learned", "none")
 RECOGNISED = ("predicted", "learned")
+
+
+def check_source(field: str, source: str, sources: tuple[str, ...] = SOURCES) -> None:
+    """Raises ValueError, which names the field, unless `source` is one of `sources`."""
+    if source not in sources:
+        raise ValueError(f"{field} has {source!r}; expected one of {', '.join(sources)}")
+
+
+def source_without_labels(config: ConfigDict) -> str:
+    """The first source that a run is evaluated with and that needs no labels; "none" if none is."""
+    sources = config.evaluation.animal_sources
+    return next((source for source in sources if source != "labels"), "none")
 
 
 def animal_weights(batch, source: str):

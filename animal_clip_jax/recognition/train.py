@@ -137,7 +137,7 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.FATAL)
     try:
-        _train(_CONFIG.value, pathlib.Path(_OUTPUT.value))
+        _train(_CONFIG.value, pathlib.Path(str(_OUTPUT.value)))
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

@@ -50,8 +50,7 @@ def parameter_groups(paths: Iterable[str], *, refinement: bool = True) -> dict[s
     """
     groups = {path: parameter_group(path) for path in paths}
     if not refinement:
-        unused = [path for path in groups if path.startswith(_REFINEMENT)]
-        groups.update(dict.fromkeys(unused, FROZEN))
+        groups.update({path: FROZEN for path in groups if path.startswith(_REFINEMENT)})
     if any(path.startswith(_PROMPT_GENERATORS) for path in groups):
         unused = ("patch_norm.scale", "patch_norm.bias", "patch_projection")
         groups.update({path: FROZEN for path in unused if path in groups})

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel.distributed import on_all
 from animal_clip_jax.prompts import context, features, relations
 from animal_clip_jax.recognition.recognition import sources_in
-from animal_clip_jax.recognition.sources import RECOGNISED, SOURCES
+from animal_clip_jax.recognition.sources import RECOGNISED, check_source
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import StepSettings
@@ -44,8 +44,13 @@ _FREE_FIELDS = ("checkpoint.", "evaluation.", "log_every_steps", "mesh.", "predi
 _FREE_LEAVES = ("data.num_workers", "prompts.cache")
 
 
-def check_config(config: ConfigDict) -> DatasetInfo:
+def check_config(
+    config: ConfigDict, splits: Sequence[str] = ("train_split", "test_split")
+) -> DatasetInfo:
     """Checks the fields against each other and against the data, before anything is computed.
+
+    Args:
+        splits: those that the data must have, by their field of `config.data`.
 
     Returns:
         the description of the data set at `config.data.directory`.
@@ -84,7 +89,7 @@ def check_config(config: ConfigDict) -> DatasetInfo:
                 f"config.data.{field} is {expected}, but {config.data.directory} has {len(names)}: "
                 "another data set, or another label file"
             )
-    for field in ("train_split", "test_split"):
+    for field in splits:
         if config.data[field] not in info.split_sizes:
             raise ValueError(
                 f"config.data.{field} is {config.data[field]!r}, but {config.data.directory} has "
@@ -101,8 +106,7 @@ def _check_animals(config: ConfigDict) -> None:
     fields = [("animals.source", options.source), ("animals.otherwise", options.otherwise)]
     fields += [("evaluation.animal_sources", name) for name in config.evaluation.animal_sources]
     for field, source in fields:
-        if source not in SOURCES:
-            raise ValueError(f"config.{field} has {source!r}; expected one of {', '.join(SOURCES)}")
+        check_source(f"config.{field}", source)
     if {options.source, options.otherwise} >= set(RECOGNISED) and options.label_dropout > 0:
         raise ValueError(
             f"config.animals.source is {options.source!r} and config.animals.otherwise "

@@ -1,0 +1,174 @@
+"""Runs that recognise the animals: trained, evaluated under every source, used on a video."""
+
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tiny_run
+from sklearn.metrics import average_precision_score
+
+from animal_clip_jax.evaluation.run import evaluate_run
+from animal_clip_jax.inference.predict import predict
+from animal_clip_jax.parallel.mesh import make_mesh
+from animal_clip_jax.recognition.recognition import HEAD_FILE, AnimalRecognition, multi_hot
+from animal_clip_jax.training.loop import train
+from data_pipeline.dataset import load_index, load_info
+
+SOURCES = ("none", "labels", "predicted", "learned")
+
+
+def config_on(data: pathlib.Path, recogniser_folder: pathlib.Path, **fields):
+    recognised = {
+        "animals__weights": str(recogniser_folder),
+        "animals__otherwise": "predicted",
+        "evaluation__animal_sources": SOURCES,
+        "evaluation__temporal_views": 1,
+        "evaluation__shuffle_frames": False,
+    }
+    return tiny_run.config_on(data, **{**recognised, **fields})
+
+
+@pytest.fixture(scope="module")
+def workdir(data, recogniser_folder, tmp_path_factory) -> pathlib.Path:
+    """A run that is told of half of its animals by a recogniser."""
+    folder = tmp_path_factory.mktemp("recognised") / "run"
+    train(config_on(data, recogniser_folder), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recognition(data, recogniser_folder, workdir) -> AnimalRecognition:
+    config = config_on(data, recogniser_folder)
+    return AnimalRecognition(config, workdir, load_info(data).animal_names, make_mesh(config.mesh))
+
+
+def test_the_recognisers_own_figures(workdir, recognition, data):
+    logged = tiny_run.logged(workdir, "evaluation")[6]
+    index = load_index(data, "test")
+    animals = multi_hot(index, len(load_info(data).animal_names))
+    for source in ("predicted", "learned"):
+        weights = recognition.weights(source, "test")
+        assert list(weights) == list(index.clip_ids)
+        found = np.stack(list(weights.values()))
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+        assert (np.count_nonzero(found, axis=1) <= 5).all()
+        top1 = np.mean(animals[np.arange(len(found)), found.argmax(axis=1)])
+        assert logged[f"{source}/animals_top1"] == pytest.approx(top1)
+        shown = animals.any(axis=0)
+        expected = average_precision_score(animals[:, shown], found[:, shown])
+        assert logged[f"{source}/animals_mAP"] == pytest.approx(expected)
+    assert "labels/animals_top1" not in logged
+    assert len({logged[f"{source}/mAP"] for source in SOURCES}) > 1
+
+
+def test_the_head_is_kept_and_evaluation_repeats_the_figures(
+    workdir, data, recogniser_folder, tmp_path
+):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    (copy / "metrics.jsonl").unlink()
+    head = (copy / HEAD_FILE).read_bytes()
+    report = evaluate_run(config_on(data, recogniser_folder), copy)
+    assert "predicted" in report and "animals_top1" in report
+    assert tiny_run.logged(copy, "evaluation")[6] == tiny_run.logged(workdir, "evaluation")[6]
+    assert (copy / HEAD_FILE).read_bytes() == head
+
+
+def test_a_head_of_another_recogniser_is_refused(workdir, data, recogniser_folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    with np.load(copy / HEAD_FILE) as content:
+        np.savez(copy / HEAD_FILE, **{**content, "recogniser": np.array("another")})
+    with pytest.raises(ValueError, match=f"{HEAD_FILE}: fitted to what another"):
+        evaluate_run(config_on(data, recogniser_folder), copy)
+
+
+@pytest.mark.parametrize("source", ["predicted", "learned"])
+def test_a_video_is_recognised_as_its_clip_was(
+    source, workdir, recognition, data, videos, recogniser_folder
+):
+    config = config_on(data, recogniser_folder, predict__source=source)
+    video = videos / "videos" / "Walking" / "Zebra5001.mp4"
+    found = predict(config, workdir, str(video))
+    assert found.animal_source == source
+    names = load_info(data).animal_names
+    clip = recognition.weights(source, "test")["Walking/Zebra5001"]
+    told = np.zeros(len(names))
+    for name, weight in found.animals:
+        told[names.index(name)] = weight
+    # A JPEG's loss apart, which a head on features of random weights magnifies.
+    np.testing.assert_allclose(told, clip, atol=0.02 if source == "predicted" else 0.1)
+    assert told.argmax() == clip.argmax()
+    assert sum(score for _, score in found.actions) == pytest.approx(1, abs=1e-5)
+    given = predict(config, workdir, str(video), animals=("Zebra",))
+    assert given.animal_source == "given" and given.animals == [("Zebra", 1.0)]
+
+
+def test_it_goes_on_to_the_same_end(workdir, data, recogniser_folder, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    shutil.rmtree(copy / "checkpoints" / "6")
+    train(config_on(data, recogniser_folder), copy)
+    tiny_run.assert_identical(tiny_run.checkpoint(copy), tiny_run.checkpoint(workdir))
+
+
+def test_what_it_is_told_in_training_matters(workdir, data, recogniser_folder, tmp_path):
+    losses = [tiny_run.logged(workdir, "train")[6]["loss"]]
+    for name, fields in (
+        ("withheld", {"animals__otherwise": "none"}),
+        ("learned", {"animals__source": "learned", "animals__label_dropout": 0.0}),
+    ):
+        config = config_on(data, recogniser_folder, **fields)
+        config.evaluation.animal_sources = ("none",)
+        config.evaluation.every_epochs = 2
+        train(config, tmp_path / name)
+        losses.append(tiny_run.logged(tmp_path / name, "train")[6]["loss"])
+    assert len(set(losses)) == 3
+
+
+def test_other_actions_and_animals(workdir, data, videos, recogniser_folder, tmp_path):
+    for name, lines in (("actions", "Grooming\nWalking\n"), ("animals", "Okapi\nZebra\n\nOwl\n")):
+        (tmp_path / f"{name}.txt").write_text(lines)
+    config = config_on(
+        data,
+        recogniser_folder,
+        predict__action_labels=str(tmp_path / "actions.txt"),
+        predict__animal_labels=str(tmp_path / "animals.txt"),
+        predict__source="predicted",
+    )
+    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    found = predict(config, workdir, video)
+    assert {label for label, _ in found.actions} == {"Grooming", "Walking"}
+    assert {label for label, _ in found.animals} == {"Okapi", "Zebra", "Owl"}
+    with pytest.raises(ValueError, match="'Fox' not among the animals \\(Okapi, Zebra, Owl\\)"):
+        predict(config, workdir, video, animals=("Fox",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"animals__weights": ""}, "'learned' and 'predicted' as a source .* needs pretrained"),
+        ({"animals__weights": "/no/such/folder"}, "/no/such/folder"),
+        ({"animals__otherwise": "guessed"}, "animals.otherwise has 'guessed'; expected one of"),
+        (
+            {"animals__source": "learned"},
+            "'learned' and config.animals.otherwise 'predicted'; a run trains on one",
+        ),
+        ({"animals__temperature": 0.0}, "animals.temperature is 0.0; expected more than 0"),
+        ({"animals__num_frames": 0}, "animals.num_frames is 0; expected at least 1"),
+        ({"animals__top_k": -1}, r"animals.top_k is -1; expected 0 \(all\) or more"),
+        ({"animals__label_dropout": 1.5}, "animals.label_dropout is 1.5; expected 0 to 1"),
+        ({"animals__prompts": "/no/such.csv"}, "no description file at /no/such.csv"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_written(
+    fields, message, data, recogniser_folder, tmp_path
+):
+    config = config_on(data, recogniser_folder)
+    config.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in fields.items()}
+    )
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
