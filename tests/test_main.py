@@ -63,12 +63,14 @@ def test_evaluate_and_predict(run, data, videos):
 
     video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
     predictions = predict(config, run, video)
-    assert sum(score for _, score in predictions) == pytest.approx(1, abs=1e-5)
-    assert len({action for action, _ in predictions}) == 8
-    scores = [score for _, score in predictions]
+    assert (predictions.animal_source, predictions.animals) == ("none", [])
+    assert sum(score for _, score in predictions.actions) == pytest.approx(1, abs=1e-5)
+    assert len({action for action, _ in predictions.actions}) == 8
+    scores = [score for _, score in predictions.actions]
     assert scores == sorted(scores, reverse=True)
     told = predict(config, run, video, animals=("Zebra",))
-    assert [score for _, score in told] != scores
+    assert (told.animal_source, told.animals) == ("given", [("Zebra", 1.0)])
+    assert [score for _, score in told.actions] != scores
 
 
 def test_predict_names_what_is_wrong(run, data, videos, tmp_path):
@@ -80,7 +82,7 @@ def test_predict_names_what_is_wrong(run, data, videos, tmp_path):
     with pytest.raises(ValueError, match=r"config\.predict\.video: .*broken\.mp4"):
         predict(config, run, str(broken))
     video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
-    with pytest.raises(ValueError, match="'Unicorn' not among the run's animals"):
+    with pytest.raises(ValueError, match="'Unicorn' not among the animals"):
         predict(config, run, video, animals=("Unicorn",))
     with pytest.raises(FileNotFoundError, match="train first"):
         predict(config, tmp_path / "elsewhere", video)

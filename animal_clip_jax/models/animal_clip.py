@@ -20,8 +20,8 @@ class AnimalCLIP(nnx.Module):
     animals; then both they and the video feature receive a prompt generated from the animals; the
     logits are scaled cosines.
 
-    Without `refinement`, for comparison, video and action features are taken as they are: animals do
-    not matter, and the parameters of the graph and the prompts take no part.
+    Without `refinement`, for comparison, video and action features are taken as they are: animals
+    do not matter, and the parameters of the graph and the prompts take no part.
 
     `patch_norm` and `patch_projection` take no part and get no gradient: the published checkpoints
     hold them, and a conversion there and back must not lose them.

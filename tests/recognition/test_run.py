@@ -13,6 +13,7 @@ from animal_clip_jax.inference.predict import predict
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.recognition.recognition import HEAD_FILE, AnimalRecognition, multi_hot
 from animal_clip_jax.training.loop import train
+from data_pipeline.convert import Options, convert, read_annotations
 from data_pipeline.dataset import load_index, load_info
 
 SOURCES = ("none", "labels", "predicted", "learned")
@@ -113,6 +114,7 @@ def test_it_goes_on_to_the_same_end(workdir, data, recogniser_folder, tmp_path):
     tiny_run.assert_identical(tiny_run.checkpoint(copy), tiny_run.checkpoint(workdir))
 
 
+@pytest.mark.slow
 def test_what_it_is_told_in_training_matters(workdir, data, recogniser_folder, tmp_path):
     losses = [tiny_run.logged(workdir, "train")[6]["loss"]]
     for name, fields in (
@@ -143,6 +145,54 @@ def test_other_actions_and_animals(workdir, data, videos, recogniser_folder, tmp
     assert {label for label, _ in found.animals} == {"Okapi", "Zebra", "Owl"}
     with pytest.raises(ValueError, match="'Fox' not among the animals \\(Okapi, Zebra, Owl\\)"):
         predict(config, workdir, video, animals=("Fox",))
+
+
+@pytest.fixture(scope="module")
+def other_data(videos, tmp_path_factory) -> pathlib.Path:
+    """Some of the test videos under other names: a zebra is an okapi, lying down is resting."""
+    folder = tmp_path_factory.mktemp("other")
+    actions = ["Resting", "Walking"]
+    rows = ["video,animals,actions,split"]
+    for animal, name in (("Zebra", "Okapi"), ("Fox", "Fox")):
+        rows += [
+            f"Walking/{animal}5001.mp4,{name},Walking,test",
+            f"LyingDown/{animal}5001.mp4,{name},Resting,test",
+        ]
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+    for action in ("Walking", "LyingDown"):
+        for animal in ("Zebra", "Fox"):
+            target = folder / "videos" / action / f"{animal}5001.mp4"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(videos / "videos" / action / f"{animal}5001.mp4", target)
+    annotations = read_annotations("csv", folder)
+    convert("other", annotations, folder / "data", options=Options(short_side=20), workers=1)
+    assert load_info(folder / "data").action_names == tuple(actions)
+    return folder / "data"
+
+
+def test_evaluation_on_labels_that_training_did_not_have(
+    workdir, other_data, data, recogniser_folder, tmp_path
+):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    (copy / "metrics.jsonl").unlink()
+    config = config_on(other_data, recogniser_folder)
+    config.evaluation.animal_sources = ("labels", "predicted", "learned")
+    with pytest.raises(ValueError, match="train_split is 'train', but .* has test"):
+        evaluate_run(config, copy)
+    config.data.train_split = "test"
+    with pytest.raises(ValueError, match="or set config.evaluation.open_vocabulary"):
+        evaluate_run(config, copy)
+    config.data.train_split = "train"
+    config.evaluation.open_vocabulary = True
+    evaluate_run(config, copy)
+    (figures,) = tiny_run.logged(copy, "evaluation").values()
+    assert figures["labels/clips"] == 4 and 0 <= figures["predicted/top1"] <= 1
+    # Training showed a walking fox, and knows no okapi and no resting.
+    assert figures["labels/clips_seen_pairs"] == 1
+    assert figures["labels/clips_unseen_animals"] == 2
+    # The learned head knows foxes only: all else gets no probability.
+    assert figures["learned/animals_top1"] == 0.5
 
 
 @pytest.mark.parametrize(

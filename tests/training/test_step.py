@@ -192,6 +192,26 @@ def test_withholding_all_animals_is_not_telling_them():
     assert withheld[1]["loss"] != _run(*_start(), steps=2)[1]["loss"]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"animal_source": "predicted"},
+        {"label_dropout": 1.0, "otherwise": "learned"},
+        {"animal_source": "none", "label_dropout": 1.0, "otherwise": "predicted"},
+    ],
+)
+def test_recognised_animals_take_the_place_of_the_labels(changes):
+    batch = tiny.batch(4)
+    recognised = np.random.default_rng(0).random(batch["animals"].shape, np.float32)
+    step, state = _start(**changes)
+    told = step(state, {**batch, "animal_weights": recognised}, tiny.classes())[1]["loss"]
+    step, state = _start()
+    expected = step(state, {**batch, "animals": recognised}, tiny.classes())[1]["loss"]
+    assert float(told) == float(expected)
+    step, state = _start()
+    assert float(told) != float(step(state, batch, tiny.classes())[1]["loss"])
+
+
 def test_withholding_some_animals():
     """The mean loss of equal clips shows how many were told of their animals."""
     equal = {name: np.repeat(value[:1], 400, axis=0) for name, value in tiny.batch(1).items()}
