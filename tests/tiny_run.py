@@ -6,6 +6,8 @@ Also a configuration file: `python main.py --config=tests/tiny_run.py`.
 import json
 import os
 import pathlib
+import signal
+import socket
 import subprocess
 import sys
 
@@ -97,6 +99,38 @@ def finish(workdir: pathlib.Path, data: pathlib.Path, *arguments: str) -> str:
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     return output
+
+
+def run_processes(
+    commands: list[list[str]], *, devices: int, interrupted_at: str | None = None
+) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of the processes of one job, in their order.
+
+    Args:
+        interrupted_at: the beginning of the line of process 0 at which it gets a SIGTERM.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [
+        start(
+            *command,
+            f"--coordinator_address={address}",
+            f"--num_processes={len(commands)}",
+            f"--process_id={index}",
+            devices=devices,
+        )
+        for index, command in enumerate(commands)
+    ]
+    if interrupted_at is not None:
+        for line in processes[0].stdout:
+            if line.startswith(interrupted_at):
+                processes[0].send_signal(signal.SIGTERM)
+                break
+    outputs = [process.communicate() for process in processes]
+    return [
+        (process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
+    ]
 
 
 def error_line(errors: str) -> str:

@@ -108,6 +108,13 @@ def gather_texts(text: str) -> list[str]:
     return [bytes(row[:length]).decode() for row, length in zip(rows, lengths, strict=True)]
 
 
+def from_first(value: np.ndarray | np.generic) -> np.ndarray:
+    """Process 0's value, on all. All must call it, with the same shape and dtype."""
+    if jax.process_count() == 1:
+        return np.asarray(value)
+    return np.asarray(multihost_utils.broadcast_one_to_all(value))
+
+
 def on_all(
     function: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
 ) -> _Result:

@@ -5,11 +5,10 @@ from typing import Literal
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from animal_clip_jax.models.text import TextTower
-from animal_clip_jax.parallel.distributed import is_first
+from animal_clip_jax.parallel.distributed import from_first, is_first
 from animal_clip_jax.prompts import descriptions
 from animal_clip_jax.prompts.cache import DamagedEntry, FeatureCache
 from animal_clip_jax.prompts.encoding import TextFeatures, encode_texts
@@ -94,13 +93,13 @@ def encode_classes(
     say = say if is_first() else lambda note: None
     flat = [text for row in texts for text in row]
     stored = _read(cache, flat, what, say)
-    if _from_first(np.int32(stored is not None)):
+    if from_first(np.int32(stored is not None)):
         # Only what came out of the pooling travels to the other processes.
         pooled = np.zeros((len(texts), tower.projection.shape[1]), np.float32)
         if stored is not None:
             _say_cut(stored, what, tower, say)
             pooled = pool(stored.features.reshape(*_shape(texts), -1), pooling)
-        return _from_first(pooled)
+        return from_first(pooled)
     say(f"{what}: encoding {len(flat)} texts")
     result = encode_texts(tower, flat, mesh=mesh)
     _say_cut(result, what, tower, say)
@@ -148,10 +147,3 @@ def _say_cut(result: TextFeatures, what: str, tower: TextTower, say: Say) -> Non
 
 def _shape(texts: Sequence[Sequence[str]]) -> tuple[int, int]:
     return len(texts), len(texts[0])
-
-
-def _from_first(value: np.ndarray | np.int32) -> np.ndarray:
-    """Process 0's value, on all. All must call it, with the same shape."""
-    if jax.process_count() == 1:
-        return np.asarray(value)
-    return np.asarray(multihost_utils.broadcast_one_to_all(value))

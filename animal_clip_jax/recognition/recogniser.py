@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding
 
 from animal_clip_jax import checkpoints
 from animal_clip_jax.conversion import families
@@ -22,7 +21,6 @@ from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.clip import Clip, unit_length
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
-from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.training.augmentation import normalise
 
 
@@ -100,52 +98,6 @@ class Recogniser:
         images = pixels.reshape(-1, *pixels.shape[2:])
         features = unit_length(self.model(values).visual(images))
         return unit_length(jnp.mean(features.reshape(*frames.shape[:2], -1), axis=1))
-
-
-def split_features(
-    recogniser: Recogniser,
-    directory: str | pathlib.Path,
-    split: str,
-    *,
-    num_frames: int,
-    batch_size: int,
-    mesh: Mesh,
-    num_workers: int | None = None,
-) -> np.ndarray:
-    """What the recogniser sees in every clip of a split. All processes call it.
-
-    Args:
-        directory: a converted dataset.
-        num_frames: frames looked at, spread over the clip; the centre of each.
-        batch_size: clips at once, over all devices.
-
-    Returns:
-        (clips, embed_dim) float32 of unit length, in the order of the split's index.
-    """
-    from data_pipeline import input as input_pipeline
-
-    part, parts = mesh_lib.process_share(mesh)
-    batches = input_pipeline.evaluation_batches(
-        directory,
-        split=split,
-        num_frames=num_frames,
-        image_size=recogniser.architecture.image_size,
-        batch_size=batch_size,
-        process_index=part,
-        process_count=parts,
-        num_workers=num_workers,
-    )
-    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
-    values = jax.device_put(recogniser.values, replicated)
-    see = jax.jit(
-        lambda values, frames, mask: (recogniser.see(values, frames[:, 0]), mask),
-        out_shardings=replicated,
-    )
-    seen = []
-    for batch in batches:
-        arrays = mesh_lib.put_batch({"frames": batch["frames"], "mask": batch["mask"]}, mesh)
-        seen.append(see(values, arrays["frames"], arrays["mask"]))
-    return np.concatenate([np.asarray(rows)[np.asarray(mask)] for rows, mask in seen])
 
 
 def name_probabilities(

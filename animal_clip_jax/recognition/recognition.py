@@ -11,8 +11,10 @@ from ml_collections import ConfigDict
 from animal_clip_jax.evaluation import metrics
 from animal_clip_jax.parallel.distributed import on_all, on_first
 from animal_clip_jax.prompts import features
+from animal_clip_jax.prompts.cache import FeatureCache, cache_folder
 from animal_clip_jax.recognition.head import AnimalHead, fit_head, held_out_probabilities
-from animal_clip_jax.recognition.recogniser import Recogniser, name_probabilities, split_features
+from animal_clip_jax.recognition.recogniser import Recogniser, name_probabilities
+from animal_clip_jax.recognition.seen import kept_split_features
 from animal_clip_jax.recognition.sources import RECOGNISED
 from data_pipeline.dataset import ClipIndex, load_index
 
@@ -42,7 +44,7 @@ class AnimalRecognition:
 
     Args:
         config: the run's configuration.
-        workdir: where the head of the run is kept.
+        workdir: where the head of the run is kept, and what was seen.
         animal_names: the labels, in order.
 
     Raises:
@@ -116,7 +118,15 @@ class AnimalRecognition:
             return self.head().probabilities(seen, top_k=options.top_k)
         if self._name_features is None:
             text = self.recogniser.model().text
-            self._name_features = features.encode_classes(text, self._texts, pooling="mean")
+            folder = cache_folder(self._config.prompts.cache)
+            self._name_features = features.encode_classes(
+                text,
+                self._texts,
+                pooling="mean",
+                mesh=self._mesh,
+                cache=None if folder is None else FeatureCache.open(folder, text, self._mesh),
+                what="animals to recognise",
+            )
         return name_probabilities(
             seen,
             self._name_features,
@@ -126,9 +136,13 @@ class AnimalRecognition:
         )
 
     def seen(self, split: str) -> np.ndarray:
-        """What the recogniser sees in every clip of a split, (clips, embed_dim)."""
+        """What the recogniser sees in every clip of a split, (clips, embed_dim).
+
+        It is kept in the workdir, in `seen_{split}.npz`.
+        """
         if split not in self._seen:
-            self._seen[split] = split_features(
+            self._seen[split] = kept_split_features(
+                self._workdir / f"seen_{split}.npz",
                 self.recogniser,
                 self._config.data.directory,
                 split,

@@ -2,8 +2,6 @@
 
 import pathlib
 import shutil
-import signal
-import socket
 
 import jax
 import numpy as np
@@ -27,38 +25,6 @@ FLAGS = [
     "--config.evaluation.temporal_views=1",
 ]
 BATCH = 16
-
-
-def run_processes(
-    commands: list[list[str]], *, devices: int, interrupted_at: str | None = None
-) -> list[tuple[int, str, str]]:
-    """Exit code, output and errors of the processes of one job, in their order.
-
-    Args:
-        interrupted_at: the beginning of the line of process 0 at which it gets a SIGTERM.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    processes = [
-        tiny_run.start(
-            *command,
-            f"--coordinator_address={address}",
-            f"--num_processes={len(commands)}",
-            f"--process_id={index}",
-            devices=devices,
-        )
-        for index, command in enumerate(commands)
-    ]
-    if interrupted_at is not None:
-        for line in processes[0].stdout:
-            if line.startswith(interrupted_at):
-                processes[0].send_signal(signal.SIGTERM)
-                break
-    outputs = [process.communicate() for process in processes]
-    return [
-        (process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
-    ]
 
 
 def parameters_of(workdir: pathlib.Path) -> dict[str, np.ndarray]:
@@ -168,7 +134,7 @@ def test_two_processes_train_as_one_and_each_reads_only_its_records(
         command = tiny_run.command(workdir, pathlib.Path("data"), *FLAGS)
         command[1] = str(tiny_run.ROOT / "main.py")
         commands.append(["env", f"--chdir={place}", *command])
-    results = run_processes(commands, devices=2)
+    results = tiny_run.run_processes(commands, devices=2)
     assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
     assert_same_training(workdir, alone)
     # What a run leaves is written once, by the first process.
@@ -185,7 +151,7 @@ def test_two_processes_train_as_one_and_each_reads_only_its_records(
 def test_processes_that_share_a_part_of_the_batch(alone, data, tmp_path):
     """All four devices along `model`: both processes read every clip."""
     command = tiny_run.command(tmp_path / "run", data, *FLAGS, "--config.mesh.model=4")
-    results = run_processes([command, command], devices=2)
+    results = tiny_run.run_processes([command, command], devices=2)
     assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
     assert_same_training(tmp_path / "run", alone)
     assert_one_process_evaluates_alike(tmp_path / "run", data, tmp_path)
@@ -194,10 +160,10 @@ def test_processes_that_share_a_part_of_the_batch(alone, data, tmp_path):
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_at_one_step(alone, data, tmp_path):
     command = tiny_run.command(tmp_path / "run", data, *FLAGS)
-    results = run_processes([command, command], devices=2, interrupted_at="step 1/3")
+    results = tiny_run.run_processes([command, command], devices=2, interrupted_at="step 1/3")
     assert [code for code, _, _ in results] == [75, 75], results[0][2] + results[1][2]
     assert "stopped by SIGTERM" in results[0][2] and "stopped by SIGTERM" in results[1][2]
-    results = run_processes([command, command], devices=2)
+    results = tiny_run.run_processes([command, command], devices=2)
     assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
     assert_same_parameters(tmp_path / "run", alone)
 
@@ -223,7 +189,7 @@ def test_saved_on_eight_devices_restored_on_one_and_on_four(data, tmp_path):
 
 
 def test_processes_that_disagree_name_the_fields(data, tmp_path):
-    results = run_processes(
+    results = tiny_run.run_processes(
         [
             tiny_run.command(
                 tmp_path / "run", data, f"--config.seed={seed}", f"--config.loss={loss}"
@@ -244,7 +210,7 @@ def test_what_fails_on_one_process_ends_all(data, tmp_path):
     """The workdir, below a file, is made by process 0 alone."""
     (tmp_path / "file").touch()
     command = tiny_run.command(tmp_path / "file" / "run", data)
-    first, second = run_processes([command, command], devices=1)
+    first, second = tiny_run.run_processes([command, command], devices=1)
     assert (first[0], second[0]) == (2, 2)
     assert f"{tmp_path}/file/run" in tiny_run.error_line(first[2])
     error = tiny_run.error_line(second[2])

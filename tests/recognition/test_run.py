@@ -76,6 +76,27 @@ def test_the_head_is_kept_and_evaluation_repeats_the_figures(
     assert (copy / HEAD_FILE).read_bytes() == head
 
 
+def test_what_was_seen_is_kept(workdir, recognition, data, recogniser_folder, tmp_path):
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    config = config_on(data, recogniser_folder)
+    names, mesh = load_info(data).animal_names, make_mesh(config.mesh)
+    expected = recognition.seen("test")
+    kept = fresh / "seen_test.npz"
+    # Damaged, or of another number of frames, it is made anew.
+    kept.write_bytes(b"PK")
+    seen = AnimalRecognition(config, fresh, names, mesh).seen("test")
+    np.testing.assert_array_equal(seen, expected)
+    with np.load(kept) as content:
+        key = content["key"]
+    np.savez(kept, key=key, seen=expected + 1)
+    again = AnimalRecognition(config, fresh, names, mesh).seen("test")
+    np.testing.assert_array_equal(again, expected + 1)
+    config.animals.num_frames = 2
+    other = AnimalRecognition(config, fresh, names, mesh).seen("test")
+    assert np.abs(other - expected).max() < 1 and np.any(other != expected)
+
+
 def test_a_head_of_another_recogniser_is_refused(workdir, data, recogniser_folder, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
@@ -145,6 +166,32 @@ def test_other_actions_and_animals(workdir, data, videos, recogniser_folder, tmp
     assert {label for label, _ in found.animals} == {"Okapi", "Zebra", "Owl"}
     with pytest.raises(ValueError, match="'Fox' not among the animals \\(Okapi, Zebra, Owl\\)"):
         predict(config, workdir, video, animals=("Fox",))
+
+
+@pytest.mark.slow
+def test_two_processes_recognise_as_one(data, recogniser_folder, tmp_path):
+    flags = [
+        f"--config.animals.weights={recogniser_folder}",
+        "--config.animals.otherwise=learned",
+        f"--config.evaluation.animal_sources={SOURCES!r}",
+        "--config.evaluation.temporal_views=1",
+        "--config.epochs=1",
+    ]
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    tiny_run.finish(alone, data, *flags)
+    command = tiny_run.command(together, data, *flags)
+    results = tiny_run.run_processes([command, command], devices=2)
+    assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
+    for split in ("train", "test"):
+        with np.load(alone / f"seen_{split}.npz") as ours:
+            with np.load(together / f"seen_{split}.npz") as theirs:
+                np.testing.assert_allclose(ours["seen"], theirs["seen"], atol=1e-5)
+    ours, theirs = (tiny_run.logged(workdir, "evaluation")[3] for workdir in (alone, together))
+    for source in ("predicted", "learned"):
+        for name in ("animals_top1", "animals_top5", "animals_mAP"):
+            assert theirs[f"{source}/{name}"] == pytest.approx(ours[f"{source}/{name}"], abs=1e-3)
+    ours, theirs = (tiny_run.logged(workdir, "train")[3] for workdir in (alone, together))
+    assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-4)
 
 
 @pytest.fixture(scope="module")
