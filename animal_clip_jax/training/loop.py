@@ -186,8 +186,16 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
                     else:
                         evaluation = evaluator.summarise(scored)
                         metric = evaluator.selection_metric(evaluation)
-                        progress.say(f"epoch {epoch}: {evaluator.headline(evaluation)}")
-                        log.write(step, "evaluation", evaluation)
+                        source = config.evaluation.animal_sources[0]
+                        progress.say(
+                            f"epoch {epoch}, animals from {source}: "
+                            f"{evaluator.headline(evaluation)}"
+                        )
+                        log.write(
+                            step,
+                            "evaluation",
+                            {f"{source}/{name}": value for name, value in evaluation.items()},
+                        )
                 is_due = not rest and epoch % config.checkpoint.every_epochs == 0
                 if is_due or is_last or is_interrupted:
                     checkpoints.save(state, classes, description, step, metric=metric)
@@ -210,6 +218,6 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
     log.write(total_steps, "evaluation", figures)
     best = "" if best_step is None else f" (the best so far of step {best_step})"
     progress.say(
-        f"\n{workdir}: checkpoints of step {total_steps}{best}, metrics.jsonl, per_class.csv, "
-        f"TensorBoard's events"
+        f"\n{workdir}: checkpoints of step {total_steps}{best}, metrics.jsonl, per_class.csv "
+        f"(animals from {config.evaluation.animal_sources[0]}), TensorBoard's events"
     )

@@ -183,9 +183,8 @@ def test_two_processes_recognise_as_one(data, recogniser_folder, tmp_path):
     results = tiny_run.run_processes([command, command], devices=2)
     assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
     for split in ("train", "test"):
-        with np.load(alone / f"seen_{split}.npz") as ours:
-            with np.load(together / f"seen_{split}.npz") as theirs:
-                np.testing.assert_allclose(ours["seen"], theirs["seen"], atol=1e-5)
+        ours, theirs = (np.load(folder / f"seen_{split}.npz") for folder in (alone, together))
+        np.testing.assert_allclose(ours["seen"], theirs["seen"], atol=1e-5)
     ours, theirs = (tiny_run.logged(workdir, "evaluation")[3] for workdir in (alone, together))
     for source in ("predicted", "learned"):
         for name in ("animals_top1", "animals_top5", "animals_mAP"):
