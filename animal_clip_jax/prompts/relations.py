@@ -48,13 +48,11 @@ def relation_of(config: ConfigDict, info: DatasetInfo) -> tuple[np.ndarray, str]
             "number above 0 and a file"
         )
     if options.file:
-        path = pathlib.Path(options.file)
-        if not path.is_file():
-            raise FileNotFoundError(f"config.relation.file: there is no file {path}")
-        counts, origin = read_relation(path, info.action_names, info.animal_names), str(path)
+        relation = relation_in(options.file, info.action_names, info.animal_names)
+        origin = options.file
     else:
-        counts, origin = info.relation_counts, "the training split"
-    relation = (counts.T > 0).astype(np.float32)
+        relation = (info.relation_counts.T > 0).astype(np.float32)
+        origin = "the training split"
     said = f"relation graph: {int(relation.sum())} edges, from {origin}"
     if not options.taxonomy:
         return relation, said
@@ -74,6 +72,23 @@ def relation_of(config: ConfigDict, info: DatasetInfo) -> tuple[np.ndarray, str]
         f"with fewer than {options.min_clips} training clips inherited the actions of their class"
         f"{f' ({by_class})' if by_class else ''}"
     )
+
+
+def relation_in(
+    path: str | pathlib.Path, action_names: Sequence[str], animal_names: Sequence[str]
+) -> np.ndarray:
+    """The relation in a file, see `read_relation`.
+
+    Returns:
+        (actions, animals) float32, 1 where the animal performs the action, else 0.
+
+    Raises:
+        FileNotFoundError, ValueError: it is missing or damaged, or does not fit the names.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"config.relation.file: there is no file {path}")
+    return (read_relation(path, action_names, animal_names).T > 0).astype(np.float32)
 
 
 def inherit(

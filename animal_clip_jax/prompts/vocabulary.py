@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.prompts import context, features
+from animal_clip_jax.prompts.relations import relation_in
 from animal_clip_jax.prompts.writing.files import read_names
 
 Labels = tuple[Sequence[str], Sequence[str]]
@@ -38,7 +39,8 @@ def class_context_of_labels(
     """The class context of a trained model for other actions and animals.
 
     Their features are made from `config.prompts`. An animal performs the actions that it performed
-    in training, where both have the same name; unseen actions and animals have no relations.
+    in training, where both have the same name; unseen actions and animals have no relations, unless
+    `config.relation.file` gives them.
 
     Args:
         graphdef, values: the model and its parameters, as `context.class_context` takes them.
@@ -47,13 +49,18 @@ def class_context_of_labels(
         labels: the new ones.
 
     Raises:
-        FileNotFoundError, ValueError: a description file is missing or does not fit the labels.
+        FileNotFoundError, ValueError: a description file or a relation file is missing or does not
+            fit the labels.
     """
-    relation = carry_over(np.asarray(trained.relation), *trained_labels, *labels)
-    say(
-        f"relation graph: {int(relation.sum())} of the training's {int(np.sum(trained.relation))} "
-        "edges, where action and animal are known by name"
-    )
+    if config.relation.file:
+        relation = relation_in(config.relation.file, *labels)
+        say(f"relation graph: {int(relation.sum())} edges, from {config.relation.file}")
+    else:
+        relation = carry_over(np.asarray(trained.relation), *trained_labels, *labels)
+        say(
+            f"relation graph: {int(relation.sum())} of the training's "
+            f"{int(np.sum(trained.relation))} edges, where action and animal are known by name"
+        )
     return context.class_context(
         graphdef, values, *labels, relation, prompts=config.prompts, mesh=mesh, say=say
     )
