@@ -59,7 +59,9 @@ def main(argv: list[str]) -> None:
         else:
             from animal_clip_jax.inference.predict import predict
 
-            animals = tuple(name for name in config.predict.animals.split(";") if name)
+            animals = tuple(
+                name.strip() for name in config.predict.animals.split(";") if name.strip()
+            )
             predictions = predict(config, workdir, config.predict.video, animals)
             told = [f"{name} {weight:.0%}" for name, weight in predictions.animals]
             print(f"animals ({predictions.animal_source}): {', '.join(told) or 'not told'}")

@@ -289,7 +289,10 @@ def accuracy_per_animal(scores: ArrayLike, targets: ArrayLike, animals: ArrayLik
 
 
 def novelty_groups(
-    actions: ArrayLike, animals: ArrayLike, relation_counts: ArrayLike
+    actions: ArrayLike,
+    animals: ArrayLike,
+    relation_counts: ArrayLike,
+    seen_animals: ArrayLike | None = None,
 ) -> np.ndarray:
     """How much of what a test clip shows has occurred in training.
 
@@ -309,6 +312,8 @@ def novelty_groups(
         actions: multi-hot (n, C).
         animals: multi-hot (n, A).
         relation_counts: (A, C).
+        seen_animals: (A,), true where the animal occurs in training; None where it performs one of
+            the C actions there. With other actions than training's, the two differ.
 
     Returns:
         str (n,).
@@ -317,7 +322,11 @@ def novelty_groups(
     require_labels(actions)
     animals = checked_multi_hot("animals", animals, len(actions))
     seen = checked_relation(relation_counts, animals.shape[1], actions.shape[1]) > 0
-    seen_animal = seen.any(axis=1)
+    seen_animal = seen.any(axis=1) if seen_animals is None else np.asarray(seen_animals) > 0
+    if seen_animal.shape != (animals.shape[1],):
+        raise ValueError(
+            f"seen_animals has shape {seen_animal.shape}, expected ({animals.shape[1]},)"
+        )
     # Sums of 0 and 1 in float64: exact, and a fast matrix product, which integers do not have.
     pairs = seen.astype(np.float64)
     by_its_animals = animals.astype(np.float64) @ pairs > 0
@@ -338,6 +347,7 @@ def summarise(
     train_counts: ArrayLike,
     multi_label: bool,
     class_segments: ArrayLike | None = None,
+    seen_animals: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Every metric that the clips of a split allow, under names that stay the same.
 
@@ -364,6 +374,7 @@ def summarise(
         train_counts: training clips of each action, (C,).
         multi_label: whether a clip may show several actions.
         class_segments: the dataset's own segment of each class, (C,); None takes `segments`.
+        seen_animals: see `novelty_groups`.
     """
     scores, actions = checked_scores_and_targets(scores, actions)
     require_labels(actions, exactly_one=not multi_label)
@@ -395,7 +406,7 @@ def summarise(
                 summary[f"{name}_at_{k}{suffix}"] = value
 
     summary["top1_per_animal"] = accuracy_per_animal(scores, actions, animals)
-    groups = novelty_groups(actions, animals, relation_counts)
+    groups = novelty_groups(actions, animals, relation_counts, seen_animals)
     for group in (SEEN_PAIR, UNSEEN_PAIR, UNSEEN_ANIMAL):
         inside = groups == group
         if inside.any():

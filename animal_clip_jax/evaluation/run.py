@@ -40,6 +40,7 @@ class Evaluator:
         action_counts: (actions,) training clips of each action.
         parameter_shardings: how the parameters lie on the mesh, by path.
         recognition: of the animals, where one of the sources needs it.
+        seen_animals: see `metrics.novelty_groups`.
         is_stopped: asked between batches; once it says so, scoring raises `Interrupted`.
     """
 
@@ -52,6 +53,7 @@ class Evaluator:
         mesh: Mesh,
         parameter_shardings,
         recognition: AnimalRecognition | None = None,
+        seen_animals: np.ndarray | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
     ):
         self._is_stopped = is_stopped
@@ -59,6 +61,7 @@ class Evaluator:
         self._info = info
         self._action_counts = action_counts
         self._mesh = mesh
+        self._seen_animals = seen_animals
         self._step = evaluate.make_evaluation_step(
             graphdef,
             mean=tuple(config.data.mean),
@@ -136,6 +139,7 @@ class Evaluator:
             self._info.relation_counts,
             self._action_counts,
             self._info.multi_label,
+            seen_animals=self._seen_animals,
         )
 
     def headline(self, summary: dict[str, float]) -> str:
@@ -225,7 +229,9 @@ class Evaluator:
 
 
 def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
-    """Evaluates the newest checkpoint of a run on `config.data`, in several views.
+    """Evaluates a run on `config.data`, in several views.
+
+    The checkpoint is that which `config.evaluation.checkpoint` names.
 
     With `config.evaluation.open_vocabulary`, the actions and animals of the data may be others than
     those of the training: their features are made from `config.prompts`, and an animal performs the
@@ -240,8 +246,7 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     """
     check_same_config(preparation.flat_config(config))
     is_open = config.evaluation.open_vocabulary
-    splits = ("test_split",) if is_open else ("train_split", "test_split")
-    info = on_all(preparation.check_config, config, splits)
+    info = on_all(preparation.check_config, config, is_open=is_open)
     mesh = mesh_lib.make_mesh(config.mesh)
     check_batch_size(config, mesh)
     checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
@@ -261,7 +266,19 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
     values, classes = checkpoints.restore_weights(step, replicated)
     checkpoints.close()
     is_main = jax.process_index() == 0
+    # The head may be fitted later than the model, but to the same clips.
+    is_same_data = not is_open and np.array_equal(info.relation_counts, trained_on.relation_counts)
+    seen_animals = None
     if is_open:
+        by_animal, by_action = (
+            trained_on.relation_counts.sum(axis=axis, keepdims=True) for axis in (1, 0)
+        )
+        seen_animals = carry_over(
+            by_animal, trained_on.animal_names, ("",), info.animal_names, ("",)
+        )[:, 0]
+        clips_of_actions = carry_over(
+            by_action, ("",), trained_on.action_names, ("",), info.action_names
+        )[0]
         counts = carry_over(
             trained_on.relation_counts,
             trained_on.animal_names,
@@ -281,14 +298,22 @@ def evaluate_run(config: ConfigDict, workdir: pathlib.Path) -> str:
             say=print if is_main else lambda note: None,
         )
         classes = jax.device_put(classes, replicated)
-        clips_of_actions = counts.sum(axis=0)
     else:
         clips_of_actions = action_counts(config, info)
     recognition = None
     if set(config.evaluation.animal_sources) & set(RECOGNISED):
-        recognition = AnimalRecognition(config, workdir, info.animal_names, mesh)
+        recognition = AnimalRecognition(
+            config, workdir, info.animal_names, mesh, fits_head=is_same_data
+        )
     evaluator = Evaluator(
-        config, graphdef, info, clips_of_actions, mesh, replicated, recognition=recognition
+        config,
+        graphdef,
+        info,
+        clips_of_actions,
+        mesh,
+        replicated,
+        recognition=recognition,
+        seen_animals=seen_animals,
     )
     figures, report = evaluator.report(
         values, classes, per_class_path=workdir / "per_class.csv" if is_main else None

@@ -19,6 +19,7 @@ from animal_clip_jax.recognition.recognition import AnimalRecognition
 from animal_clip_jax.recognition.sources import RECOGNISED, check_source, source_without_labels
 from animal_clip_jax.training.augmentation import normalise
 from animal_clip_jax.training.checkpoints import RunCheckpoints
+from animal_clip_jax.training.preparation import check_recognition
 from data_pipeline.dataset import load_info
 from data_pipeline.video import VideoError, load_video
 
@@ -55,7 +56,8 @@ def predict(
 
     Args:
         config: the run's configuration.
-        workdir: holds the run's checkpoints; the newest is used.
+        workdir: holds the run's checkpoints; that which `config.evaluation.checkpoint` names is
+            used.
         video: path of a video file.
         animals: names of the animals in it, if known; else they come from `config.predict.source`.
 
@@ -67,7 +69,11 @@ def predict(
         raise FileNotFoundError(f"config.predict.video: no such file: {video!r}")
     source = "given" if animals else config.predict.source or source_without_labels(config)
     if not animals:
-        check_source("config.predict.source", source, ("predicted", "learned", "none"))
+        field = "config.predict.source" if config.predict.source else "evaluation.animal_sources"
+        check_source(field, source, ("predicted", "learned", "none"))
+    check_recognition(config)
+    if config.predict.top_k < 1:
+        raise ValueError(f"config.predict.top_k is {config.predict.top_k}; expected at least 1")
     checkpoints, step = RunCheckpoints.open(workdir, config.evaluation.checkpoint)
     description = checkpoints.describe(step)
     action_names = names_or(config.predict.action_labels, description.action_names)

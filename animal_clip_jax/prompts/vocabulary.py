@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.parallel.distributed import on_all
 from animal_clip_jax.prompts import context, features
 from animal_clip_jax.prompts.relations import relation_in
 from animal_clip_jax.prompts.writing.files import read_names
@@ -53,7 +54,7 @@ def class_context_of_labels(
             fit the labels.
     """
     if config.relation.file:
-        relation = relation_in(config.relation.file, *labels)
+        relation = on_all(relation_in, config.relation.file, *labels)
         say(f"relation graph: {int(relation.sum())} edges, from {config.relation.file}")
     else:
         relation = carry_over(np.asarray(trained.relation), *trained_labels, *labels)

@@ -30,13 +30,13 @@ class AnimalHead(NamedTuple):
         kernel: (embed_dim, animals) float32.
         bias: (animals,) float32; -inf for an animal without a training clip.
         animal_names: the labels, in order.
-        recogniser: digest of the recogniser whose features it reads, see `Recogniser.digest`.
+        settings: digest of what it was fitted with: the recogniser, how it looks at clips, `l2`.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     animal_names: tuple[str, ...]
-    recogniser: str
+    settings: str
 
     def probabilities(self, seen: np.ndarray, *, top_k: int = 0) -> np.ndarray:
         """What is seen (clips, embed_dim) → (clips, animals) float32, rows of sum 1."""
@@ -48,7 +48,11 @@ class AnimalHead(NamedTuple):
         Raises:
             ValueError: it knows none of them.
         """
-        known = {name: column for column, name in enumerate(self.animal_names)}
+        known = {
+            name: column
+            for column, name in enumerate(self.animal_names)
+            if np.isfinite(self.bias[column])
+        }
         columns = np.array([known.get(name, -1) for name in animal_names])
         if (columns < 0).all():
             raise ValueError(
@@ -69,7 +73,7 @@ class AnimalHead(NamedTuple):
                 kernel=self.kernel,
                 bias=self.bias,
                 animal_names=np.array(self.animal_names),
-                recogniser=np.array(self.recogniser),
+                settings=np.array(self.settings),
             )
         temporary.replace(path)
 
@@ -84,8 +88,8 @@ class AnimalHead(NamedTuple):
         try:
             with np.load(path, allow_pickle=False) as content:
                 names = tuple(map(str, content["animal_names"]))
-                digest = str(content["recogniser"])
-                head = cls(content["kernel"], content["bias"], names, digest)
+                settings = str(content["settings"])
+                head = cls(content["kernel"], content["bias"], names, settings)
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{path}: no head that recognises animals ({error}); delete it to have it made anew"
@@ -104,7 +108,7 @@ def fit_head(
     animal_names: Sequence[str],
     *,
     l2: float,
-    recogniser: str = "",
+    settings: str = "",
     learnt_from: np.ndarray | None = None,
 ) -> AnimalHead:
     """Learns the animals of clips.
@@ -117,7 +121,7 @@ def fit_head(
         animals: (clips, animals) multi-hot; clips without an animal are left out.
         animal_names: the labels, in order.
         l2: weight of the penalty, above 0.
-        recogniser: digest of the recogniser that saw the clips.
+        settings: see `AnimalHead`.
         learnt_from: (clips,) bool; the others are left out.
 
     Raises:
@@ -128,8 +132,8 @@ def fit_head(
         inside = inside & learnt_from
     if not inside.any():
         raise ValueError(
-            "a head cannot learn to recognise animals: no clip of the training split has one; take "
-            "'predicted' or 'none' as the source of animals"
+            "a head cannot learn to recognise animals: no clip that it may learn from has one; "
+            "take 'predicted' or 'none' as the source of animals"
         )
     shown = animals[inside].any(axis=0)
     centre = seen[inside].mean(axis=0)
@@ -140,7 +144,7 @@ def fit_head(
     kernel, bias = (np.asarray(array) for array in fitted)
     kernel = np.where(shown, kernel / scale, 0.0).astype(np.float32)
     bias = np.where(shown, bias - centre @ kernel, -np.inf).astype(np.float32)
-    return AnimalHead(kernel, bias, tuple(animal_names), recogniser)
+    return AnimalHead(kernel, bias, tuple(animal_names), settings)
 
 
 @jax.jit

@@ -1,5 +1,7 @@
 """Recognised animals of a run's clips: features once, then probabilities under each source."""
 
+import hashlib
+import json
 import pathlib
 from collections.abc import Sequence
 
@@ -9,10 +11,10 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.evaluation import metrics
-from animal_clip_jax.parallel.distributed import on_all, on_first
+from animal_clip_jax.parallel.distributed import from_first, on_all, on_first
 from animal_clip_jax.prompts import features
 from animal_clip_jax.prompts.cache import FeatureCache, cache_folder
-from animal_clip_jax.recognition.head import AnimalHead, fit_head, held_out_probabilities
+from animal_clip_jax.recognition.head import AnimalHead, fit_head, fold_of, held_out_probabilities
 from animal_clip_jax.recognition.recogniser import Recogniser, name_probabilities
 from animal_clip_jax.recognition.seen import kept_split_features
 from animal_clip_jax.recognition.sources import RECOGNISED
@@ -37,6 +39,26 @@ def training_source(config: ConfigDict) -> str | None:
     return next((source for source in used if source in RECOGNISED), None)
 
 
+def check_learnable(config: ConfigDict) -> None:
+    """Makes sure that the training split has animals to learn, where a run is to learn them.
+
+    Raises:
+        ValueError: it has none, or too few to hold clips out in training.
+    """
+    if "learned" not in sources_in(config):
+        return
+    index = load_index(config.data.directory, config.data.train_split)
+    pairs = zip(index.clip_ids, index.animals, strict=True)
+    folds = {fold_of(clip_id) for clip_id, animals in pairs if animals}
+    needed = 2 if training_source(config) == "learned" else 1
+    if len(folds) < needed:
+        raise ValueError(
+            f"{config.data.directory}: its training split has "
+            f"{'too few clips' if folds else 'no clip'} with an animal, so animals cannot be "
+            "'learned'; take 'predicted' or 'none' as their source"
+        )
+
+
 class AnimalRecognition:
     """Recognises the animals of clips, for the names of one data set.
 
@@ -46,6 +68,8 @@ class AnimalRecognition:
         config: the run's configuration.
         workdir: where the head of the run is kept, and what was seen.
         animal_names: the labels, in order.
+        fits_head: whether a workdir without a head gets one, fitted to the training split of
+            `config.data`, whose animals must be `animal_names` then.
 
     Raises:
         FileNotFoundError, ValueError: the recogniser's weights are missing, damaged, or hold no
@@ -53,8 +77,15 @@ class AnimalRecognition:
     """
 
     def __init__(
-        self, config: ConfigDict, workdir: pathlib.Path, animal_names: Sequence[str], mesh: Mesh
+        self,
+        config: ConfigDict,
+        workdir: pathlib.Path,
+        animal_names: Sequence[str],
+        mesh: Mesh,
+        *,
+        fits_head: bool = False,
     ):
+        self._fits_head = fits_head
         self._config = config
         self._workdir = workdir
         self._animal_names = tuple(animal_names)
@@ -159,10 +190,20 @@ class AnimalRecognition:
         return np.asarray(see(self.recogniser.values, frames[None]))[0]
 
     def head(self) -> AnimalHead:
-        """The head of the run, fitted to the training split by the first who asks."""
+        """The head of the run.
+
+        Raises:
+            FileNotFoundError: there is none yet, and it is not to be fitted here.
+            ValueError: it is damaged, was fitted with other settings, or knows none of the animals.
+        """
         path = self._workdir / HEAD_FILE
-        if on_all(path.exists):
+        if from_first(np.int32(path.exists())):
             head = on_all(self._load_head, path)
+        elif not self._fits_head:
+            raise FileNotFoundError(
+                f"{path}: this run has learned no animals; evaluate it once on the data that it "
+                "was trained on, with 'learned' among config.evaluation.animal_sources"
+            )
         else:
             split = self._config.data.train_split
             index = load_index(self._config.data.directory, split)
@@ -171,19 +212,25 @@ class AnimalRecognition:
                 multi_hot(index, len(self._animal_names)),
                 self._animal_names,
                 l2=self._config.animals.head_l2,
-                recogniser=self.recogniser.digest,
+                settings=self._head_settings(),
             )
             on_first(head.save, path)
         return head.for_animals(self._animal_names)
 
     def _load_head(self, path: pathlib.Path) -> AnimalHead:
         head = AnimalHead.load(path)
-        if head.recogniser != self.recogniser.digest:
+        if head.settings != self._head_settings():
             raise ValueError(
-                f"{path}: fitted to what another image–text model sees; set config.animals.weights "
-                "as it was in training, or delete the file to have it made anew"
+                f"{path}: fitted with another image–text model, or other config.animals.num_frames "
+                "or head_l2; set them as they were, or delete the file to have it made anew"
             )
         return head
+
+    def _head_settings(self) -> str:
+        options = self._config.animals
+        recogniser = [self.recogniser.digest, self.recogniser.normalisation]
+        parts = [recogniser, options.num_frames, options.head_l2]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def multi_hot(index: ClipIndex, num_animals: int) -> np.ndarray:

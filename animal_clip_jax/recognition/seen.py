@@ -73,7 +73,8 @@ def kept_split_features(
 ) -> np.ndarray:
     """As `split_features`, from a file if it holds just this; else computed and kept there.
 
-    A file of another recogniser, data set or number of frames, or a damaged one, is replaced.
+    A file of another recogniser, data set or number of frames, or one that cannot be read, is
+    replaced.
 
     Args:
         path: a NumPy archive. What process 0 finds there counts.
@@ -104,7 +105,7 @@ def _read(path: pathlib.Path, key: str) -> np.ndarray | None:
     try:
         with np.load(path, allow_pickle=False) as content:
             return content["seen"] if str(content["key"]) == key else None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
         return None
 
 

@@ -12,6 +12,7 @@ from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import check_same_config, on_all, on_first
 from animal_clip_jax.recognition.recognition import (
     AnimalRecognition,
+    check_learnable,
     sources_in,
     training_source,
 )
@@ -66,7 +67,8 @@ def _train(config: ConfigDict, workdir: pathlib.Path, notice: InterruptionNotice
     )
     recognition = None
     if sources_in(config):
-        recognition = AnimalRecognition(config, workdir, info.animal_names, mesh)
+        on_all(check_learnable, config)
+        recognition = AnimalRecognition(config, workdir, info.animal_names, mesh, fits_head=True)
     on_first(preparation.claim_workdir, config, workdir)
 
     state, shardings = create_state(

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -44,13 +44,11 @@ _FREE_FIELDS = ("checkpoint.", "evaluation.", "log_every_steps", "mesh.", "predi
 _FREE_LEAVES = ("data.num_workers", "prompts.cache")
 
 
-def check_config(
-    config: ConfigDict, splits: Sequence[str] = ("train_split", "test_split")
-) -> DatasetInfo:
+def check_config(config: ConfigDict, *, is_open: bool = False) -> DatasetInfo:
     """Checks the fields against each other and against the data, before anything is computed.
 
     Args:
-        splits: those that the data must have, by their field of `config.data`.
+        is_open: the data is to be tested on with any labels, and needs no training split.
 
     Returns:
         the description of the data set at `config.data.directory`.
@@ -84,12 +82,12 @@ def check_config(
     info = load_info(config.data.directory)
     for field, names in (("num_actions", info.action_names), ("num_animals", info.animal_names)):
         expected = config.data[field]
-        if expected and expected != len(names):
+        if expected and expected != len(names) and not is_open:
             raise ValueError(
                 f"config.data.{field} is {expected}, but {config.data.directory} has {len(names)}: "
                 "another data set, or another label file"
             )
-    for field in splits:
+    for field in ("test_split",) if is_open else ("train_split", "test_split"):
         if config.data[field] not in info.split_sizes:
             raise ValueError(
                 f"config.data.{field} is {config.data[field]!r}, but {config.data.directory} has "
@@ -117,13 +115,7 @@ def _check_animals(config: ConfigDict) -> None:
         raise ValueError(
             f"config.animals.label_dropout is {options.label_dropout}; expected 0 to 1"
         )
-    if options.num_frames < 1:
-        raise ValueError(f"config.animals.num_frames is {options.num_frames}; expected at least 1")
-    if options.top_k < 0:
-        raise ValueError(f"config.animals.top_k is {options.top_k}; expected 0 (all) or more")
-    for name in ("temperature", "head_l2"):
-        if not options[name] > 0:
-            raise ValueError(f"config.animals.{name} is {options[name]}; expected more than 0")
+    check_recognition(config)
     if sources_in(config) and not (options.weights or config.init_from):
         raise ValueError(
             f"{' and '.join(map(repr, sorted(sources_in(config))))} as a source of animals needs "
@@ -131,6 +123,22 @@ def _check_animals(config: ConfigDict) -> None:
             "`python -m animal_clip_jax.convert`, such as BioCLIP's, or config.init_from, whose "
             "CLIP towers then recognise the animals"
         )
+
+
+def check_recognition(config: ConfigDict) -> None:
+    """Checks how animals are to be recognised.
+
+    Raises:
+        ValueError: a field of `config.animals` has no meaning; names it.
+    """
+    options = config.animals
+    if options.num_frames < 1:
+        raise ValueError(f"config.animals.num_frames is {options.num_frames}; expected at least 1")
+    if options.top_k < 0:
+        raise ValueError(f"config.animals.top_k is {options.top_k}; expected 0 (all) or more")
+    for name in ("temperature", "head_l2"):
+        if not options[name] > 0:
+            raise ValueError(f"config.animals.{name} is {options[name]}; expected more than 0")
 
 
 def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:

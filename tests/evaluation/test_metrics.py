@@ -297,6 +297,16 @@ def test_novelty_of_clips_with_one_animal():
     ]  # fmt: skip
 
 
+def test_novelty_where_all_actions_are_new():
+    """The first animal did something else in training, the second was never there."""
+    relation, actions, animals = np.zeros((2, 2)), one_hot([0, 1], 2), one_hot([0, 1], 2)
+    assert metrics.novelty_groups(actions, animals, relation, [7, 0]).tolist() == [
+        "unseen_pair", "unseen_animal",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"seen_animals has shape \(3,\), expected \(2,\)"):
+        metrics.novelty_groups(actions, animals, relation, [1, 1, 1])
+
+
 def test_novelty_of_clips_with_several_animals():
     #                 hunts flees rests
     relation = np.array([[5, 0, 1], [0, 7, 0], [0, 0, 0]])

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score
 from animal_clip_jax.evaluation.run import evaluate_run
 from animal_clip_jax.inference.predict import predict
 from animal_clip_jax.parallel.mesh import make_mesh
+from animal_clip_jax.recognition.head import AnimalHead
 from animal_clip_jax.recognition.recognition import HEAD_FILE, AnimalRecognition, multi_hot
 from animal_clip_jax.training.loop import train
 from data_pipeline.convert import Options, convert, read_annotations
@@ -101,9 +102,29 @@ def test_a_head_of_another_recogniser_is_refused(workdir, data, recogniser_folde
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
     with np.load(copy / HEAD_FILE) as content:
-        np.savez(copy / HEAD_FILE, **{**content, "recogniser": np.array("another")})
-    with pytest.raises(ValueError, match=f"{HEAD_FILE}: fitted to what another"):
+        np.savez(copy / HEAD_FILE, **{**content, "settings": np.array("another")})
+    with pytest.raises(ValueError, match=f"{HEAD_FILE}: fitted with another"):
         evaluate_run(config_on(data, recogniser_folder), copy)
+
+
+def test_a_head_is_fitted_to_the_clips_of_the_training_alone(
+    workdir, other_data, data, videos, recogniser_folder, tmp_path
+):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    expected = (copy / HEAD_FILE).read_bytes()
+    (copy / HEAD_FILE).unlink()
+    config = config_on(data, recogniser_folder, predict__source="learned")
+    with pytest.raises(FileNotFoundError, match=f"{HEAD_FILE}: this run has learned no animals"):
+        predict(config, copy, str(videos / "videos" / "Walking" / "Zebra5001.mp4"))
+    other = config_on(other_data, recogniser_folder, evaluation__open_vocabulary=True)
+    with pytest.raises(FileNotFoundError, match=f"{HEAD_FILE}: this run has learned no animals"):
+        evaluate_run(other, copy)
+    assert not (copy / HEAD_FILE).exists()
+    evaluate_run(config, copy)
+    fitted = AnimalHead.load(copy / HEAD_FILE)
+    (copy / HEAD_FILE).write_bytes(expected)
+    np.testing.assert_array_equal(fitted.kernel, AnimalHead.load(copy / HEAD_FILE).kernel)
 
 
 @pytest.mark.parametrize("source", ["predicted", "learned"])
@@ -164,6 +185,15 @@ def test_other_actions_and_animals(workdir, data, videos, recogniser_folder, tmp
     found = predict(config, workdir, video)
     assert {label for label, _ in found.actions} == {"Grooming", "Walking"}
     assert {label for label, _ in found.animals} == {"Okapi", "Zebra", "Owl"}
+    for field, value, message in (
+        ("animals.temperature", 0.0, "animals.temperature is 0.0; expected more than 0"),
+        ("predict.top_k", 0, "predict.top_k is 0; expected at least 1"),
+        ("predict.source", "labels", "predict.source has 'labels'; expected one of predicted"),
+    ):
+        wrong = config.copy_and_resolve_references()
+        wrong.update_from_flattened_dict({field: value})
+        with pytest.raises(ValueError, match=message):
+            predict(wrong, workdir, video)
     with pytest.raises(ValueError, match="'Fox' not among the animals \\(Okapi, Zebra, Owl\\)"):
         predict(config, workdir, video, animals=("Fox",))
 
@@ -223,13 +253,14 @@ def test_evaluation_on_labels_that_training_did_not_have(
     shutil.copytree(workdir, copy)
     (copy / "metrics.jsonl").unlink()
     config = config_on(other_data, recogniser_folder)
+    config.data.num_actions = 8  # of the training
     config.evaluation.animal_sources = ("labels", "predicted", "learned")
-    with pytest.raises(ValueError, match="train_split is 'train', but .* has test"):
+    with pytest.raises(ValueError, match="num_actions is 8, but .* has 2"):
         evaluate_run(config, copy)
-    config.data.train_split = "test"
+    config.data.train_split, config.data.num_actions = "test", 0
     with pytest.raises(ValueError, match="or set config.evaluation.open_vocabulary"):
         evaluate_run(config, copy)
-    config.data.train_split = "train"
+    config.data.train_split, config.data.num_actions = "train", 8
     config.evaluation.open_vocabulary = True
     evaluate_run(config, copy)
     (figures,) = tiny_run.logged(copy, "evaluation").values()
