@@ -37,7 +37,7 @@ $(DEMO)/recogniser: | .venv/run.stamp
 	  --clips_per_pair=1 --test_clips_per_pair=8
 	$(BIN)/python -m data_pipeline.convert --dataset=lote_animal --source=$(DEMO)/pictures/videos \
 	  --output=$(DEMO)/pictures/data --short_side=36
-	$(BIN)/python -m animal_clip_jax.recognition.train --config=configs/demo.py \
+	$(BIN)/python -m animal_clip_jax.recognition.finetune --config=configs/demo.py \
 	  --config.data.directory=$(DEMO)/pictures/data --config.data.train_split=test \
 	  --steps=600 --learning_rate=1e-3 --overwrite --output=$@
 

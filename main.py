@@ -42,8 +42,8 @@ def main(argv: list[str]) -> None:
             is_cluster=_CLUSTER.value,
         )
         if _MODE.value == "train":
-            from animal_clip_jax.training import interruption
-            from animal_clip_jax.training.loop import train
+            from animal_clip_jax.run import interruption
+            from animal_clip_jax.run.train import train
 
             try:
                 train(config, workdir)
@@ -51,13 +51,13 @@ def main(argv: list[str]) -> None:
                 print(notice, file=sys.stderr)
                 sys.exit(interruption.EXIT_CODE)
         elif _MODE.value == "evaluate":
-            from animal_clip_jax.evaluation.run import evaluate_run
+            from animal_clip_jax.run.evaluator import evaluate_run
 
             report = evaluate_run(config, workdir)
             if distributed.is_first():
                 print(report)
         else:
-            from animal_clip_jax.inference.predict import predict
+            from animal_clip_jax.inference.predictor import predict
 
             animals = tuple(
                 name.strip() for name in config.predict.animals.split(";") if name.strip()

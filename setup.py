@@ -39,7 +39,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["animal_clip_jax*", "data_pipeline*", "configs*"]),
-    package_data={"animal_clip_jax.prompts": ["data/*"]},
+    package_data={
+        "animal_clip_jax.text": ["data/*"],
+        "animal_clip_jax.classes.writing": ["data/*"],
+    },
     install_requires=CORE + DATA,
     extras_require={
         "cuda": ["jax[cuda12]>=0.10.2"],

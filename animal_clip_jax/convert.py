@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from animal_clip_jax.checkpoints import check_destination, save_weights
 from animal_clip_jax.conversion.conversion import (
     Conversion,
     check_torch_destination,
@@ -20,6 +19,7 @@ from animal_clip_jax.conversion.conversion import (
     save_torch,
 )
 from animal_clip_jax.conversion.families import differences_from_published
+from animal_clip_jax.conversion.weights import check_destination, save_weights
 from animal_clip_jax.models.description import FAMILIES
 
 _SOURCE = flags.DEFINE_string("source", None, "Checkpoint to read: a file or a folder.")

@@ -19,14 +19,15 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
-from animal_clip_jax import models
-from animal_clip_jax.evaluation.report import format_table
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.classes import ClassContext
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
-from animal_clip_jax.training import losses, preparation
+from animal_clip_jax.run import assembly
+from animal_clip_jax.run import assembly as preparation
+from animal_clip_jax.tables import format_table
+from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state, make_train_step
 
@@ -109,7 +110,7 @@ def estimate_step(config: ConfigDict, mesh: Mesh) -> Estimate:
         num_clips=config.batch_size,
     )
     graphdef, values = parameters.abstract(
-        lambda: models.build(config.model, rngs=nnx.Rngs(config.seed))
+        lambda: assembly.build_model(config.model, rngs=nnx.Rngs(config.seed))
     )
     groups = optimizer_lib.parameter_groups(values, refinement=config.model.refinement)
     optimizer, _ = preparation.make_optimizer(config, groups, steps_per_epoch=1)

@@ -16,7 +16,7 @@ from absl import app, flags
 
 _DATA = flags.DEFINE_string("data", None, "the demo's converted videos", required=True)
 _RECOGNISER = flags.DEFINE_string(
-    "recogniser", None, "image-text model, see animal_clip_jax.recognition.train", required=True
+    "recogniser", None, "image-text model, see animal_clip_jax.recognition.finetune", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the runs and the table", required=True)
 _EPOCHS = flags.DEFINE_integer("epochs", 40, "of each run", lower_bound=3)

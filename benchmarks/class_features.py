@@ -29,15 +29,15 @@ import numpy as np
 from absl import app, flags
 from flax import nnx
 
-from animal_clip_jax.evaluation.report import format_table
+from animal_clip_jax.classes.features import encode_classes
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ARCHITECTURES
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
-from animal_clip_jax.prompts.cache import FeatureCache
-from animal_clip_jax.prompts.encoding import TextFeatures, encode_texts, encode_tokens
-from animal_clip_jax.prompts.features import encode_classes
-from animal_clip_jax.prompts.tokenizer import tokenize
+from animal_clip_jax.tables import format_table
+from animal_clip_jax.text.encoding import TextFeatures, encode_texts, encode_tokens
+from animal_clip_jax.text.feature_cache import FeatureCache
+from animal_clip_jax.text.tokenizer import tokenize
 
 _NUM_TEXTS = flags.DEFINE_integer("num_texts", 384, "texts to encode both ways")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "timed repeats, after one that is not")

@@ -6,7 +6,7 @@ Makes videos (H.264, 640x360, 30 frames a second, with the encoder's usual dista
 converts them, and in the same process, on the same cores and clips, reads training clips of 8
 frames of 224x224 pixels
 
-- from the shards, with `data_pipeline.input.train_batches`;
+- from the shards, with `data_pipeline.batches.input.train_batches`;
 - (a) from the videos, with PyAV seeking to the key frame before each of the 8 frames;
 - (b) from the videos, with PyAV decoding all frames and keeping 8.
 
@@ -30,9 +30,9 @@ import av
 import numpy as np
 
 from data_pipeline.annotations.datasets import read_annotations
-from data_pipeline.augment import multi_scale_crops, resize_bilinear
-from data_pipeline.convert import Options, convert
-from data_pipeline.sampling import training_positions
+from data_pipeline.batches.crops import multi_scale_crops, resize_bilinear
+from data_pipeline.batches.sampling import training_positions
+from data_pipeline.conversion.dataset_writer import Options, convert
 
 WIDTH, HEIGHT, RATE = 640, 360, 30
 NUM_FRAMES, IMAGE_SIZE = 8, 224
@@ -133,7 +133,7 @@ def from_videos(
 def from_shards(dataset: Path, threads: int, num_clips: int) -> Callable[[], int]:
     """Reads as many clips as `num_clips` or a few more, with the pipeline already running."""
     # Here, not above: the processes of a conversion import this module.
-    from data_pipeline.input import train_batches
+    from data_pipeline.batches.input import train_batches
 
     batches = train_batches(
         dataset,
@@ -195,7 +195,7 @@ def main() -> None:
         for seed, path in enumerate(paths):
             write_video(path, options.seconds, seed)
         # TensorFlow's import would count for the first conversion alone.
-        importlib.import_module("data_pipeline.records")
+        importlib.import_module("data_pipeline.conversion.records")
         for processes in (1, 2):
             speed = conversion_speed(source, Path(folder), processes, options.seconds)
             print(f"conversion, {processes} processes: {speed:.1f} s of video a second")

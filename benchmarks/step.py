@@ -57,10 +57,10 @@ def measure_ours(family: str) -> dict[str, float]:
     import numpy as np
     from flax import nnx
 
-    from animal_clip_jax import models
     from animal_clip_jax.models import parameters
     from animal_clip_jax.models.classes import ClassContext
     from animal_clip_jax.parallel import mesh as mesh_lib
+    from animal_clip_jax.run import assembly
     from animal_clip_jax.training import losses
     from animal_clip_jax.training import optimizer as optimizer_lib
     from animal_clip_jax.training.step import StepSettings, create_state, make_train_step
@@ -72,9 +72,13 @@ def measure_ours(family: str) -> dict[str, float]:
     config.model.prompt_layers = 2 if family == "xclip" else 3
     config.model.dtype = _DTYPE.value
     mesh = mesh_lib.make_mesh(config.mesh, jax.devices()[:1])
-    graphdef, abstract = parameters.abstract(lambda: models.build(config.model, rngs=nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(
+        lambda: assembly.build_model(config.model, rngs=nnx.Rngs(0))
+    )
     # The text side is encoded before, in both programs, so the towers' weights stay behind.
-    values = jax.jit(lambda: parameters.split(models.build(config.model, rngs=nnx.Rngs(0)))[1])()
+    values = jax.jit(
+        lambda: parameters.split(assembly.build_model(config.model, rngs=nnx.Rngs(0)))[1]
+    )()
     groups = optimizer_lib.parameter_groups(values)
     optimizer = optimizer_lib.build_optimizer(
         {path: group for path, group in groups.items() if group != optimizer_lib.FROZEN},
@@ -218,7 +222,7 @@ def main(argv: list[str]) -> None:
         print(json.dumps(measure_ours(_PROGRAM.value)))
         return
 
-    from animal_clip_jax.evaluation.report import format_table
+    from animal_clip_jax.tables import format_table
 
     names = {"xclip": "X-CLIP, ours", "animal_clip": "Animal-CLIP, ours"}
     try:

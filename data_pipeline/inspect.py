@@ -98,7 +98,7 @@ def contact_sheet(
     if num_clips < 1 or columns < 1:
         raise ValueError(f"a sheet needs clips and columns, not {num_clips} and {columns}")
     # Here, not above: the description does without TensorFlow.
-    from data_pipeline.reading import Source
+    from data_pipeline.batches.reading import Source
 
     source = Source.open(directory, split)
     rows = spread_over_actions(source.index, num_clips)

@@ -10,8 +10,8 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from data_pipeline.augment import evaluation_crops, resize_bilinear
-from data_pipeline.sampling import evaluation_positions, uniform_indices
+from data_pipeline.batches.crops import evaluation_crops, resize_bilinear
+from data_pipeline.batches.sampling import evaluation_positions, uniform_indices
 
 # A file that announces more than it holds has broken off; less than this is inexact writing.
 ANNOUNCED_SHARE = 0.9
@@ -62,8 +62,8 @@ def load_video(
 ) -> np.ndarray:
     """A video as evaluation sees it, without a converted dataset.
 
-    The same frames and crops as `data_pipeline.input.evaluation_batches` yields for this video
-    after a conversion with the same short side and number of frames, apart from JPEG's loss.
+    The same frames and crops as `batches.input.evaluation_batches` yields for this video after a
+    conversion with the same short side and number of frames, apart from JPEG's loss.
 
     Args:
         path: the video.

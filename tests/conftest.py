@@ -4,6 +4,7 @@ import os
 import pathlib
 
 import jax
+import open_clip
 import pytest
 import tiny_run
 
@@ -51,3 +52,17 @@ def run(data, tmp_path_factory) -> pathlib.Path:
     workdir = tmp_path_factory.mktemp("run") / "workdir"
     tiny_run.finish(workdir, data)
     return workdir
+
+
+@pytest.fixture(scope="session")
+def open_clip_folder(tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("open_clip") / "bioclip"
+    open_clip.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recogniser_folder(open_clip_folder, tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("recogniser") / "weights"
+    open_clip.convert_to(open_clip_folder, folder)
+    return folder

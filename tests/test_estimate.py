@@ -11,12 +11,12 @@ import pytest
 from flax import nnx
 from jax.sharding import AbstractMesh
 
-from animal_clip_jax import models
 from animal_clip_jax.estimate import bytes_per_device, estimate_step
 from animal_clip_jax.models import parameters
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
+from animal_clip_jax.run import assembly
+from animal_clip_jax.run import assembly as preparation
 from animal_clip_jax.training import optimizer as optimizer_lib
-from animal_clip_jax.training import preparation
 from animal_clip_jax.training.step import abstract_state
 from configs import animal_kingdom, default
 
@@ -38,7 +38,7 @@ def _estimates(name: str, *meshes: str) -> dict:
 
 
 def _values(config) -> dict[str, jax.ShapeDtypeStruct]:
-    return parameters.abstract(lambda: models.build(config.model, rngs=nnx.Rngs(0)))[1]
+    return parameters.abstract(lambda: assembly.build_model(config.model, rngs=nnx.Rngs(0)))[1]
 
 
 def _count(values, *groups: str) -> int:

@@ -16,10 +16,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from animal_clip_jax.training.checkpoints import RunCheckpoints
+from animal_clip_jax.run.checkpoints import RunCheckpoints
 from configs import demo
-from data_pipeline.convert import Options, convert, read_annotations
-from data_pipeline.synthetic import write_dataset
+from data_pipeline.annotations.datasets import read_annotations
+from data_pipeline.conversion.dataset_writer import Options, convert
+from data_pipeline.synthetic.videos import write_dataset
 
 ROOT = pathlib.Path(__file__).parent.parent
 TRAIN_CLIPS, TEST_CLIPS = 48, 80

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from animal_clip_jax.checkpoints import WeightsMetadata, is_weights, load_weights
 from animal_clip_jax.conversion import configs, families, readers
 from animal_clip_jax.conversion.dimensions import describe
 from animal_clip_jax.conversion.state_dicts import (
@@ -19,6 +18,7 @@ from animal_clip_jax.conversion.state_dicts import (
     to_parameters,
     to_state_dict,
 )
+from animal_clip_jax.conversion.weights import WeightsMetadata, is_weights, load_weights
 from animal_clip_jax.models.description import FAMILIES, ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 

@@ -1,6 +1,9 @@
-"""The pixel statistics that pretrained weights expect."""
+"""The pixel statistics that pretrained weights expect, and normalising by them."""
 
 from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
 
 Triple = tuple[float, float, float]
 
@@ -19,3 +22,16 @@ IMAGENET = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 CLIP = Normalisation(
     (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)
 )
+
+
+def normalise(frames: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """(pixels − mean) / std.
+
+    Args:
+        frames: (..., 3) uint8 or float, RGB, 0 to 255.
+        mean, std: three values, on the scale of the pixels.
+
+    Returns:
+        float32, the shape of `frames`.
+    """
+    return (frames.astype(jnp.float32) - jnp.asarray(mean)) / jnp.asarray(std)

@@ -1,4 +1,4 @@
-"""What is done to the pixels on the device: normalisation, colour jitter, grey, MixUp and CutMix.
+"""What is done to the pixels on the device in training: colour jitter, grey, MixUp and CutMix.
 
 Every random draw is an array over the whole batch, so that it does not depend on how the batch is
 spread over devices.
@@ -15,19 +15,6 @@ _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 _KEPT = np.outer(_FROM_YIQ[:, 0], _TO_YIQ[0]).astype(np.float32)
 _WITH_COSINE = (_FROM_YIQ[:, 1:] @ _TO_YIQ[1:]).astype(np.float32)
 _WITH_SINE = (_FROM_YIQ[:, 1:] @ [[0, -1], [1, 0]] @ _TO_YIQ[1:]).astype(np.float32)
-
-
-def normalise(frames: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-    """(pixels − mean) / std.
-
-    Args:
-        frames: (..., 3) uint8 or float, RGB, 0 to 255.
-        mean, std: three values, on the scale of the pixels.
-
-    Returns:
-        float32, the shape of `frames`.
-    """
-    return (frames.astype(jnp.float32) - jnp.asarray(mean)) / jnp.asarray(std)
 
 
 def _grey(frames: jax.Array) -> jax.Array:

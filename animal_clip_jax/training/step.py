@@ -10,10 +10,11 @@ from flax import nnx
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from animal_clip_jax.models import parameters
+from animal_clip_jax.models.animal_sources import animal_weights
 from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.normalisation import normalise
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
-from animal_clip_jax.recognition.sources import animal_weights
 from animal_clip_jax.training import augmentation
 from animal_clip_jax.training.losses import Loss
 
@@ -125,7 +126,7 @@ def make_train_step(
                 mixup_alpha=settings.mixup_alpha,
                 cutmix_alpha=settings.cutmix_alpha,
             )
-        frames = augmentation.normalise(frames, settings.mean, settings.std)
+        frames = normalise(frames, settings.mean, settings.std)
         model = parameters.merge(graphdef, {**trained, **frozen})
         logits = model(frames, classes, animals, key=path_key)
         return jnp.sum(loss(logits, targets))

@@ -15,7 +15,7 @@ from data_pipeline.annotations.animal_kingdom_xlsx import (
     read_unseen_protocol,
 )
 from data_pipeline.annotations.animal_pairs import parse_pairs
-from data_pipeline.annotations.files import (
+from data_pipeline.annotations.label_files import (
     Spelling,
     find_file,
     find_folder,

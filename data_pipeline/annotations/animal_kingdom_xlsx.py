@@ -12,7 +12,7 @@ from pathlib import Path
 import openpyxl
 
 from data_pipeline.annotations.animal_pairs import parse_pairs
-from data_pipeline.annotations.files import Spelling, label_at
+from data_pipeline.annotations.label_files import Spelling, label_at
 from data_pipeline.annotations.record import AnnotationError, Clip, make_clip
 
 # Names in the clips' rows that the label lists know under a longer one.

@@ -10,7 +10,7 @@ import csv
 from pathlib import Path
 from typing import TextIO
 
-from data_pipeline.annotations.files import find_file
+from data_pipeline.annotations.label_files import find_file
 from data_pipeline.annotations.record import (
     AnnotationError,
     Annotations,

@@ -7,7 +7,7 @@ from data_pipeline.annotations.animal_kingdom import (
     read_animal_kingdom_unseen,
 )
 from data_pipeline.annotations.clips_csv import read_clips_csv
-from data_pipeline.annotations.files import Spelling, read_labels
+from data_pipeline.annotations.label_files import Spelling, read_labels
 from data_pipeline.annotations.lote_animal import read_lote_animal
 from data_pipeline.annotations.mammalnet import read_mammalnet
 from data_pipeline.annotations.record import Annotations, Clip, make_annotations, make_clip

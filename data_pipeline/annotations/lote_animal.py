@@ -5,7 +5,7 @@ Lines are `Action/Video.avi <action id> <animal id>`.
 
 from pathlib import Path
 
-from data_pipeline.annotations.files import find_file, find_folder, read_labels
+from data_pipeline.annotations.label_files import find_file, find_folder, read_labels
 from data_pipeline.annotations.record import Annotations
 from data_pipeline.annotations.single_label import read_single_label_clips
 

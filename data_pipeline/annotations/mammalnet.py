@@ -6,7 +6,7 @@ pairs of animal and behaviour that do not occur in training.
 
 from pathlib import Path
 
-from data_pipeline.annotations.files import find_file, find_folder, read_labels
+from data_pipeline.annotations.label_files import find_file, find_folder, read_labels
 from data_pipeline.annotations.record import Annotations
 from data_pipeline.annotations.single_label import read_single_label_clips
 

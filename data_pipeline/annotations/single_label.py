@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_pipeline.annotations.files import find_file, has_file, label_at, numbered_lines
+from data_pipeline.annotations.label_files import find_file, has_file, label_at, numbered_lines
 from data_pipeline.annotations.record import (
     AnnotationError,
     Annotations,

@@ -6,9 +6,9 @@ import numpy as np
 import published
 import pytest
 
-from animal_clip_jax.checkpoints import load_weights, save_weights
 from animal_clip_jax.conversion import families
 from animal_clip_jax.conversion.conversion import convert, save_torch
+from animal_clip_jax.conversion.weights import load_weights, save_weights
 from animal_clip_jax.models.architectures import ARCHITECTURES, ClipArchitecture
 from animal_clip_jax.models.description import FAMILIES, ModelDescription
 from animal_clip_jax.models.normalisation import CLIP, IMAGENET

@@ -9,7 +9,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from animal_clip_jax import convert
-from animal_clip_jax.checkpoints import load_weights
+from animal_clip_jax.conversion.weights import load_weights
 
 torch = pytest.importorskip("torch")
 
@@ -101,7 +101,7 @@ def test_a_failed_conversion_writes_nothing(tmp_path, source):
 
 def test_the_exit_code_and_what_is_imported(tmp_path):
     program = (
-        "import sys, animal_clip_jax.convert, animal_clip_jax.checkpoints;"
+        "import sys, animal_clip_jax.convert, animal_clip_jax.conversion.weights;"
         "print({'torch', 'tensorflow', 'transformers', 'tokenizers'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

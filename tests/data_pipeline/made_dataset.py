@@ -5,7 +5,7 @@ from pathlib import Path
 from made_videos import write_video
 
 from data_pipeline.annotations.datasets import read_annotations
-from data_pipeline.convert import Options, convert
+from data_pipeline.conversion.dataset_writer import Options, convert
 
 ACTIONS = ("Resting", "Walking", "Feeding")
 ANIMALS = ("Boar", "Fox")

@@ -25,9 +25,10 @@ from made_videos import (
 )
 
 from data_pipeline.annotations.datasets import read_annotations
-from data_pipeline.convert import ConversionError, Options, convert, main
+from data_pipeline.batches.sampling import uniform_indices
+from data_pipeline.conversion.dataset_writer import ConversionError, Options, convert
+from data_pipeline.convert import main
 from data_pipeline.dataset import load_index, load_info
-from data_pipeline.sampling import uniform_indices
 
 REAL_VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
 

@@ -24,7 +24,7 @@ def test_it_is_read_without_tensorflow(dataset):
     code = (
         "import sys; from data_pipeline.dataset import load_info, load_index;"
         f"load_info({str(dataset)!r}); load_index({str(dataset)!r}, 'train');"
-        "import data_pipeline.video, data_pipeline.plan;"
+        "import data_pipeline.video, data_pipeline.batches.plan;"
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,7 @@ CONVERT = """
 import resource, sys
 from pathlib import Path
 from data_pipeline.annotations.datasets import read_annotations
-from data_pipeline.convert import Options, convert
+from data_pipeline.conversion.dataset_writer import Options, convert
 
 if __name__ == "__main__":
     source = Path(sys.argv[1])
@@ -30,7 +30,7 @@ if __name__ == "__main__":
 ENCODE = """
 import resource, sys
 from pathlib import Path
-from data_pipeline.encode import encode_in_order
+from data_pipeline.conversion.encode import encode_in_order
 
 if __name__ == "__main__":
     paths = sorted(Path(sys.argv[1]).glob("*.mp4"))
@@ -41,7 +41,7 @@ if __name__ == "__main__":
 
 READ = """
 import itertools, resource, sys
-from data_pipeline.input import evaluation_batches, train_batches
+from data_pipeline.batches.input import evaluation_batches, train_batches
 
 settings = {"num_frames": 8, "image_size": 64, "batch_size": 8, "num_workers": 2}
 batches = train_batches(sys.argv[1] + "/out", seed=0, **settings)

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.synthetic import (
+from data_pipeline.synthetic.animals import ANIMALS
+from data_pipeline.synthetic.scenes import ACTIONS, PAIRS, render_clip
+from data_pipeline.synthetic.videos import (
     UNSEEN_ANIMAL,
     UNSEEN_PAIRS,
     plan,
     write_dataset,
     write_video,
 )
-from data_pipeline.synthetic_animals import ANIMALS
-from data_pipeline.synthetic_scenes import ACTIONS, PAIRS, render_clip
 
 SMALL = {"clips_per_pair": 1, "test_clips_per_pair": 1, "size": 32, "num_frames": 3}
 
@@ -276,7 +276,7 @@ class TestFiles:
 class TestCommandLine:
     @staticmethod
     def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "data_pipeline.synthetic", f"--output={folder}"]
+        command = [sys.executable, "-m", "data_pipeline.synthetic.videos", f"--output={folder}"]
         command += ["--clips_per_pair=1", "--test_clips_per_pair=1", "--size=32", "--num_frames=3"]
         root = Path(__file__).parents[2]
         return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=root)

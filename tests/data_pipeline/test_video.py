@@ -13,7 +13,7 @@ from made_videos import (
     write_video_with_hidden_frames,
 )
 
-from data_pipeline.sampling import uniform_indices
+from data_pipeline.batches.sampling import uniform_indices
 from data_pipeline.video import VideoError, load_video, read_video
 
 

@@ -9,13 +9,13 @@ import pytest
 import tiny_run
 from jax.sharding import AbstractMesh
 
-from animal_clip_jax.evaluation.evaluate import shuffle_frames
-from animal_clip_jax.evaluation.run import check_batch_size
+from animal_clip_jax.evaluation.scoring import shuffle_frames
 from animal_clip_jax.parallel import distributed
 from animal_clip_jax.parallel.mesh import AXES
-from animal_clip_jax.training.checkpoints import RunCheckpoints
+from animal_clip_jax.run.checkpoints import RunCheckpoints
+from animal_clip_jax.run.evaluator import check_batch_size
+from data_pipeline.batches.input import train_batches
 from data_pipeline.dataset import load_index
-from data_pipeline.input import train_batches
 
 # Epsilon is larger than the rounding of the gradients.
 FLAGS = [

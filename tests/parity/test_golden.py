@@ -7,12 +7,12 @@ import pytest
 from flax import nnx
 from golden import load, weight
 
+from animal_clip_jax.classes.features import pool
 from animal_clip_jax.conversion.openai_names import torch_names
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.classes import ClassContext
-from animal_clip_jax.prompts.features import pool
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from animal_clip_jax.models.normalisation import CLIP, IMAGENET
+from animal_clip_jax.models.normalisation import CLIP, IMAGENET, normalise
 from animal_clip_jax.training import augmentation
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -41,7 +41,7 @@ def _per_clip(values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_normalise(statistics, dtype):
     frames = _clips().astype(dtype)
-    result = augmentation.normalise(frames, statistics.mean, statistics.std)
+    result = normalise(frames, statistics.mean, statistics.std)
     expected = (frames.astype(np.float64) - statistics.mean) / statistics.std
     assert result.dtype == jnp.float32
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
@@ -52,7 +52,7 @@ def test_clips_published_statistics_on_the_scale_of_the_pixels():
     frames = _clips()
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
     expected = (frames / 255 - mean) / std
-    np.testing.assert_allclose(augmentation.normalise(frames, *CLIP), expected, atol=1e-5)
+    np.testing.assert_allclose(normalise(frames, *CLIP), expected, atol=1e-5)
 
 
 def test_no_jitter_leaves_clips_alone():

@@ -1,0 +1,149 @@
+"""Class features: the text tower over every class's texts, once for all runs."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from animal_clip_jax.classes import descriptions
+from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.parallel.distributed import from_first, is_first
+from animal_clip_jax.text.encoding import TextFeatures, encode_texts
+from animal_clip_jax.text.feature_cache import DamagedEntry, FeatureCache
+
+Kind = Literal["action", "animal"]
+Say = Callable[[str], None]
+POOLINGS = ("max", "mean")
+
+
+def class_texts(source: str, class_names: Sequence[str], kind: Kind) -> list[list[str]]:
+    """The texts of every class.
+
+    Args:
+        source: "names", "templates", or the path of a description file.
+        class_names: the labels, in order.
+        kind: "action" or "animal", which decides on the templates.
+
+    Returns:
+        as many texts for every class, in the order of `class_names`.
+
+    Raises:
+        FileNotFoundError, ValueError: see `descriptions.read_descriptions`.
+    """
+    if source == "names":
+        return descriptions.name_texts(class_names)
+    if source == "templates":
+        return descriptions.template_texts(class_names, kind)
+    return descriptions.read_descriptions(source, class_names)
+
+
+def pool(text_features: np.ndarray | jax.Array, pooling: str) -> np.ndarray:
+    """Joins the features of a class's texts: elementwise maximum (published) or mean.
+
+    (classes, texts, embed_dim) → (classes, embed_dim), not normalised.
+
+    Raises:
+        ValueError: `pooling` is something else.
+    """
+    check_pooling(pooling)
+    features = np.asarray(text_features)
+    return features.max(axis=1) if pooling == "max" else features.mean(axis=1)
+
+
+def check_pooling(pooling: str) -> None:
+    """Raises ValueError unless `pooling` is one of `POOLINGS`."""
+    if pooling not in POOLINGS:
+        raise ValueError(f"config.prompts.pooling is {pooling!r}; expected 'max' or 'mean'")
+
+
+def encode_classes(
+    tower: TextTower,
+    texts: Sequence[Sequence[str]],
+    *,
+    pooling: str = "max",
+    mesh: Mesh | None = None,
+    cache: FeatureCache | None = None,
+    what: str = "classes",
+    say: Say = lambda note: None,
+) -> np.ndarray:
+    """Features of classes from their texts, read from the cache or computed and stored there.
+
+    With several processes, all of them call it with the same. What process 0 finds in its cache
+    counts; the others look into none. A cache that cannot be used, or an entry that is damaged, is
+    said and done without: the features are computed.
+
+    Args:
+        tower: the text tower, see `encoding.encode_texts`.
+        texts: as many texts for every class.
+        pooling: "max" or "mean" over a class's texts.
+        mesh: the devices to encode on; one device of this process unless given.
+        cache: of this tower; None computes in any case.
+        what: the classes' name in what is said.
+        say: is given what a person should know, on process 0.
+
+    Returns:
+        (classes, embed_dim) float32.
+
+    Raises:
+        ValueError: `pooling` is unknown, or a text cannot be tokenised.
+    """
+    check_pooling(pooling)
+    say = say if is_first() else lambda note: None
+    flat = [text for row in texts for text in row]
+    stored = _read(cache, flat, what, say)
+    if from_first(np.int32(stored is not None)):
+        # Only what came out of the pooling travels to the other processes.
+        pooled = np.zeros((len(texts), tower.projection.shape[1]), np.float32)
+        if stored is not None:
+            _say_cut(stored, what, tower, say)
+            pooled = pool(stored.features.reshape(*_shape(texts), -1), pooling)
+        return from_first(pooled)
+    say(f"{what}: encoding {len(flat)} texts")
+    result = encode_texts(tower, flat, mesh=mesh)
+    _say_cut(result, what, tower, say)
+    _write(cache, flat, result, what, say)
+    return pool(result.features.reshape(*_shape(texts), -1), pooling)
+
+
+def _read(cache: FeatureCache | None, texts: list[str], what: str, say: Say) -> TextFeatures | None:
+    if cache is None or not is_first():
+        return None
+    try:
+        stored = cache.read(texts)
+    except DamagedEntry as error:
+        say(f"{what}: {error}; it is computed and stored again")
+        return None
+    except OSError as error:
+        say(f"{what}: the cache of class features cannot be read: {error}")
+        return None
+    if stored is not None:
+        say(f"{what}: features of {len(texts)} texts, read from {cache.folder}")
+    return stored
+
+
+def _write(
+    cache: FeatureCache | None, texts: list[str], result: TextFeatures, what: str, say: Say
+) -> None:
+    if cache is None or not is_first():
+        return
+    try:
+        cache.write(texts, result)
+    except OSError as error:
+        say(
+            f"{what}: the features cannot be kept for the next start: {error}; choose another "
+            "folder as config.prompts.cache, or 'none'"
+        )
+
+
+def _say_cut(result: TextFeatures, what: str, tower: TextTower, say: Say) -> None:
+    if result.num_cut:
+        say(
+            f"{what}: {result.num_cut} of {len(result.features)} texts are longer than the text "
+            f"tower's {tower.position_embedding.shape[0]} tokens and were cut"
+        )
+
+
+def _shape(texts: Sequence[Sequence[str]]) -> tuple[int, int]:
+    return len(texts), len(texts[0])

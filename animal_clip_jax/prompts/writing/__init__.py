@@ -1,1 +1,0 @@
-"""Descriptions of classes, written by a language model; `animal_clip_jax.prompts.write` runs it."""

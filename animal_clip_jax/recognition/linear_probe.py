@@ -1,0 +1,213 @@
+"""A light head that learns a data set's animals from what a frozen recogniser sees.
+
+It is a softmax regression: convex, so that it has one solution, which depends on no seed.
+"""
+
+import hashlib
+import os
+import pathlib
+import zipfile
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from animal_clip_jax.recognition.zero_shot import keep_best, softmax
+
+FOLDS = 5
+_MAX_STEPS = 500
+_TOLERANCE = 1e-5  # of the gradient's norm
+_NEVER = -1e9  # the logit of an animal without a training clip
+
+
+class AnimalHead(NamedTuple):
+    """logits = seen @ kernel + bias.
+
+    Attributes:
+        kernel: (embed_dim, animals) float32.
+        bias: (animals,) float32; -inf for an animal without a training clip.
+        animal_names: the labels, in order.
+        settings: digest of what it was fitted with: the recogniser, how it looks at clips, `l2`.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    animal_names: tuple[str, ...]
+    settings: str
+
+    def probabilities(self, seen: np.ndarray, *, top_k: int = 0) -> np.ndarray:
+        """What is seen (clips, embed_dim) → (clips, animals) float32, rows of sum 1."""
+        return keep_best(softmax(seen @ self.kernel + self.bias), top_k)
+
+    def for_animals(self, animal_names: Sequence[str]) -> "AnimalHead":
+        """The head for other labels: what it does not know gets probability 0.
+
+        Raises:
+            ValueError: it knows none of them.
+        """
+        known = {
+            name: column
+            for column, name in enumerate(self.animal_names)
+            if np.isfinite(self.bias[column])
+        }
+        columns = np.array([known.get(name, -1) for name in animal_names])
+        if (columns < 0).all():
+            raise ValueError(
+                f"the learned head knows none of the {len(animal_names)} animals "
+                f"({', '.join(animal_names[:5])}, ...): it was fitted to "
+                f"{', '.join(self.animal_names[:5])}, ...; take 'predicted' as their source"
+            )
+        kernel = np.where(columns >= 0, self.kernel[:, columns], 0.0)
+        bias = np.where(columns >= 0, self.bias[columns], -np.inf)
+        return self._replace(kernel=kernel, bias=bias, animal_names=tuple(animal_names))
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes a NumPy archive; it appears once it is complete."""
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        with temporary.open("wb") as file:
+            np.savez(
+                file,
+                kernel=self.kernel,
+                bias=self.bias,
+                animal_names=np.array(self.animal_names),
+                settings=np.array(self.settings),
+            )
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: pathlib.Path) -> "AnimalHead":
+        """Reads what `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is something else; names it.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                names = tuple(map(str, content["animal_names"]))
+                settings = str(content["settings"])
+                head = cls(content["kernel"], content["bias"], names, settings)
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{path}: no head that recognises animals ({error}); delete it to have it made anew"
+            ) from error
+        if head.kernel.shape[1:] != (len(names),) or head.bias.shape != (len(names),):
+            raise ValueError(
+                f"{path}: kernel {head.kernel.shape}, bias {head.bias.shape} and {len(names)} "
+                "animals do not fit each other; delete it to have it made anew"
+            )
+        return head
+
+
+def fit_head(
+    seen: np.ndarray,
+    animals: np.ndarray,
+    animal_names: Sequence[str],
+    *,
+    l2: float,
+    settings: str = "",
+    learnt_from: np.ndarray | None = None,
+) -> AnimalHead:
+    """Learns the animals of clips.
+
+    Minimises the mean cross entropy of the clips, each shared equally among its animals, plus
+    l2 / 2 × the squared length of the kernel over centred features of mean square 1.
+
+    Args:
+        seen: (clips, embed_dim) float32.
+        animals: (clips, animals) multi-hot; clips without an animal are left out.
+        animal_names: the labels, in order.
+        l2: weight of the penalty, above 0.
+        settings: see `AnimalHead`.
+        learnt_from: (clips,) bool; the others are left out.
+
+    Raises:
+        ValueError: no clip has an animal.
+    """
+    inside = np.asarray(animals.any(axis=1))
+    if learnt_from is not None:
+        inside = inside & learnt_from
+    if not inside.any():
+        raise ValueError(
+            "a head cannot learn to recognise animals: no clip that it may learn from has one; "
+            "take 'predicted' or 'none' as the source of animals"
+        )
+    shown = animals[inside].any(axis=0)
+    centre = seen[inside].mean(axis=0)
+    scale = np.sqrt(np.mean((seen[inside] - centre) ** 2)) + np.finfo(np.float32).tiny
+    # What is left out has no weight, so that all parts of a split compile to one program.
+    targets = animals * inside[:, None] / np.maximum(animals.sum(axis=1, keepdims=True), 1)
+    fitted = _minimise((seen - centre) / scale, targets.astype(np.float32), shown, np.float32(l2))
+    kernel, bias = (np.asarray(array) for array in fitted)
+    kernel = np.where(shown, kernel / scale, 0.0).astype(np.float32)
+    bias = np.where(shown, bias - centre @ kernel, -np.inf).astype(np.float32)
+    return AnimalHead(kernel, bias, tuple(animal_names), settings)
+
+
+@jax.jit
+def _minimise(
+    x: jax.Array, targets: jax.Array, shown: jax.Array, l2: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    def loss(weights):
+        kernel, bias = weights
+        logits = jnp.where(shown, x @ kernel + bias, _NEVER)
+        entropy = optax.softmax_cross_entropy(logits, targets)
+        return jnp.sum(entropy) / jnp.sum(targets) + l2 / 2 * jnp.sum(kernel**2)
+
+    optimizer = optax.lbfgs()
+    value_and_gradient = optax.value_and_grad_from_state(loss)
+
+    def step(carry):
+        weights, state, count, _ = carry
+        value, gradient = value_and_gradient(weights, state=state)
+        updates, state = optimizer.update(
+            gradient, state, weights, value=value, grad=gradient, value_fn=loss
+        )
+        return optax.apply_updates(weights, updates), state, count + 1, optax.global_norm(gradient)
+
+    def goes_on(carry):
+        *_, count, norm = carry
+        return (count < _MAX_STEPS) & (norm > _TOLERANCE)
+
+    weights = (jnp.zeros((x.shape[1], targets.shape[1])), jnp.zeros(targets.shape[1]))
+    start = (weights, optimizer.init(weights), jnp.int32(0), jnp.float32(jnp.inf))
+    return jax.lax.while_loop(goes_on, step, start)[0]
+
+
+def held_out_probabilities(
+    seen: np.ndarray,
+    animals: np.ndarray,
+    clip_ids: Sequence[str],
+    animal_names: Sequence[str],
+    *,
+    l2: float,
+    top_k: int = 0,
+) -> np.ndarray:
+    """For every training clip, what a head says that was not fitted to it.
+
+    A head knows the clips that it was fitted to better than any new clip. What is to learn from its
+    mistakes must see them as they will be.
+
+    Args:
+        seen, animals, l2: as in `fit_head`.
+        clip_ids: decide which of the `FOLDS` parts a clip is in.
+        top_k: as in `AnimalHead.probabilities`.
+
+    Returns:
+        (clips, animals) float32, rows of sum 1.
+    """
+    folds = np.array([fold_of(clip_id) for clip_id in clip_ids])
+    probabilities = np.zeros(animals.shape, np.float32)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        head = fit_head(seen, animals, animal_names, l2=l2, learnt_from=~inside)
+        probabilities[inside] = head.probabilities(seen[inside], top_k=top_k)
+    return probabilities
+
+
+def fold_of(clip_id: str) -> int:
+    """The part of the training split that a clip is in, from 0 to `FOLDS` - 1, by its name."""
+    return int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8]) % FOLDS

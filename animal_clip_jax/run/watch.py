@@ -1,0 +1,54 @@
+"""Watching that the losses and gradients stay finite, without waiting for every step."""
+
+import math
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from animal_clip_jax.parallel.distributed import gather_texts
+from animal_clip_jax.run.checkpoints import RunCheckpoints
+
+
+class StepWatch:
+    """Keeps the figures of the steps since the last `check`, still on the devices.
+
+    Args:
+        workdir, checkpoints: where the run saves, for the message of an error.
+    """
+
+    def __init__(self, workdir: pathlib.Path, checkpoints: RunCheckpoints):
+        self._workdir = workdir
+        self._checkpoints = checkpoints
+        self._pending: list[tuple[int, dict[str, jax.Array], Sequence[str]]] = []
+
+    def add(self, step: int, metrics: dict[str, jax.Array], clip_ids: Sequence[str]) -> None:
+        """Notes a step; does not wait for it."""
+        self._pending.append((step, metrics, clip_ids))
+
+    def check(self) -> dict[str, float]:
+        """Waits for the steps noted since the last call, and looks at all of them.
+
+        Returns:
+            the figures of the last one; empty if there is none.
+
+        Raises:
+            FloatingPointError: a figure is not finite; names the step, the clips of its batch, and
+                the last good checkpoint.
+        """
+        figures: dict[str, float] = {}
+        for step, metrics, clip_ids in self._pending:
+            figures = {name: float(np.asarray(value)) for name, value in metrics.items()}
+            wrong = [name for name, value in figures.items() if not math.isfinite(value)]
+            if wrong:
+                self._checkpoints.wait()  # one that is being saved counts once it is on disk
+                last = self._checkpoints.latest_step()
+                good = "there is no checkpoint" if last is None else f"step {last} is the last good"
+                raise FloatingPointError(
+                    f"step {step}: {', '.join(f'{name} is {figures[name]}' for name in wrong)}; "
+                    f"its clips: {', '.join(gather_texts(', '.join(clip_ids)))}; {good} in "
+                    f"{self._workdir}"
+                )
+        self._pending.clear()
+        return figures

@@ -1,0 +1,194 @@
+"""Features of texts on disk, so that a second start reads what the first has computed.
+
+An entry is a folder, named after everything that its features depend on:
+
+    <key>/features.npy       (texts, embed_dim) float32
+    <key>/description.json   shape and SHA-256 digest of that array, number of texts that were cut
+
+It is written under another name and then renamed, so that an entry is whole once it exists. Entries
+are never changed and never removed; the folder may be deleted at any time.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import importlib.metadata
+import importlib.resources
+import json
+import os
+import pathlib
+import shutil
+import uuid
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.text.encoding import TextFeatures
+
+# To be raised when the same texts and the same tower get other features.
+_FORMAT = 1
+_FEATURES, _DESCRIPTION = "features.npy", "description.json"
+
+
+class DamagedEntry(ValueError):
+    """An entry that is not what was written."""
+
+
+def cache_folder(setting: str) -> pathlib.Path | None:
+    """The folder that `config.prompts.cache` means.
+
+    Args:
+        setting: a path; "" for `animal_clip_jax/class_features` in the user's folder of caches
+            ($XDG_CACHE_HOME, else ~/.cache); "none" for no cache.
+    """
+    if setting.lower() == "none":
+        return None
+    if setting:
+        return pathlib.Path(setting).expanduser()
+    # An empty or relative $XDG_CACHE_HOME is to be ignored, as the standard says.
+    given = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
+    caches = given if given.is_absolute() else pathlib.Path("~/.cache").expanduser()
+    return caches / "animal_clip_jax" / "class_features"
+
+
+def tower_digest(tower: TextTower) -> str:
+    """Of everything in a tower that its features depend on.
+
+    Args:
+        tower: its parameters are NumPy arrays, or `jax.Array`s of which this process holds the
+            whole.
+    """
+    _, values = parameters.split(tower)
+
+    def digest(path: str) -> str:
+        value = np.asarray(values[path])
+        return f"{path} {value.dtype} {value.shape} {_digest(value)}"
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        lines = list(threads.map(digest, sorted(values)))
+    # Which activation it is does not show in the parameters: sigmoid(1.702) or Φ(1).
+    activation = float(tower.blocks[0].mlp.activation(jnp.float32(1)))
+    lines += [f"activation {activation:.3f}", f"dtype {jnp.dtype(tower.dtype).name}"]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def tokenizer_digest() -> str:
+    """Of the merges table, the code around it, and the version of the library that applies it."""
+    package = importlib.resources.files("animal_clip_jax.text")
+    digest = hashlib.sha256(importlib.metadata.version("tokenizers").encode())
+    for file in (package / "tokenizer.py", package / "data" / "clip_merges.txt.gz"):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def entry_key(texts: Sequence[str], *, tower: str, tokenizer: str, arithmetic: str) -> str:
+    """The name of the entry with the features of `texts`, in this order.
+
+    Args:
+        tower, tokenizer: their digests.
+        arithmetic: how it is computed, see `FeatureCache.open`.
+    """
+    parts = [_FORMAT, tower, tokenizer, arithmetic, list(texts)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureCache:
+    """The features of one tower in a folder.
+
+    Attributes:
+        folder: made when it is first written to.
+        tower, tokenizer: their digests.
+        arithmetic: the devices' platform and the precision of their matrix products, which round
+            differently.
+    """
+
+    folder: pathlib.Path
+    tower: str
+    tokenizer: str
+    arithmetic: str
+
+    @classmethod
+    def open(cls, folder: pathlib.Path, tower: TextTower, mesh: Mesh) -> "FeatureCache":
+        """The cache for a tower on the devices of a mesh."""
+        platform = mesh.devices.flat[0].platform
+        precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+        return cls(folder, tower_digest(tower), tokenizer_digest(), f"{platform} {precision}")
+
+    def entry(self, texts: Sequence[str]) -> pathlib.Path:
+        """The folder of the entry with the features of `texts`, which need not exist."""
+        return self.folder / entry_key(
+            texts, tower=self.tower, tokenizer=self.tokenizer, arithmetic=self.arithmetic
+        )
+
+    def read(self, texts: Sequence[str]) -> TextFeatures | None:
+        """The stored features of `texts`, None if there are none.
+
+        Raises:
+            DamagedEntry: they are not what was written.
+            OSError: they cannot be read.
+        """
+        entry = self.entry(texts)
+        if not entry.is_dir():
+            return None
+        try:
+            description = json.loads((entry / _DESCRIPTION).read_text(encoding="utf-8"))
+            features = np.load(entry / _FEATURES, allow_pickle=False)
+            shape, digest = tuple(description["shape"]), description["sha256"]
+            num_cut = int(description["num_cut"])
+        except (ValueError, KeyError, TypeError, EOFError, FileNotFoundError) as error:
+            raise DamagedEntry(f"{entry} is damaged: {error}") from error
+        if features.shape != shape or len(features) != len(texts) or features.dtype != np.float32:
+            raise DamagedEntry(
+                f"{entry} is damaged: {features.dtype} {features.shape} for {len(texts)} texts"
+            )
+        if _digest(features) != digest:
+            raise DamagedEntry(f"{entry} is damaged: the digest of its features does not match")
+        return TextFeatures(features, num_cut)
+
+    def write(self, texts: Sequence[str], result: TextFeatures) -> None:
+        """Stores the features of `texts`, in place of a damaged entry or a new one.
+
+        Raises:
+            OSError: they cannot be stored; nothing is left.
+        """
+        entry = self.entry(texts)
+        temporary, discarded = (
+            self.folder / f".{entry.name}.{uuid.uuid4().hex}.{what}" for what in ("new", "old")
+        )
+        description = {
+            "shape": result.features.shape,
+            "sha256": _digest(result.features),
+            "num_cut": result.num_cut,
+        }
+        try:
+            temporary.mkdir(parents=True)
+            np.save(temporary / _FEATURES, result.features, allow_pickle=False)
+            (temporary / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+            try:
+                temporary.rename(entry)
+            except OSError:
+                # There is one: damaged, or stored by another process in the meantime.
+                if not entry.is_dir():
+                    raise
+                if not self._is_whole(texts):
+                    entry.rename(discarded)
+                    temporary.rename(entry)
+        finally:
+            for folder in (temporary, discarded):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _is_whole(self, texts: Sequence[str]) -> bool:
+        try:
+            return self.read(texts) is not None
+        except DamagedEntry:
+            return False
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

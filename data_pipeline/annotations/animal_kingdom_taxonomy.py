@@ -1,0 +1,69 @@
+"""The class of every animal of a converted Animal Kingdom folder, from its workbook, as a CSV file.
+
+    python -m data_pipeline.annotations.animal_kingdom_taxonomy --workbook=AR_metadata.xlsx \\
+      --column="Parent Class" --dataset=data/animal_kingdom --output=taxonomy.csv
+
+The file is what `config.relation.taxonomy` reads: the header `animal,class`, then a row for each
+label. For other data sets, write it by hand.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_pipeline.annotations.animal_kingdom_xlsx import read_animal_classes
+from data_pipeline.annotations.record import AnnotationError
+from data_pipeline.dataset import load_info
+
+
+def write_taxonomy(workbook: Path, column: str, animal_names: Sequence[str], output: Path) -> None:
+    """Writes the class of every label.
+
+    Args:
+        workbook: `AR_metadata.xlsx`, whose sheet `Animal` may spell the labels in another case.
+        column: of that sheet, holds the classes.
+        animal_names: the labels, in order.
+        output: the CSV file.
+
+    Raises:
+        AnnotationError: the sheet or the column is missing, or labels are not in it; nothing is
+            written then.
+    """
+    classes = read_animal_classes(workbook, column)
+    folded = {name.casefold(): of_animal for name, of_animal in classes.items()}
+    found = {name: classes.get(name) or folded.get(name.casefold()) for name in animal_names}
+    missing = [name for name, of_animal in found.items() if of_animal is None]
+    if missing:
+        shown = ", ".join(map(repr, missing[:20]))
+        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+        raise AnnotationError(
+            f"{workbook}, sheet Animal: {len(missing)} of the {len(animal_names)} animals of the "
+            f"data set are not there: {shown}{more}"
+        )
+    with output.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("animal", "class"), *found.items()])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipeline.annotations.animal_kingdom_taxonomy", description=__doc__
+    )
+    parser.add_argument("--workbook", type=Path, required=True, help="AR_metadata.xlsx")
+    parser.add_argument("--column", required=True, help="column of its sheet Animal")
+    parser.add_argument("--dataset", type=Path, required=True, help="a converted data set")
+    parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
+    options = parser.parse_args(arguments)
+    try:
+        info = load_info(options.dataset)
+        write_taxonomy(options.workbook, options.column, info.animal_names, options.output)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Converted dataset -> batches of uint8 clips for this process.
+
+What a clip goes through is planned ahead (`batches.plan`); TensorFlow only carries the plan out, in
+parallel and in order (`batches.reading`). So the batches do not depend on the number of workers or
+processes, and a run that is resumed computes the plan from where it stopped and reads nothing that
+came before.
+
+Colour, normalisation and mixing of clips are done on the device, by the training step.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from data_pipeline.batches.plan import (
+    Plan,
+    evaluation_plan,
+    evaluation_steps,
+    steps_per_epoch,
+    training_plan,
+)
+from data_pipeline.batches.reading import Batch, ClipShape, Source, batches_of
+from data_pipeline.dataset import TRAIN_SPLIT
+
+
+def train_batches(
+    directory: str | Path,
+    *,
+    num_frames: int,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    multi_scale_crop: bool = True,
+    flip: bool = True,
+    num_workers: int | None = None,
+    split: str = TRAIN_SPLIT,
+    animal_weights: Mapping[str, np.ndarray] | None = None,
+) -> Iterator[Batch]:
+    """Endless training batches.
+
+    Args:
+        directory: a converted dataset.
+        num_frames: T.
+        image_size: S, height and width of the result.
+        batch_size: of all processes together.
+        seed: of the order and of the augmentation.
+        start_step: the first batch yielded is this one of the run.
+        process_index: which process this is.
+        process_count: how many share each batch.
+        multi_scale_crop: random crops; otherwise the centre crop of evaluation.
+        flip: mirror half of the clips.
+        num_workers: threads that decode; None uses all cores.
+        split: the split to train on.
+        animal_weights: float (A) for each clip id, such as the probabilities that a recogniser
+            gives; they come beside the animals' labels.
+
+    Returns:
+        An iterator over batches of
+
+        frames: uint8 (b, T, S, S, 3), RGB, with b = batch_size / process_count;
+        actions: float32 (b, C), 1 for each action of the clip;
+        animals: float32 (b, A), 1 for each annotated animal of the clip;
+        animal_weights: float32 (b, A), only where they were given;
+        clip_id: object (b), str;
+        mask: bool (b), all True.
+
+    Raises:
+        FileNotFoundError, DatasetError: the folder is not a converted dataset.
+        ValueError: the batch does not divide among the processes, is larger than the split, or a
+            clip has no weights of the right shape.
+
+    A record that turns out to be corrupt on the way raises DatasetError, naming the shard and the
+    clip.
+    """
+    local_size = _local_batch_size(batch_size, process_index, process_count)
+    source = Source.open(directory, split, animal_weights)
+    steps = steps_per_epoch(source.info, batch_size, split)
+
+    def plans() -> Iterator[Plan]:
+        epoch, step = divmod(start_step, steps)
+        while True:
+            plan = training_plan(
+                source.index, num_frames, seed, epoch, multi_scale_crop=multi_scale_crop, flip=flip
+            )
+            for start in range(step * batch_size, steps * batch_size, batch_size):
+                local = start + process_index * local_size
+                yield plan[local : local + local_size]
+            epoch, step = epoch + 1, 0
+
+    shape = ClipShape(1, 1, num_frames, image_size)
+    batches = batches_of(source, plans, shape, local_size, num_workers)
+    return ({**batch, "frames": batch["frames"][:, 0]} for batch in batches)
+
+
+def evaluation_batches(
+    directory: str | Path,
+    *,
+    split: str,
+    num_frames: int,
+    image_size: int,
+    batch_size: int,
+    num_temporal_views: int = 1,
+    num_crops: int = 1,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_workers: int | None = None,
+    animal_weights: Mapping[str, np.ndarray] | None = None,
+) -> Iterator[Batch]:
+    """Every clip of a split exactly once, in stored order, on all processes together.
+
+    All processes yield the same number of batches (`evaluation_steps`). Rows that pad the last one
+    have mask False, an empty clip id, and zeros elsewhere.
+
+    Args:
+        directory: a converted dataset.
+        split: the split to evaluate.
+        num_frames: T, of each view.
+        image_size: S, height and width of the result.
+        batch_size: of all processes together, in clips.
+        num_temporal_views: views along time, see `batches.sampling.evaluation_positions`.
+        num_crops: 1 or 3 crops of each, see `data_pipeline.batches.crops.evaluation_crops`.
+        process_index: which process this is.
+        process_count: how many share each batch.
+        num_workers: threads that decode; None uses all cores.
+        animal_weights: as for `train_batches`.
+
+    Returns:
+        Batches as those of `train_batches`, but frames: uint8 (b, V, T, S, S, 3) with V = temporal
+        views x crops; the crops of one view are neighbours.
+
+    Raises:
+        FileNotFoundError, DatasetError: the folder is not a converted dataset, or has no such
+        split.
+        ValueError: the batch does not divide among the processes, the views are impossible, or a
+            clip has no weights of the right shape.
+    """
+    local_size = _local_batch_size(batch_size, process_index, process_count)
+    source = Source.open(directory, split, animal_weights)
+    plan = evaluation_plan(source.index, num_frames, num_temporal_views, num_crops)
+    steps = evaluation_steps(source.info, batch_size, split)
+    starts = [step * batch_size + process_index * local_size for step in range(steps)]
+
+    def plans() -> Iterator[Plan]:
+        for start in starts:
+            yield plan[start : start + local_size]
+
+    shape = ClipShape(num_temporal_views, num_crops, num_frames, image_size)
+    batches = batches_of(source, plans, shape, local_size, num_workers)
+    # The last batch may hold no clip of this process.
+    return (_padded(next(batches, None), source, shape, local_size) for _ in range(steps))
+
+
+def _local_batch_size(batch_size: int, process_index: int, process_count: int) -> int:
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"a batch of {batch_size} clips does not divide among {process_count} processes"
+        )
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"there is no process {process_index} among {process_count}")
+    return batch_size // process_count
+
+
+def _padded(batch: Batch | None, source: Source, shape: ClipShape, size: int) -> Batch:
+    """The batch with rows added up to `size`, which the mask denies; None is a batch of none."""
+    missing = size - (0 if batch is None else len(batch["mask"]))
+    info = source.info
+    padding: Batch = {
+        "frames": np.zeros((missing, *shape.frames), np.uint8),
+        "actions": np.zeros((missing, len(info.action_names)), np.float32),
+        "animals": np.zeros((missing, len(info.animal_names)), np.float32),
+        "clip_id": np.full((missing,), "", object),
+        "mask": np.zeros((missing,), bool),
+    }
+    if source.animal_weights is not None:
+        padding["animal_weights"] = padding["animals"]
+    if batch is None:
+        return padding
+    if missing == 0:
+        return batch
+    return {name: np.concatenate([values, padding[name]]) for name, values in batch.items()}

@@ -1,0 +1,337 @@
+"""Writing a converted data set, or what is missing of it."""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_pipeline.annotations.record import Annotations, Clip
+from data_pipeline.conversion.encode import (
+    JPEG_QUALITY,
+    JPEG_SUBSAMPLING,
+    EncodedVideo,
+    Failure,
+    encode_in_order,
+)
+from data_pipeline.conversion.output_files import write_failures, write_lists
+from data_pipeline.conversion.shards import (
+    FailedClip,
+    Shard,
+    ShardContents,
+    StoredClip,
+    file_state,
+    finish_shard,
+    finished_contents,
+    plan_shards,
+    temporary_path,
+    write_text,
+)
+from data_pipeline.dataset import (
+    DATASET_FILE,
+    FAILURES_FILE,
+    FORMAT_VERSION,
+    RECORD_FRAMING,
+    UNANNOTATED_FILE,
+)
+
+VIDEO_SUFFIXES = frozenset(
+    (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+)
+
+
+class ConversionError(Exception):
+    """A conversion that cannot be done as asked; what to do is in the message."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the bytes of a converted dataset depend on, beside the videos and annotations.
+
+    Attributes:
+        short_side: of the stored frames, in pixels.
+        max_frames: the most frames stored of a clip; 0 stores all.
+        clips_per_shard: how many clips share a file.
+    """
+
+    short_side: int = 256
+    max_frames: int = 64
+    clips_per_shard: int = 128
+
+    def __post_init__(self) -> None:
+        for name, least in (("short_side", 8), ("max_frames", 0), ("clips_per_shard", 1)):
+            if getattr(self, name) < least:
+                raise ConversionError(f"{name} is {getattr(self, name)}; the least is {least}")
+
+
+def convert(
+    name: str,
+    annotations: Annotations,
+    output: Path,
+    *,
+    options: Options,
+    workers: int,
+    max_failures: int = 0,
+) -> Counter[str]:
+    """Writes a dataset, or what is missing of it, and returns the number of clips of each split.
+
+    Args:
+        name: of the dataset.
+        annotations: its clips and labels.
+        output: a folder that is new, empty, or holds this conversion in part or whole.
+        options: how the frames are stored.
+        workers: processes that decode videos.
+        max_failures: how many clips may be left out because their video is missing or unreadable.
+
+    Raises:
+        ConversionError: the folder holds something else, too many clips failed, or writing failed.
+    """
+    description = _describe(name, annotations, options)
+    splits = _prepare_output(output, description)
+    videos, unannotated = locate_videos(annotations)
+    shards = plan_shards(name, annotations.clips, options.clips_per_shard)
+    finished = _finished_shards(output, shards, videos)
+    missing = [shard for shard in shards if shard.file_name not in finished]
+    num_failed = sum(len(contents.failed) for contents in finished.values())
+    if splits is not None and not missing and num_failed <= max_failures:
+        print(f"{output} is complete already")
+        return splits
+    if finished:
+        print(f"going on: {len(finished)} of {len(shards)} shards are finished")
+    if missing:
+        _write_description(output, {**description, "complete": False})
+        finished |= _write_shards(output, missing, annotations, videos, options, workers)
+    contents = [finished[shard.file_name] for shard in shards]
+
+    failed = [clip for shard in contents for clip in shard.failed]
+    write_failures(output, failed, unannotated)
+    if unannotated:
+        print(f"{len(unannotated)} videos are not annotated, see {output / UNANNOTATED_FILE}")
+    if failed:
+        print(f"{len(failed)} clips have no usable video, see {output / FAILURES_FILE}")
+    if len(failed) > max_failures:
+        raise ConversionError(
+            f"{len(failed)} of {len(annotations.clips)} clips failed, {max_failures} may; "
+            f"the first: {failed[0].video}: {failed[0].reason}. Mend the videos and run again, "
+            f"or accept the loss with --max_failures={len(failed)}"
+        )
+    return _complete(output, description, annotations, shards, contents)
+
+
+def locate_videos(annotations: Annotations) -> tuple[dict[str, Path], list[str]]:
+    """Finds the file of every clip, and the videos that belong to none.
+
+    A video may have another suffix than its annotation says (re-encoded, for instance).
+
+    Returns:
+        The path of each clip id, whether it exists or not, and the other videos in the folder.
+    """
+    on_disk: dict[str, str] = {}
+    for folder, folders, files in os.walk(annotations.videos, followlinks=True):
+        folders.sort()
+        for file in sorted(files):
+            path = Path(folder, file).relative_to(annotations.videos)
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                on_disk[path.as_posix()] = path.with_suffix("").as_posix()
+    by_stem = {stem: path for path, stem in reversed(on_disk.items())}
+    found = {
+        clip.clip_id: clip.path if clip.path in on_disk else by_stem.get(clip.clip_id, clip.path)
+        for clip in annotations.clips
+    }
+    unannotated = sorted(on_disk.keys() - found.values())
+    return {clip_id: annotations.videos / path for clip_id, path in found.items()}, unannotated
+
+
+def _describe(name: str, annotations: Annotations, options: Options) -> dict:
+    """What `dataset.json` says from the beginning; another one is another dataset."""
+    content = json.dumps(
+        [
+            annotations.action_names,
+            annotations.animal_names,
+            [
+                (clip.split, clip.path, clip.actions, clip.animals, clip.performed)
+                for clip in annotations.clips
+            ],
+        ]
+    )
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "multi_label": annotations.multi_label,
+        **asdict(options),
+        "jpeg": f"quality {JPEG_QUALITY}, {JPEG_SUBSAMPLING}",
+        "annotations_sha256": hashlib.sha256(content.encode()).hexdigest(),
+    }
+
+
+def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
+    """Makes the folder, or checks that it holds this conversion; its splits if it is complete."""
+    path = output / DATASET_FILE
+    if not path.is_file():
+        if output.is_dir() and set(output.iterdir()) - {temporary_path(path)}:
+            raise ConversionError(
+                f"{output} is not empty and holds no conversion; choose another --output"
+            )
+        output.mkdir(parents=True, exist_ok=True)
+        _write_description(output, {**description, "complete": False})
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        splits = Counter(found["splits"]) if found["complete"] else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConversionError(f"{path} is not ours; choose another --output") from error
+    for key, value in description.items():
+        if found.get(key) != value:
+            raise ConversionError(
+                f"{output} holds another conversion: its {key} is {found.get(key)!r}, "
+                f"now it is {value!r}; choose another --output or remove that one"
+            )
+    return splits
+
+
+def _write_description(output: Path, description: dict) -> None:
+    write_text(output / DATASET_FILE, json.dumps(description, indent=2) + "\n")
+
+
+def _finished_shards(
+    output: Path, shards: Sequence[Shard], videos: dict[str, Path]
+) -> dict[str, ShardContents]:
+    """The finished shards by file name, less those with a failed clip that deserves another try."""
+    finished = {}
+    for shard in shards:
+        contents = finished_contents(output, shard)
+        if contents is not None and all(
+            clip.file_state == file_state(videos[clip.clip_id]) for clip in contents.failed
+        ):
+            finished[shard.file_name] = contents
+    return finished
+
+
+def _write_shards(
+    output: Path,
+    shards: Sequence[Shard],
+    annotations: Annotations,
+    videos: dict[str, Path],
+    options: Options,
+    workers: int,
+) -> dict[str, ShardContents]:
+    paths = [videos[clip.clip_id] for shard in shards for clip in shard.clips]
+    encoded = encode_in_order(
+        paths, short_side=options.short_side, max_frames=options.max_frames, workers=workers
+    )
+    with closing(encoded), tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
+        return {
+            shard.file_name: _write_shard(output, shard, encoded, annotations, videos, progress)
+            for shard in shards
+        }
+
+
+def _write_shard(
+    output: Path,
+    shard: Shard,
+    encoded: Iterator[EncodedVideo | Failure],
+    annotations: Annotations,
+    videos: dict[str, Path],
+    progress: tqdm,
+) -> ShardContents:
+    # Here, not above: the processes that decode import this module and do without TensorFlow.
+    import tensorflow as tf
+
+    from data_pipeline.conversion.records import record_features, serialize_record
+
+    features = record_features(annotations.action_names, annotations.animal_names)
+    temporary = temporary_path(output / shard.file_name)
+    stored, failed = [], []
+    offset = 0
+    try:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for clip in shard.clips:
+                path = videos[clip.clip_id]
+                relative = path.relative_to(annotations.videos).as_posix()
+                video = next(encoded)
+                progress.update()
+                if isinstance(video, Failure):
+                    failed.append(_failed(clip, relative, video, file_state(path)))
+                    continue
+                record = serialize_record(features, clip, video)
+                writer.write(record)
+                stored.append(_stored(clip, relative, video, shard, offset, len(record)))
+                offset += len(record) + RECORD_FRAMING
+        contents = ShardContents(tuple(stored), tuple(failed))
+        finish_shard(output, shard, temporary, contents)
+    except (tf.errors.OpError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise ConversionError(
+            f"{output / shard.file_name} cannot be written ({error}); "
+            "make room and run again: finished shards are kept"
+        ) from error
+    return contents
+
+
+def _failed(clip: Clip, video: str, failure: Failure, state: str) -> FailedClip:
+    return FailedClip(
+        split=clip.split,
+        clip_id=clip.clip_id,
+        video=video,
+        reason=failure.reason,
+        file_state=state,
+    )
+
+
+def _stored(
+    clip: Clip, path: str, video: EncodedVideo, shard: Shard, offset: int, length: int
+) -> StoredClip:
+    return StoredClip(
+        split=clip.split,
+        shard=shard.file_name,
+        offset=offset,
+        length=length,
+        clip_id=clip.clip_id,
+        video=path,
+        num_frames=video.facts.num_frames,
+        frame_rate=video.facts.frame_rate,
+        height=video.facts.height,
+        width=video.facts.width,
+        stored_frames=len(video.frames),
+        stored_height=video.height,
+        stored_width=video.width,
+    )
+
+
+def _complete(
+    output: Path,
+    description: dict,
+    annotations: Annotations,
+    shards: Sequence[Shard],
+    contents: Sequence[ShardContents],
+) -> Counter[str]:
+    """Writes all that lies beside the shards; `dataset.json` last, which declares them complete."""
+    from data_pipeline.conversion.records import record_features, write_tfds_metadata
+
+    stored = [row for shard in contents for row in shard.stored]
+    splits = Counter(dict.fromkeys((shard.split for shard in shards), 0))
+    splits.update(row.split for row in stored)
+    for split, count in splits.items():
+        if count == 0:
+            raise ConversionError(f"not one clip of the split {split!r} could be converted")
+    write_lists(output, annotations, stored)
+    lengths: dict[str, list[int]] = {split: [] for split in splits}
+    for shard, written in zip(shards, contents, strict=True):
+        lengths[shard.split].append(len(written.stored))
+    write_tfds_metadata(
+        output,
+        record_features(annotations.action_names, annotations.animal_names),
+        shard_lengths=lengths,
+        num_bytes={
+            split: sum(row.length + RECORD_FRAMING for row in stored if row.split == split)
+            for split in splits
+        },
+        description=f"{description['name']}: short clips of animals and what they do.",
+    )
+    _write_description(output, {**description, "complete": True, "splits": dict(splits)})
+    return splits

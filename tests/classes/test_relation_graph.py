@@ -1,0 +1,168 @@
+"""Where the relation graph comes from, and what animals inherit from their class."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from animal_clip_jax.classes.relation_graph import inherit, read_taxonomy, relation_of
+from configs import default
+from data_pipeline.dataset import load_index, load_info
+
+ANIMALS = ["Zebra", "Russell's Viper", "Grass Snake", "Crane"]
+TAXONOMY = "animal,class\nCrane,Bird\nzebra,Mammal\nRussell's Viper, Reptile\nGrass Snake,Reptile\n"
+
+
+def write(folder, content):
+    path = folder / "taxonomy.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [TAXONOMY, b"\xef\xbb\xbf" + TAXONOMY.replace("\n", "\r\n\r\n").encode()],
+    ids=["plain", "windows"],
+)
+def test_classes_in_label_order(tmp_path, content):
+    expected = ["Mammal", "Reptile", "Reptile", "Bird"]
+    assert read_taxonomy(write(tmp_path, content), ANIMALS) == expected
+
+
+def test_a_label_of_the_same_letters_comes_before_one_in_another_case(tmp_path):
+    path = write(tmp_path, "animal,class\nruff,Bird\nRuff,Fish\n")
+    assert read_taxonomy(path, ["Ruff", "ruff"]) == ["Fish", "Bird"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ": no row for 4 of the 4 animals: 'Zebra', \"Russell's Viper\", 'Grass Snake', "),
+        (TAXONOMY.replace("Bird", ""), ", line 2: the animal 'Crane' has no class"),
+        (TAXONOMY.replace("Crane,Bird\n", ""), ": no row for 1 of the 4 animals: 'Crane'"),
+        (TAXONOMY + "Fox,Mammal\n", ", line 6: the animal 'Fox' is not one of the labels"),
+        (TAXONOMY + "ZEBRA,Bird\n", ", line 6: the animal 'Zebra' stands on line 3 already"),
+        (TAXONOMY.replace("Bird", "Bird,1"), r", line 2: expected 2 columns .* found 3"),
+        (TAXONOMY.partition("\n")[2], ", line 1: expected the header `animal,class`"),
+        (TAXONOMY.replace("Bird", "B\xefrd").encode("latin-1"), ", line 2: not UTF-8"),
+        (TAXONOMY.encode("utf-16"), ", line 1: not UTF-8 but UTF-16"),
+    ],
+)
+def test_a_fault_names_its_line(tmp_path, content, message):
+    path = write(tmp_path, content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_taxonomy(path, ANIMALS)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_all_faults_are_listed(tmp_path):
+    path = write(tmp_path, "animal,class\nFox,Mammal\nZebra\nCrane,\nCrane,Bird\n")
+    with pytest.raises(ValueError) as caught:
+        read_taxonomy(path, ANIMALS)
+    lines = [fault.partition(": ")[0] for fault in str(caught.value).split("; ")]
+    assert ": 5 faults: line 2: " in str(caught.value)
+    assert lines[1:4] == ["line 3", "line 4", "line 5"]
+    assert lines[4].startswith("no row for 2 of the 4 animals")
+
+
+def test_files_that_are_not_there(tmp_path, data):
+    config = config_on(data, file=str(tmp_path / "absent.txt"))
+    with pytest.raises(FileNotFoundError, match=r"config\.relation\.file: .*absent\.txt"):
+        relation_of(config, load_info(data))
+    config = config_on(data, taxonomy=str(tmp_path / "absent.csv"), min_clips=1)
+    with pytest.raises(FileNotFoundError, match=r"config\.relation\.taxonomy: .*absent\.csv"):
+        relation_of(config, load_info(data))
+
+
+@given(st.data())
+def test_inheriting(data):
+    num_actions, num_animals = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 6))
+    bits = st.lists(st.integers(0, 1), min_size=num_animals, max_size=num_animals)
+    relation = np.array([data.draw(bits) for _ in range(num_actions)], np.float32)
+    classes = [data.draw(st.sampled_from("abc")) for _ in range(num_animals)]
+    clips = np.array([data.draw(st.integers(0, 5)) for _ in range(num_animals)])
+    min_clips = data.draw(st.integers(0, 6))
+    found = inherit(relation, classes, clips, min_clips)
+    heirs = dict.fromkeys(classes, 0)
+    for animal, name in enumerate(classes):
+        heirs[name] += clips[animal] < min_clips
+        for action in range(num_actions):
+            performs = relation[action, animal] == 1
+            if clips[animal] < min_clips:
+                performs = any(
+                    relation[action, other] == 1
+                    for other in range(num_animals)
+                    if classes[other] == name
+                )
+            assert found.relation[action, animal] == performs
+    assert found.heirs == {name: count for name, count in heirs.items() if count}
+
+
+def config_on(data, **relation):
+    config = default.get_config()
+    config.data.directory = str(data)
+    config.relation.update(relation)
+    return config
+
+
+def test_from_the_training_split(data):
+    info, index = load_info(data), load_index(data, "train")
+    relation, said = relation_of(config_on(data), info)
+    pairs = {
+        (action, animal)
+        for actions, animals in zip(index.actions, index.animals, strict=True)
+        for action in actions
+        for animal in animals
+    }
+    assert relation.shape == (len(info.action_names), len(info.animal_names))
+    assert set(zip(*map(list, relation.nonzero()), strict=True)) == pairs
+    assert said == f"relation graph: {len(pairs)} edges, from the training split"
+
+
+def test_from_a_file(data, tmp_path):
+    info = load_info(data)
+    path = tmp_path / "relation.txt"
+    path.write_text(f"{info.animal_names[1]}\t[3, 0]\t2\n{info.animal_names[0]}\t[1]\t1\n")
+    relation, said = relation_of(config_on(data, file=str(path)), info)
+    assert set(zip(*map(list, relation.nonzero()), strict=True)) == {(3, 1), (0, 1), (1, 0)}
+    assert said == f"relation graph: 3 edges, from {path}"
+    path.write_text(f"{info.animal_names[1]}\t[3, 0]\t2\nUnicorn\t[1]\t1\n")
+    with pytest.raises(ValueError, match="relation.txt, line 2: the animal 'Unicorn'"):
+        relation_of(config_on(data, file=str(path)), info)
+
+
+def test_animals_without_clips_inherit(data, tmp_path):
+    """The zebra is never shown in training. It and the first animal are of one class."""
+    info = load_info(data)
+    zebra = info.animal_names.index("Zebra")
+    classes = ["Other"] * len(info.animal_names)
+    classes[zebra] = classes[0] = "Hoofed"
+    lines = [f"{name},{kind}" for name, kind in zip(info.animal_names, classes, strict=True)]
+    path = write(tmp_path, "\n".join(["animal,class", *lines]))
+    before, _ = relation_of(config_on(data), info)
+    after, said = relation_of(config_on(data, taxonomy=str(path), min_clips=1), info)
+    assert before[:, zebra].sum() == 0 < before[:, 0].sum()
+    np.testing.assert_array_equal(after[:, zebra], before[:, 0])
+    others = np.arange(len(classes)) != zebra
+    np.testing.assert_array_equal(after[:, others], before[:, others])
+    first, second = int(before.sum()), int(after.sum())
+    assert said == (
+        f"relation graph: {first} edges, from the training split; {second} after 1 animals with "
+        "fewer than 1 training clips inherited the actions of their class (1 of Hoofed)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"min_clips": 5}, "min_clips is 5 and config.relation.taxonomy ''; .* only with both"),
+        ({"taxonomy": "a.csv"}, "min_clips is 0 and config.relation.taxonomy 'a.csv'"),
+        ({"taxonomy": "a.csv", "min_clips": -1}, "min_clips is -1; expected 0 or more"),
+    ],
+)
+def test_fields_that_do_not_fit_each_other(fields, message):
+    info = dataclasses.make_dataclass("Info", [])()
+    with pytest.raises(ValueError, match=message):
+        relation_of(config_on("", **fields), info)

@@ -1,0 +1,77 @@
+"""The command that fits an image–text model to the animals of a data set."""
+
+import sys
+
+import numpy as np
+import pytest
+import tiny_run
+
+from animal_clip_jax.conversion.weights import load_weights
+from animal_clip_jax.parallel.mesh import make_mesh
+from animal_clip_jax.run.animals import AnimalRecognition
+from data_pipeline.dataset import load_info
+
+
+def command(data, output, *arguments: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "animal_clip_jax.recognition.finetune",
+        "--config=tests/tiny_run.py",
+        f"--config.data.directory={data}",
+        f"--output={output}",
+        "--batch_size=16",
+        *arguments,
+    ]
+
+
+def run(*arguments) -> tuple[int, str, str]:
+    process = tiny_run.start(*command(*arguments))
+    output, errors = process.communicate()
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def fitted(data, recogniser_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted") / "weights"
+    code, output, errors = run(
+        data,
+        folder,
+        f"--config.init_from={recogniser_folder}",
+        "--steps=60",
+        "--learning_rate=1e-3",
+    )
+    assert code == 0, errors
+    assert f"{folder}: an image–text model" in output
+    return folder
+
+
+def test_it_learns_to_name_the_animals_and_keeps_the_texts(
+    fitted, data, recogniser_folder, tmp_path
+):
+    names = load_info(data).animal_names
+    found = {}
+    for title, folder in (("before", recogniser_folder), ("after", fitted)):
+        config = tiny_run.config_on(data, animals__weights=str(folder))
+        workdir = tmp_path / title
+        workdir.mkdir()
+        recognition = AnimalRecognition(config, workdir, names, make_mesh(config.mesh))
+        weights = recognition.weights("predicted", "train")
+        found[title] = recognition.figures(weights, "train")["animals_mAP"]
+    assert found["after"] > found["before"] + 0.2
+    before, after = (load_weights(folder)[0] for folder in (recogniser_folder, fitted))
+    assert before.keys() == after.keys()
+    for path, value in before.items():
+        assert np.array_equal(value, after[path]) == path.startswith("text."), path
+
+
+def test_weights_that_are_there_are_not_replaced(fitted, data):
+    code, _, errors = run(data, fitted, "--steps=1")
+    assert code == 2
+    assert f"{fitted}: already exists" in tiny_run.error_line(errors)
+
+
+def test_data_that_is_not_there(tmp_path):
+    code, _, errors = run(tmp_path / "none", tmp_path / "weights", "--steps=1")
+    assert code == 2 and str(tmp_path / "none") in tiny_run.error_line(errors)
+    assert not (tmp_path / "weights").exists()
