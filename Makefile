@@ -22,7 +22,7 @@ DEMO := runs/demo
 demo: demo-data
 	$(BIN)/python main.py --config=configs/demo.py --workdir=$(DEMO)/run
 	@echo "What the model sees in a video of an animal that it was never shown, a zebra standing up:"
-	$(BIN)/python main.py --config=configs/demo.py --workdir=$(DEMO)/run --mode=predict \
+	$(BIN)/python main.py --workdir=$(DEMO)/run --mode=predict \
 	  --config.predict.video=$(DEMO)/videos/videos/StandingUp/Zebra5001.mp4
 
 demo-data: .venv/run.stamp
@@ -37,7 +37,7 @@ $(DEMO)/recogniser: | .venv/run.stamp
 	  --clips_per_pair=1 --test_clips_per_pair=8
 	$(BIN)/python -m data_pipeline.convert --dataset=lote_animal --source=$(DEMO)/pictures/videos \
 	  --output=$(DEMO)/pictures/data --short_side=36
-	$(BIN)/python -m animal_clip_jax.recognition.finetune --config=configs/demo.py \
+	$(BIN)/python -m animal_clip_jax.finetune_recogniser --config=configs/demo.py \
 	  --config.data.directory=$(DEMO)/pictures/data --config.data.train_split=test \
 	  --steps=600 --learning_rate=1e-3 --overwrite --output=$@
 
@@ -50,6 +50,7 @@ lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # A file's tests share what they make, so a file stays with one process.
 test: lint

@@ -32,7 +32,11 @@ DATA = [
 
 setup(
     name="animal-clip-jax",
-    version="0.1.0",
+    version=pathlib.Path(__file__)
+    .with_name("animal_clip_jax")
+    .joinpath("version.py")
+    .read_text(encoding="utf-8")
+    .split('"')[-2],
     description="Animal-CLIP in JAX: animal action recognition from video and language",
     long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -50,6 +54,7 @@ setup(
         "torch": ["torch>=2.13.0", "safetensors>=0.8"],
         "test": [
             "hypothesis>=6.170",
+            "import-linter>=2.17",
             "instant-clip-tokenizer>=0.1.1",
             "mypy>=2.4",
             "pre-commit>=4.7",

@@ -20,6 +20,7 @@ from animal_clip_jax.conversion.conversion import (
 )
 from animal_clip_jax.conversion.families import differences_from_published
 from animal_clip_jax.conversion.weights import check_destination, save_weights
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.description import FAMILIES
 
 _SOURCE = flags.DEFINE_string("source", None, "Checkpoint to read: a file or a folder.")
@@ -107,7 +108,7 @@ def _rounded(values: Sequence[float]) -> str:
 
 def _run() -> None:
     if not _SOURCE.value or not (_OUTPUT.value or _TO_TORCH.value):
-        raise ValueError("--source and --output (or --to_torch) are needed")
+        raise UserError("--source and --output (or --to_torch) are needed")
     # Refused first: reading and building may take a minute.
     if _OUTPUT.value:
         check_destination(_OUTPUT.value, overwrite=_OVERWRITE.value)
@@ -146,7 +147,7 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # Orbax reports every step it takes
     try:
         if len(argv) > 1:
-            raise ValueError(f"{argv[1]!r} is not a flag; give the checkpoint as --source=PATH")
+            raise UserError(f"{argv[1]!r} is not a flag; give the checkpoint as --source=PATH")
         _run()
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

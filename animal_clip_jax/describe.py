@@ -18,9 +18,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from animal_clip_jax.classes.labels import read_names
+from animal_clip_jax.classes.writing.cost import TOKENS_PER_DESCRIPTION, Estimate, estimate
 from animal_clip_jax.classes.writing.endpoint import EndpointWriter
-from animal_clip_jax.classes.writing.estimate import TOKENS_PER_DESCRIPTION, Estimate, estimate
-from animal_clip_jax.classes.writing.files import check_output, read_names, write_descriptions
 from animal_clip_jax.classes.writing.journal import (
     Journal,
     Settings,
@@ -28,8 +28,10 @@ from animal_clip_jax.classes.writing.journal import (
     read_answers,
 )
 from animal_clip_jax.classes.writing.local import LocalWriter
+from animal_clip_jax.classes.writing.output_file import check_output, write_descriptions
 from animal_clip_jax.classes.writing.questions import Answer, Question, Writer, read_prompt
 from animal_clip_jax.classes.writing.review import Plan, Review
+from animal_clip_jax.errors import UserError
 
 
 def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -236,7 +238,7 @@ def write(flags: argparse.Namespace) -> None:
     with Journal(path, settings, restart=flags.restart) as journal:
         ask_all(plan, review, writer, journal)
     if review.incomplete():
-        raise ValueError(
+        raise UserError(
             f"{len(review.incomplete())} of {len(names)} classes are incomplete, so "
             f"{flags.output} was not written. The answers are in {path}: the same command with a "
             "larger --extra_rounds asks again; another prompt or model needs --restart.\n"

@@ -18,5 +18,12 @@ class MissingFileError(UserError, FileNotFoundError):
         return str(self.args[0]) if self.args else ""
 
 
+class AlreadyThereError(UserError, FileExistsError):
+    """What the user wants to write is there already."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class DivergenceError(UserError, FloatingPointError):
     """Losses or gradients are not finite."""

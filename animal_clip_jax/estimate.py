@@ -15,19 +15,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
-from animal_clip_jax.models import parameters
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.run import assembly
-from animal_clip_jax.run import assembly as preparation
+from animal_clip_jax.run.config import check_fields, training_source
 from animal_clip_jax.tables import format_table
-from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state, make_train_step
 
@@ -95,25 +93,19 @@ def estimate_step(config: ConfigDict, mesh: Mesh) -> Estimate:
     """
     for field in ("num_actions", "num_animals"):
         if config.data[field] < 1:
-            raise ValueError(
+            raise UserError(
                 f"config.data.{field} is {config.data[field]}; an estimate, which reads no data, "
                 f"needs it: --config.data.{field}=100, say"
             )
-    for field in ("batch_size", "accumulation"):
-        if config[field] < 1:
-            raise ValueError(f"config.{field} is {config[field]}; expected at least 1")
+    check_fields(config)
     mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
     batch, classes = _inputs(config)
-    loss = losses.build(
-        config.loss,
-        positives=np.ones(config.data.num_actions, np.int64),
-        num_clips=config.batch_size,
+    loss, reduction = assembly.make_loss(
+        config, np.ones(config.data.num_actions, np.int64), config.batch_size, logit_scale=1.0
     )
-    graphdef, values = parameters.abstract(
-        lambda: assembly.build_model(config.model, rngs=nnx.Rngs(config.seed))
-    )
+    graphdef, values = assembly.abstract_model(config.model)
     groups = optimizer_lib.parameter_groups(values, refinement=config.model.refinement)
-    optimizer, _ = preparation.make_optimizer(config, groups, steps_per_epoch=1)
+    optimizer, _ = assembly.make_optimizer(config, groups, steps_per_epoch=1)
     state, shardings = abstract_state(
         values, groups, optimizer, mesh=mesh, with_averages=config.optimizer.ema_decay > 0
     )
@@ -121,8 +113,8 @@ def estimate_step(config: ConfigDict, mesh: Mesh) -> Estimate:
         graphdef,
         optimizer,
         loss,
-        reduction=losses.REDUCTIONS[config.loss],
-        settings=preparation.step_settings(config),
+        reduction=reduction,
+        settings=assembly.step_settings(config),
         mesh=mesh,
         state_shardings=shardings,
     )
@@ -170,6 +162,8 @@ def _inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], ClassC
             "actions": jnp.zeros((clips, actions)),
             "animals": jnp.zeros((clips, animals)),
         }
+        if training_source(config) is not None:
+            batch["animal_weights"] = jnp.zeros((clips, animals))
         classes = ClassContext(
             action_features=jnp.zeros((actions, width)),
             animal_features=jnp.zeros((animals, width)),
@@ -257,7 +251,7 @@ def main() -> None:
             for policy in policies.get(chosen, [chosen]):
                 config.model.remat = policy
                 estimates[policy] = estimate_step(config, mesh)
-        except ValueError as error:
+        except UserError as error:
             _fail(str(error))
         print(report(config, estimates, mesh))
 

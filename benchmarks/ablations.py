@@ -14,9 +14,11 @@ import sys
 
 from absl import app, flags
 
+from animal_clip_jax.run import results
+
 _DATA = flags.DEFINE_string("data", None, "the demo's converted videos", required=True)
 _RECOGNISER = flags.DEFINE_string(
-    "recogniser", None, "image-text model, see animal_clip_jax.recognition.finetune", required=True
+    "recogniser", None, "image-text model, see animal_clip_jax.finetune_recogniser", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "folder of the runs and the table", required=True)
 _EPOCHS = flags.DEFINE_integer("epochs", 40, "of each run", lower_bound=3)
@@ -59,7 +61,7 @@ def run(name: str, fields: dict[str, str], folder: pathlib.Path) -> dict[str, fl
     """Trains and tests one variant, unless that was done before.
 
     Returns:
-        the figures of its last evaluation.
+        the figures of its evaluation at the end.
     """
     workdir = folder / name
     finished = workdir / "finished.json"
@@ -77,15 +79,16 @@ def run(name: str, fields: dict[str, str], folder: pathlib.Path) -> dict[str, fl
         command = [sys.executable, "main.py", "--config=configs/demo.py", f"--workdir={workdir}"]
         command += [f"--config.{field}={value}" for field, value in fields.items()]
         subprocess.run(command, cwd=_ROOT, check=True)
-        lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        finished.write_text(lines[-1], encoding="utf-8")
+        (result,) = (workdir / results.FOLDER).iterdir()
+        content = json.loads((result / results.METRICS_FILE).read_text(encoding="utf-8"))
+        finished.write_text(json.dumps(content["metrics"]), encoding="utf-8")
     return json.loads(finished.read_text(encoding="utf-8"))
 
 
-def table(results: dict[str, dict[str, float]]) -> str:
+def table(figures_of: dict[str, dict[str, float]]) -> str:
     """Markdown: a row a variant, a column a source; and the recognisers' own figures."""
     rows = [["refinement, texts, training", *(f"animals: {source}" for source in _SOURCES)]]
-    for name, figures in results.items():
+    for name, figures in figures_of.items():
         cells = [
             " / ".join(f"{100 * figures[f'{source}/{figure}']:.1f}" for figure in _FIGURES)
             for source in _SOURCES
@@ -94,7 +97,7 @@ def table(results: dict[str, dict[str, float]]) -> str:
         is_same = len(set(cells)) == 1
         rows.append([_VARIANTS[name][0], *([cells[0]] + [""] * 3 if is_same else cells)])
     recognised = [["recogniser", "top-1", "top-5", "mAP"]]
-    figures = next(iter(results.values()))
+    figures = next(iter(figures_of.values()))
     for source in ("predicted", "learned"):
         cells = [f"{100 * figures[f'{source}/{figure}']:.1f}" for figure in _RECOGNITION]
         recognised.append([source, *cells])
@@ -111,12 +114,12 @@ def main(argv: list[str]) -> None:
     del argv
     folder = pathlib.Path(_OUTPUT.value).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    results = {}
+    figures_of = {}
     for name, (title, fields) in _VARIANTS.items():
         print(f"{title}: {folder / name}", flush=True)
-        results[name] = run(name, fields, folder)
-        (folder / "table.md").write_text(table(results), encoding="utf-8")
-    print(table(results))
+        figures_of[name] = run(name, fields, folder)
+        (folder / "table.md").write_text(table(figures_of), encoding="utf-8")
+    print(table(figures_of))
 
 
 if __name__ == "__main__":

@@ -195,7 +195,7 @@ def main() -> None:
         for seed, path in enumerate(paths):
             write_video(path, options.seconds, seed)
         # TensorFlow's import would count for the first conversion alone.
-        importlib.import_module("data_pipeline.conversion.records")
+        importlib.import_module("data_pipeline.conversion.tfrecords")
         for processes in (1, 2):
             speed = conversion_speed(source, Path(folder), processes, options.seconds)
             print(f"conversion, {processes} processes: {speed:.1f} s of video a second")

@@ -58,7 +58,7 @@ def measure_ours(family: str) -> dict[str, float]:
     from flax import nnx
 
     from animal_clip_jax.models import parameters
-    from animal_clip_jax.models.classes import ClassContext
+    from animal_clip_jax.models.class_context import ClassContext
     from animal_clip_jax.parallel import mesh as mesh_lib
     from animal_clip_jax.run import assembly
     from animal_clip_jax.training import losses

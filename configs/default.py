@@ -31,12 +31,18 @@ def get_config() -> ConfigDict:
     config.model.remat = "none"
     config.model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
     # A folder written by `python -m animal_clip_jax.convert`; "" starts from random weights.
+    # So does a run's workdir: its weights, and a training of its own from there.
     config.init_from = ""
 
     config.data = ConfigDict()
     config.data.directory = ""  # written by `python -m data_pipeline.convert`
     config.data.train_split = "train"
     config.data.test_split = "test"
+    # On which clips the best checkpoint is chosen: a split of the data, or a share of the training
+    # split, by clip id and within each action, which is not trained on then. Give one of them, or
+    # neither, as published: then no checkpoint is the best.
+    config.data.validation_split = ""
+    config.data.validation_share = 0.0
     config.data.num_actions = 0  # checked against the data; 0 takes what the data has
     config.data.num_animals = 0
     config.data.flip = True
@@ -95,6 +101,9 @@ def get_config() -> ConfigDict:
 
     # cross_entropy, binary_cross_entropy, asymmetric, distribution_balanced, focal or ldam
     config.loss = "cross_entropy"
+    # The bias of each action in distribution_balanced: as in the paper, or as in its authors' code,
+    # which also divides it by the factor of the negatives: "paper" or "code".
+    config.distribution_balanced_bias = "paper"
 
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 8e-6
@@ -127,13 +136,21 @@ def get_config() -> ConfigDict:
     # side. Published figures are of "labels", which a video that nobody labelled does not have.
     config.evaluation.animal_sources = ("labels", "none")
     config.evaluation.checkpoint = "latest"  # or "best", for --mode=evaluate and predict
-    # Takes data whose actions or animals are not those of the training: see `evaluate_run`.
+    # What the logits of a view become before the views are put together: "as_trained" is a sigmoid
+    # for losses that judge each action by itself, and a softmax for the others; "softmax", as
+    # published, whatever the loss.
+    config.evaluation.scores = "as_trained"
+    # Takes data whose actions or animals are not those of the training: see `run.evaluate`.
     config.evaluation.open_vocabulary = False
     config.evaluation.shuffle_frames = False  # also report the metrics with shuffled frames
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every_epochs = 1
-    config.checkpoint.keep = 3  # newest ones; the best by mAP or top-1 is kept beside them
+    config.checkpoint.keep = 3  # newest ones; the best is kept beside them
+    # The best by mAP, or by top-1 for a single label: on the clips of "validation", see
+    # data.validation_split; or on the test split, "test_as_published", which makes its test figures
+    # too good.
+    config.checkpoint.select_best_on = "validation"
 
     config.log_every_steps = 20
     config.profile = False  # writes a trace of a few steps to the workdir

@@ -11,11 +11,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.annotations.datasets import READERS, read_annotations
 from data_pipeline.conversion.dataset_writer import ConversionError, Options, convert
-from data_pipeline.conversion.encode import EncodingError
 
 
 def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -24,8 +23,8 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Videos and annotations -> TFRecord shards. Run again to go on.",
     )
     parser.add_argument("--dataset", required=True, choices=tuple(READERS))
-    parser.add_argument("--source", required=True, type=Path, help="the official files, or a CSV")
-    parser.add_argument("--output", required=True, type=Path, help="folder for the shards")
+    parser.add_argument("--source", required=True, help="the official files, or a CSV")
+    parser.add_argument("--output", required=True, help="folder for the shards")
     parser.add_argument("--short_side", type=int, default=Options.short_side, help="in pixels")
     parser.add_argument(
         "--max_frames", type=int, default=Options.max_frames, help="stored of a clip; 0 is all"
@@ -37,8 +36,8 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--max_failures", type=int, default=0, help="clips that may have no usable video"
     )
-    parser.add_argument("--action_labels", type=Path, help="CSV of id,name: order of the actions")
-    parser.add_argument("--animal_labels", type=Path, help="CSV of id,name: order of the animals")
+    parser.add_argument("--action_labels", help="CSV of id,name: order of the actions")
+    parser.add_argument("--animal_labels", help="CSV of id,name: order of the animals")
     return parser.parse_args(arguments)
 
 
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             workers=parsed.workers,
             max_failures=parsed.max_failures,
         )
-    except (ConversionError, EncodingError, ValueError, OSError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

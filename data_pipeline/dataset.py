@@ -16,11 +16,18 @@ TensorFlow is not needed here.
 """
 
 import csv
+import hashlib
+import io
 import json
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from etils import epath
+
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import as_path, cannot_read
 
 FORMAT_VERSION = 1
 # A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
@@ -51,9 +58,12 @@ CLIP_COLUMNS = (
     "actions",
     "animals",
 )
+# What a dataset is, whatever folder it lies in: these files and fields of its description.
+IDENTIFYING_FILES = (ACTIONS_FILE, ANIMALS_FILE, CLIPS_FILE)
+IDENTIFYING_FIELDS = ("name", "multi_label", "short_side", "max_frames", "jpeg")
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A folder that is not a whole converted dataset: what is wrong and what to do."""
 
 
@@ -121,26 +131,54 @@ class ClipIndex:
     def __len__(self) -> int:
         return len(self.clip_ids)
 
+    def take(self, rows: np.ndarray) -> "ClipIndex":
+        """Some of the clips, in the order asked for.
 
-def load_info(directory: str | Path) -> DatasetInfo:
+        Args:
+            rows: int (n), positions in this index.
+
+        Raises:
+            ValueError: they are no whole numbers (a mask, for instance), or no clip is there.
+        """
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+            raise ValueError(
+                f"rows are positions of clips, int (n); found {rows.dtype} {rows.shape}"
+            )
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise ValueError(
+                f"rows are from 0 to below {len(self)}, the number of clips; "
+                f"found {rows.min()} to {rows.max()}"
+            )
+
+        def chosen(values: Any) -> Any:
+            if isinstance(values, np.ndarray):
+                return values[rows]
+            return tuple(values[row] for row in rows)
+
+        columns = {field.name: chosen(getattr(self, field.name)) for field in fields(self)}
+        return ClipIndex(**columns)
+
+
+def load_info(directory: str | os.PathLike) -> DatasetInfo:
     """Reads the description of a converted dataset.
 
     Args:
-        directory: the output folder of `python -m data_pipeline.convert`.
+        directory: the output folder of `python -m data_pipeline.convert`, or its URL.
 
     Raises:
         FileNotFoundError: there is no such folder.
         DatasetError: it holds something else, or a conversion that has not finished.
     """
-    directory = Path(directory)
-    description = _read_description(directory)
-    action_names = _read_names(directory / ACTIONS_FILE)
-    animal_names = _read_names(directory / ANIMALS_FILE)
+    folder = as_path(directory)
+    description = _read_description(folder)
+    action_names = _read_names(folder / ACTIONS_FILE)
+    animal_names = _read_names(folder / ANIMALS_FILE)
     return DatasetInfo(
         name=description["name"],
         action_names=action_names,
         animal_names=animal_names,
-        relation_counts=_read_relation(directory / RELATION_FILE, action_names, animal_names),
+        relation_counts=_read_relation(folder / RELATION_FILE, action_names, animal_names),
         split_sizes=description["splits"],
         multi_label=description["multi_label"],
         short_side=description["short_side"],
@@ -148,7 +186,7 @@ def load_info(directory: str | Path) -> DatasetInfo:
     )
 
 
-def load_index(directory: str | Path, split: str) -> ClipIndex:
+def load_index(directory: str | os.PathLike, split: str) -> ClipIndex:
     """Reads which clips a split has and where their records are.
 
     Args:
@@ -159,16 +197,15 @@ def load_index(directory: str | Path, split: str) -> ClipIndex:
         FileNotFoundError: there is no such folder.
         DatasetError: it is no converted dataset, or has no such split.
     """
-    directory = Path(directory)
-    sizes = _read_description(directory)["splits"]
+    folder = as_path(directory)
+    sizes = _read_description(folder)["splits"]
     if split not in sizes:
-        raise DatasetError(f"{directory} has no split {split!r}; it has {', '.join(sizes)}")
-    path = _existing(directory / CLIPS_FILE)
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != CLIP_COLUMNS:
-            raise DatasetError(f"{path}: the columns are {reader.fieldnames}, not {CLIP_COLUMNS}")
-        rows = [row for row in reader if row["split"] == split]
+        raise DatasetError(f"{folder} has no split {split!r}; it has {', '.join(sizes)}")
+    path = folder / CLIPS_FILE
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+    if tuple(reader.fieldnames or ()) != CLIP_COLUMNS:
+        raise DatasetError(f"{path}: the columns are {reader.fieldnames}, not {CLIP_COLUMNS}")
+    rows = [row for row in reader if row["split"] == split]
     if len(rows) != sizes[split]:
         raise DatasetError(
             f"{path} lists {len(rows)} clips of the split {split!r}, "
@@ -200,18 +237,43 @@ def load_index(directory: str | Path, split: str) -> ClipIndex:
     )
 
 
-def check_shards(directory: Path, index: ClipIndex) -> None:
+def dataset_digest(directory: str | os.PathLike) -> str:
+    """What identifies the data of a converted dataset, whatever folder it lies in.
+
+    It differs when labels, their order, splits, clips, the sizes of their records or the options of
+    the conversion do. Shards are not read: it does not notice that frames are corrupt.
+
+    Args:
+        directory: a converted dataset.
+
+    Returns:
+        SHA-256 in hexadecimal.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        DatasetError: it is no converted dataset.
+    """
+    folder = as_path(directory)
+    description = _read_description(folder)
+    content = {name: description.get(name) for name in IDENTIFYING_FIELDS}
+    for name in IDENTIFYING_FILES:
+        content[name] = hashlib.sha256(_read(folder / name)).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check_shards(directory: str | os.PathLike, index: ClipIndex) -> None:
     """Checks that the shards of a split are there and have the size that the index gives them.
 
     Raises:
         DatasetError: one is missing, cut short or replaced.
     """
+    folder = as_path(directory)
     ends: dict[str, int] = {}
     for shard, offset, length in zip(index.shards, index.offsets, index.lengths, strict=True):
         ends[shard] = max(ends.get(shard, 0), int(offset + length) + RECORD_FRAMING)
     for shard, expected in ends.items():
-        path = directory / shard
-        found = path.stat().st_size if path.is_file() else None
+        path = folder / shard
+        found = path.stat().length if path.is_file() else None
         if found != expected:
             raise DatasetError(
                 f"the shard {path} is {'missing' if found is None else f'{found} bytes long'}, it "
@@ -219,15 +281,25 @@ def check_shards(directory: Path, index: ClipIndex) -> None:
             )
 
 
-def _existing(path: Path) -> Path:
+def _read(path: epath.Path) -> bytes:
     if not path.is_file():
         raise DatasetError(f"{path.parent} is not a converted dataset: it has no {path.name}")
-    return path
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
-def _read_description(directory: Path) -> dict:
+def _read_text(path: epath.Path) -> str:
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text; convert again") from error
+
+
+def _read_description(directory: epath.Path) -> dict:
     if not directory.is_dir():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"the dataset folder {directory} does not exist; "
             "make it with `python -m data_pipeline.convert`"
         )
@@ -238,7 +310,7 @@ def _read_description(directory: Path) -> dict:
             "make one with `python -m data_pipeline.convert`"
         )
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = json.loads(_read(path))
         version, complete = description["format_version"], description["complete"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is not the description of a converted dataset") from error
@@ -254,24 +326,24 @@ def _read_description(directory: Path) -> dict:
     return description
 
 
-def _read_names(path: Path) -> tuple[str, ...]:
-    text = _existing(path).read_text(encoding="utf-8")
+def _read_names(path: epath.Path) -> tuple[str, ...]:
+    text = _read_text(path)
     return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
 def _read_relation(
-    path: Path, action_names: tuple[str, ...], animal_names: tuple[str, ...]
+    path: epath.Path, action_names: tuple[str, ...], animal_names: tuple[str, ...]
 ) -> np.ndarray:
     actions = {name: number for number, name in enumerate(action_names)}
     animals = {name: number for number, name in enumerate(animal_names)}
     counts = np.zeros((len(animal_names), len(action_names)), np.int64)
-    with _existing(path).open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                counts[animals[row["animal"]], actions[row["action"]]] = int(row["clips"])
-            except (KeyError, ValueError, TypeError) as error:
-                raise DatasetError(
-                    f"{path}, line {number}: expected a known animal, a known action and a number "
-                    f"of clips, found {row}"
-                ) from error
+    rows = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+    for number, row in enumerate(rows, start=2):
+        try:
+            counts[animals[row["animal"]], actions[row["action"]]] = int(row["clips"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise DatasetError(
+                f"{path}, line {number}: expected a known animal, a known action and a number "
+                f"of clips, found {row}"
+            ) from error
     return counts

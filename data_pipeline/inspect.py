@@ -5,25 +5,26 @@ python -m data_pipeline.inspect lote_tfrecord
 
 import argparse
 import io
+import os
 import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from animal_clip_jax.evaluation.metrics import HEAD_CLIPS, SEGMENTS, TAIL_CLIPS, segments
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import as_path, write_whole
 from data_pipeline.dataset import (
     TRAIN_SPLIT,
     ClipIndex,
-    DatasetError,
     DatasetInfo,
     load_index,
     load_info,
 )
+from data_pipeline.long_tail import HEAD_CLIPS, SEGMENTS, TAIL_CLIPS, segments
 
 BAR_WIDTH = 40
 FRAME_BOX = (144, 108)
@@ -34,7 +35,7 @@ FONT_SIZE = 12
 
 
 def describe(
-    directory: str | Path,
+    directory: str | os.PathLike,
     split: str = TRAIN_SPLIT,
     *,
     top: int = 20,
@@ -78,7 +79,7 @@ def class_counts(labels: Sequence[Sequence[int]], num_classes: int) -> np.ndarra
 
 
 def contact_sheet(
-    directory: str | Path, split: str = TRAIN_SPLIT, *, num_clips: int = 24, columns: int = 3
+    directory: str | os.PathLike, split: str = TRAIN_SPLIT, *, num_clips: int = 24, columns: int = 3
 ) -> Image.Image:
     """First, middle and last frame of some clips, with their labels below.
 
@@ -93,10 +94,10 @@ def contact_sheet(
     Raises:
         FileNotFoundError, DatasetError: the folder is no converted dataset, has no such split, or
             one of its shards is missing or corrupt.
-        ValueError: no clips or no columns are asked for.
+        UserError: no clips or no columns are asked for.
     """
     if num_clips < 1 or columns < 1:
-        raise ValueError(f"a sheet needs clips and columns, not {num_clips} and {columns}")
+        raise UserError(f"a sheet needs clips and columns, not {num_clips} and {columns}")
     # Here, not above: the description does without TensorFlow.
     from data_pipeline.batches.reading import Source
 
@@ -250,15 +251,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m data_pipeline.inspect", description="What is in a converted dataset."
     )
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("directory")
     parser.add_argument("--split", default=TRAIN_SPLIT)
     parser.add_argument("--top", type=int, default=20, help="lines of a list")
     parser.add_argument("--head", type=int, default=HEAD_CLIPS, help="clips of a head class")
     parser.add_argument("--tail", type=int, default=TAIL_CLIPS, help="a tail class has fewer")
     parser.add_argument("--clips", type=int, default=24, help="on the contact sheet; 0 makes none")
-    parser.add_argument(
-        "--sheet", type=Path, help="PNG to write; contact_sheet.png in the folder by default"
-    )
+    parser.add_argument("--sheet", help="PNG to write; contact_sheet.png in the folder by default")
     parsed = parser.parse_args(arguments)
     try:
         print(
@@ -271,12 +270,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         )
         if parsed.clips:
-            path = parsed.sheet or parsed.directory / "contact_sheet.png"
-            contact_sheet(parsed.directory, parsed.split, num_clips=parsed.clips).save(path)
+            path = parsed.sheet or as_path(parsed.directory) / "contact_sheet.png"
+            sheet = contact_sheet(parsed.directory, parsed.split, num_clips=parsed.clips)
+            content = io.BytesIO()
+            sheet.save(content, "PNG")
+            write_whole(path, content.getvalue())
             print(f"\ncontact sheet: {path}")
-    except (DatasetError, ValueError, OSError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 import av
 import numpy as np
 
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import is_remote
 from data_pipeline.batches.crops import evaluation_crops, resize_bilinear
 from data_pipeline.batches.sampling import evaluation_positions, uniform_indices
 
@@ -83,12 +85,98 @@ def load_video(
     video = read_video(
         path, select=partial(uniform_indices, max_frames=max_frames), short_side=short_side
     )
-    stored, height, width = video.frames.shape[:3]
+    return views_of_frames(
+        video.frames,
+        num_frames=num_frames,
+        image_size=image_size,
+        num_temporal_views=num_temporal_views,
+        num_crops=num_crops,
+    )
+
+
+def views_of_array(
+    frames: np.ndarray,
+    *,
+    num_frames: int,
+    image_size: int,
+    num_temporal_views: int = 1,
+    num_crops: int = 1,
+    short_side: int = 256,
+    max_frames: int = 64,
+) -> np.ndarray:
+    """Decoded frames of a video as evaluation sees them; `load_video` for those who have an array.
+
+    The same frames are chosen and brought to the short side by the same scaler. A decoder's frames
+    come as brightness and colour, which are here converted to RGB before the scaling and not after
+    it: unless the size is the right one already, grey levels may differ by a rounding, and near
+    edges by more where the video has its colour at half the resolution.
+
+    Args:
+        frames: uint8 (n, height, width, 3), RGB, all frames of the video, upright.
+        num_frames: T, frames of each view.
+        image_size: S, height and width of the result.
+        num_temporal_views: views along time.
+        num_crops: 1 or 3 crops of each.
+        short_side: size that the shorter side of the frames is brought to, in pixels.
+        max_frames: at most so many frames are used, evenly spaced; 0 is all.
+
+    Returns:
+        uint8 (V, T, S, S, 3) as `load_video`.
+
+    Raises:
+        UserError: the array has another shape or type, or nothing in it.
+    """
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
+        raise UserError(
+            "the frames of a video are expected as a uint8 array (frames, height, width, 3), "
+            f"found {frames.dtype} {frames.shape}"
+        )
+    if frames.size == 0:
+        raise UserError(f"the array of frames is empty: {frames.shape}")
+    height, width = scaled_size(frames.shape[1], frames.shape[2], short_side)
+    chosen = frames[uniform_indices(len(frames), max_frames)]
+    scaled = [
+        _scaled(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame)), height, width)
+        for frame in chosen
+    ]
+    return views_of_frames(
+        np.stack(scaled),
+        num_frames=num_frames,
+        image_size=image_size,
+        num_temporal_views=num_temporal_views,
+        num_crops=num_crops,
+    )
+
+
+def views_of_frames(
+    frames: np.ndarray,
+    *,
+    num_frames: int,
+    image_size: int,
+    num_temporal_views: int = 1,
+    num_crops: int = 1,
+) -> np.ndarray:
+    """The views that evaluation takes of stored frames: frames chosen, cropped and resized.
+
+    Args:
+        frames: uint8 (m, h, w, 3), RGB, those that a converted dataset would store.
+        num_frames: T, frames of each view.
+        image_size: S, height and width of the result.
+        num_temporal_views: views along time.
+        num_crops: 1 or 3 crops of each.
+
+    Returns:
+        uint8 (V, T, S, S, 3) with V = temporal views x crops; the crops of one view are neighbours.
+
+    Raises:
+        UserError: another number of crops.
+    """
+    stored, height, width = frames.shape[:3]
     positions = evaluation_positions(np.array([stored]), num_frames, num_temporal_views)[0]
     crops = evaluation_crops(np.array([height]), np.array([width]), num_crops)[0]
     return np.stack(
         [
-            resize_bilinear(video.frames[view, top : top + h, left : left + w], image_size)
+            resize_bilinear(frames[view, top : top + h, left : left + w], image_size)
             for view in positions
             for top, left, h, w in crops
         ]
@@ -149,6 +237,8 @@ def scaled_size(height: int, width: int, short_side: int | None) -> tuple[int, i
 
 
 def _open(path: str | Path) -> av.container.InputContainer:
+    if is_remote(path):
+        raise VideoError("videos are read from this machine, not from a URL")
     if not Path(path).is_file():
         raise VideoError("there is no such file")
     if Path(path).stat().st_size == 0:
@@ -276,8 +366,12 @@ def _upright_image(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
     turns = _quarter_turns(frame)
     if turns % 2:
         height, width = width, height
-    image = frame.reformat(width=width, height=height, format="rgb24", threads=1).to_ndarray()
-    return np.rot90(image, turns)
+    return np.rot90(_scaled(frame, height, width), turns)
+
+
+def _scaled(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
+    """uint8 (height, width, 3), RGB."""
+    return frame.reformat(width=width, height=height, format="rgb24", threads=1).to_ndarray()
 
 
 def _reason(error: Exception) -> str:

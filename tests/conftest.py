@@ -12,8 +12,9 @@ import tiny_run
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
     """Programs that several tests compile are compiled once in a run of the tests, in the
-    processes that they start too."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
+    processes that they start too, and in all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled")
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
@@ -46,8 +47,7 @@ def data(videos, tmp_path_factory) -> pathlib.Path:
 def run(data, tmp_path_factory) -> pathlib.Path:
     """The workdir of a finished run of `tiny_run.get_config`; tests copy it to change it.
 
-    Made in a process of its own: some tests here compile with fewer optimisations, which round
-    differently.
+    Made in a process of its own, as a person makes one.
     """
     workdir = tmp_path_factory.mktemp("run") / "workdir"
     tiny_run.finish(workdir, data)

@@ -15,7 +15,6 @@ from animal_clip_jax.estimate import bytes_per_device, estimate_step
 from animal_clip_jax.models import parameters
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
 from animal_clip_jax.run import assembly
-from animal_clip_jax.run import assembly as preparation
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state
 from configs import animal_kingdom, default
@@ -108,12 +107,31 @@ def test_flops_count_every_micro_batch():
     assert at_once.collectives == {}
 
 
+@pytest.mark.parametrize(("source", "share"), [("predicted", 0.5), ("learned", 0.0)])
+def test_animals_from_a_recogniser_come_with_the_batch(source, share):
+    """What is recognised is an input of its own: (clips, animals) of float32, beside the labels."""
+    mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
+    config = eight_device_estimates.tiny()
+    told = estimate_step(config, mesh)
+    config.animals.weights = "/a/recogniser"  # an estimate reads none
+    if share:
+        config.animals.otherwise, config.animals.label_dropout = source, share
+    else:
+        config.animals.source = source
+    found = estimate_step(config, mesh)
+    recognised = 4 * config.batch_size * config.data.num_animals
+    # A step that takes all animals from the recogniser has no use for the labels.
+    assert found.inputs - told.inputs in ((recognised,) if share else (0, recognised))
+    assert found.parameters == told.parameters and found.optimizer == told.optimizer
+    assert found.flops == pytest.approx(told.flops, rel=0.01)
+
+
 def test_fsdp_over_eight_needs_a_seventh_of_the_state_of_a_large_model():
     config = animal_kingdom.get_config()
     config.model.architecture = default.architecture("ViT-L/14")
     values = _values(config)
     groups = optimizer_lib.parameter_groups(values)
-    optimizer, _ = preparation.make_optimizer(config, groups, steps_per_epoch=1)
+    optimizer, _ = assembly.make_optimizer(config, groups, steps_per_epoch=1)
     replicated, spread = (
         bytes_per_device(*abstract_state(values, groups, optimizer, mesh=AbstractMesh(sizes, AXES)))
         for sizes in ((8, 1, 1), (1, 8, 1))

@@ -1,67 +1,7 @@
-import csv
-
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
 
-from animal_clip_jax.evaluation.per_class import per_class_csv
 from animal_clip_jax.tables import format_table
-
-NAMES = ["Walking", "Carrying, in mouth", 'The "zoomies"', "Mürrisch"]
-SCORES = np.random.default_rng(0).standard_normal((20, 4))
-TARGETS = np.random.default_rng(1).integers(0, 2, size=(20, 4))
-TARGETS[:, 3] = 0
-COUNTS = np.array([500, 100, 99, 0])
-
-
-def read(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def test_csv_of_average_precisions(tmp_path):
-    path = tmp_path / "per_class.csv"
-    per_class_csv(path, NAMES, SCORES, TARGETS, COUNTS, multi_label=True)
-    rows = read(path)
-    assert [row["class"] for row in rows] == NAMES
-    assert [row["segment"] for row in rows] == ["head", "middle", "tail", "tail"]
-    assert [int(row["training_clips"]) for row in rows] == COUNTS.tolist()
-    assert [int(row["test_clips"]) for row in rows] == TARGETS.sum(axis=0).tolist()
-    for label in range(3):
-        assert float(rows[label]["average_precision"]) == pytest.approx(
-            average_precision_score(TARGETS[:, label], SCORES[:, label]), abs=1e-6
-        )
-    assert rows[3]["average_precision"] == ""
-
-
-def test_csv_of_accuracies(tmp_path):
-    path = tmp_path / "per_class.csv"
-    labels = np.arange(20) % 3
-    per_class_csv(
-        path,
-        NAMES,
-        SCORES,
-        np.eye(4)[labels],
-        COUNTS,
-        multi_label=False,
-        class_segments=["tail"] * 4,
-    )
-    rows = read(path)
-    assert list(rows[0]) == ["class", "segment", "training_clips", "test_clips", "accuracy"]
-    for label in range(3):
-        hits = SCORES[labels == label].argmax(axis=1) == label
-        assert float(rows[label]["accuracy"]) == pytest.approx(hits.mean(), abs=1e-6)
-        assert rows[label]["segment"] == "tail"
-    assert rows[3]["accuracy"] == ""
-
-
-def test_csv_refuses_names_that_do_not_fit_and_writes_nothing(tmp_path):
-    path = tmp_path / "per_class.csv"
-    with pytest.raises(ValueError, match=r"class_names has shape \(3,\), expected \(4,\)"):
-        per_class_csv(path, NAMES[:3], SCORES, TARGETS, COUNTS, multi_label=True)
-    with pytest.raises(ValueError, match=r"train_counts has shape \(2,\), expected \(4,\)"):
-        per_class_csv(path, NAMES, SCORES, TARGETS, COUNTS[:2], multi_label=True)
-    assert not path.exists()
 
 
 def test_table_of_one_result():

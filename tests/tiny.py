@@ -9,7 +9,7 @@ from flax import nnx
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ClipArchitecture
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.description import ModelDescription, build
 from animal_clip_jax.models.normalisation import IMAGENET
 from animal_clip_jax.training.step import StepSettings

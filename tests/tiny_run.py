@@ -83,6 +83,8 @@ def start(*command_line: str, devices: int = 1) -> subprocess.Popen:
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "PYTHONUNBUFFERED": "1",
+        # As in the tests of runs in this process: compiling takes most of the time.
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS", "1"),
     }
     return subprocess.Popen(
         command_line,

@@ -1,48 +1,84 @@
-"""The class context: what a model is told of any list of actions and animals."""
+"""The class context: what a model knows of any list of actions and animals."""
 
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from animal_clip_jax.classes import features
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
-from animal_clip_jax.models.animal_clip import AnimalCLIP
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.architectures import ClipArchitecture
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
-from animal_clip_jax.models.xclip import XCLIP
-from animal_clip_jax.parallel.distributed import gather_texts, on_all
+from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.parallel.distributed import gather_texts
+from animal_clip_jax.text.encoding import one_device
 from animal_clip_jax.text.feature_cache import FeatureCache, cache_folder
 
 
+class ClassTexts(NamedTuple):
+    """The texts of every class.
+
+    Attributes:
+        actions, animals: as many texts for each class of a kind.
+    """
+
+    actions: Sequence[Sequence[str]]
+    animals: Sequence[Sequence[str]]
+
+
+def text_tower(architecture: ClipArchitecture, values: Parameters) -> TextTower:
+    """The text tower of a model, computing in float32 whatever the model computes in.
+
+    Class features are computed once and used in every step, so they are worth the precision.
+
+    Args:
+        values: all parameters of the model by path.
+    """
+    graphdef, _ = parameters.abstract(
+        lambda: TextTower(architecture, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    )
+    tower = parameters.merge(
+        graphdef,
+        {
+            path.removeprefix("text."): value
+            for path, value in values.items()
+            if path.startswith("text.")
+        },
+    )
+    assert isinstance(tower, TextTower)
+    return tower
+
+
 def class_context(
-    graphdef: nnx.GraphDef,
-    values: Parameters,
-    action_names: Sequence[str],
-    animal_names: Sequence[str],
+    tower: TextTower,
+    texts: ClassTexts,
     relation: np.ndarray,
     *,
-    prompts: ConfigDict,
-    mesh: Mesh,
+    pooling: str = "max",
+    cache: str = "none",
+    mesh: Mesh | None = None,
     say: features.Say = lambda note: None,
 ) -> ClassContext:
     """Encodes the texts of all classes.
 
-    The names may be any, not only those that a model was trained with. With several processes, all
-    of them call it, and all get the same.
+    The classes may be any, not only those that a model was trained with. With several processes,
+    all of them call it, and all get the same.
 
     Args:
-        graphdef: structure of an Animal-CLIP or X-CLIP.
-        values: all its parameters by path; NumPy arrays, or `jax.Array`s of which every process
-            holds the whole.
-        action_names, animal_names: labels.
+        tower: its parameters are NumPy arrays, or `jax.Array`s of which every process holds the
+            whole.
+        texts: of the classes; a kind may have none.
         relation: (actions, animals) float32, 1 where the animal performs the action, else 0.
-        prompts: the configuration's `prompts`.
-        mesh: the devices to encode on.
+        pooling: "max" or "mean" over a class's texts.
+        cache: a folder that keeps the features of texts; see `feature_cache.cache_folder`.
+        mesh: the devices to encode on; one device of this process unless given.
         say: is given what a person should know, on process 0: what is encoded, texts that were cut,
             a cache that cannot be used.
 
@@ -50,51 +86,41 @@ def class_context(
         NumPy arrays.
 
     Raises:
-        FileNotFoundError, ValueError: a description file is missing or does not fit the names; the
-            relation has another shape.
+        UserError: a text cannot be tokenised, or the processes have other texts.
+        ValueError: the relation has another shape.
     """
-    expected = (len(action_names), len(animal_names))
+    expected = (len(texts.actions), len(texts.animals))
     if relation.shape != expected:
         raise ValueError(
             f"the relation has shape {relation.shape}; expected (actions, animals) = {expected}"
         )
-    model = parameters.merge(graphdef, values)
-    assert isinstance(model, AnimalCLIP | XCLIP)
-    tower = model.text
+    check_same("texts of the classes", json.dumps(texts))
+    mesh = mesh or one_device()
+    folder = cache_folder(cache)
+    opened = None if folder is None else FeatureCache.open(folder, tower, mesh)
 
-    def texts() -> tuple[list[list[str]], list[list[str]]]:
-        return (
-            features.class_texts(prompts.actions, action_names, "action"),
-            features.class_texts(prompts.animals, animal_names, "animal"),
-        )
-
-    action_texts, animal_texts = on_all(texts)
-    check_same("texts of the classes", json.dumps([action_texts, animal_texts]))
-    folder = cache_folder(prompts.cache)
-    cache = None if folder is None else FeatureCache.open(folder, tower, mesh)
-
-    def encode(texts: list[list[str]], what: str) -> np.ndarray:
+    def encode(texts: Sequence[Sequence[str]], what: str) -> np.ndarray:
         return features.encode_classes(
-            tower, texts, pooling=prompts.pooling, mesh=mesh, cache=cache, what=what, say=say
+            tower, texts, pooling=pooling, mesh=mesh, cache=opened, what=what, say=say
         )
 
     return ClassContext(
-        action_features=encode(action_texts, "actions"),
-        animal_features=encode(animal_texts, "animals"),
+        action_features=encode(texts.actions, "actions"),
+        animal_features=encode(texts.animals, "animals"),
         relation=np.asarray(relation, np.float32),
     )
 
 
-def check_same(what: str, content: str) -> None:
+def check_same(what: str, content: Any) -> None:
     """Makes sure that all processes have the same content. All must call it.
 
     Raises:
-        ValueError: on all, naming the processes that differ from process 0.
+        UserError: on all, naming the processes that differ from process 0.
     """
     digests = gather_texts(hashlib.sha256(content.encode()).hexdigest())
     others = [str(index) for index, digest in enumerate(digests) if digest != digests[0]]
     if others:
-        raise ValueError(
+        raise UserError(
             f"the {what} of process {', '.join(others)} are not those of process 0; give all the "
             "same files"
         )

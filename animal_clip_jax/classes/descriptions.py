@@ -10,7 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
-from animal_clip_jax.classes.file_errors import SHOWN, Faults, csv_rows
+from animal_clip_jax.classes.file_errors import SHOWN, FileErrors, csv_rows
+from animal_clip_jax.errors import MissingFileError, UserError
 
 # "{}" is the class name as it is in the labels. Animal names come with and without a plural or a
 # capital, so no template puts an indefinite article before one.
@@ -47,7 +48,7 @@ def template_texts(
       ValueError: ``kind`` is neither "action" nor "animal", or the names are not usable labels.
     """
     if kind not in TEMPLATES:
-        raise ValueError(f"kind must be one of {', '.join(TEMPLATES)}, got {kind!r}")
+        raise UserError(f"kind must be one of {', '.join(TEMPLATES)}, got {kind!r}")
     _check_class_names(class_names)
     return [[template.format(name) for template in TEMPLATES[kind]] for name in class_names]
 
@@ -76,18 +77,18 @@ def read_descriptions(path: str | os.PathLike[str], class_names: Sequence[str]) 
         that is wrong (the first 20), each with its line.
     """
     _check_class_names(class_names)
-    faults = Faults(path)
-    if not faults.path.is_file():
-        raise FileNotFoundError(f"there is no description file at {faults.path}")
+    errors = FileErrors(path)
+    if not errors.path.is_file():
+        raise MissingFileError(f"there is no description file at {errors.path}")
     known = frozenset(class_names)
-    rows, is_whole = csv_rows(faults)
+    rows, is_whole = csv_rows(errors)
     if not rows and is_whole:
-        raise ValueError(
-            f"{faults.path} is empty: expected a header line, then rows of class name, text"
+        raise UserError(
+            f"{errors.path} is empty: expected a header line, then rows of class name, text"
         )
     if rows and rows[0][1][0] in known:
         line, row = rows[0]
-        faults.add(
+        errors.add(
             f"expected a header, found a row of class {row[0]!r}, put a line with the two column "
             "names first",
             line,
@@ -104,35 +105,35 @@ def read_descriptions(path: str | os.PathLike[str], class_names: Sequence[str]) 
             if name != previous:
                 close = difflib.get_close_matches(name, class_names, n=1)
                 hint = f", did you mean {close[0]!r}?" if close else ""
-                faults.add(f"class {name!r} is not one of the labels{hint}", line)
+                errors.add(f"class {name!r} is not one of the labels{hint}", line)
             previous = name
             continue
         if name != previous and name in texts:
-            faults.add(
+            errors.add(
                 f"class {name!r} appears again (first on line {first_line[name]}), the rows of a "
                 "class must stand together",
                 line,
             )
         previous = name
         first_line.setdefault(name, line)
-        # A row with a fault of its own is no missing row.
+        # A row with an error of its own is no missing row.
         texts.setdefault(name, []).append(row[1] if len(row) > 1 else "")
         if len(row) != 2:
-            faults.add(
+            errors.add(
                 f"expected 2 columns (class name, text), found {len(row)}, a text with a comma in "
                 "it must be in double quotes",
                 line,
             )
         elif not row[1]:
-            faults.add(f"the text of class {name!r} is empty", line)
+            errors.add(f"the text of class {name!r} is empty", line)
     if is_whole:
-        _check_complete(faults, texts, first_line, class_names)
-    faults.check()
+        _check_complete(errors, texts, first_line, class_names)
+    errors.check()
     return [texts[name] for name in class_names]
 
 
 def _check_complete(
-    faults: Faults,
+    errors: FileErrors,
     texts: dict[str, list[str]],
     first_line: dict[str, int],
     class_names: Sequence[str],
@@ -141,7 +142,7 @@ def _check_complete(
     if missing:
         shown = ", ".join(map(repr, missing[:SHOWN]))
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        faults.add(f"no text for {len(missing)} of the {len(class_names)} classes: {shown}{more}")
+        errors.add(f"no text for {len(missing)} of the {len(class_names)} classes: {shown}{more}")
     if not texts:
         return
     counts = collections.Counter(map(len, texts.values()))
@@ -149,7 +150,7 @@ def _check_complete(
     example = next(name for name in texts if len(texts[name]) == usual)
     for name, of_class in texts.items():
         if len(of_class) != usual:
-            faults.add(
+            errors.add(
                 f"class {name!r} has {len(of_class)} text(s), expected {usual} as for "
                 f"{example!r}, every class needs the same number",
                 first_line[name],
@@ -158,10 +159,10 @@ def _check_complete(
 
 def _check_class_names(class_names: Sequence[str]) -> None:
     if not class_names:
-        raise ValueError("there are no class names")
+        raise UserError("there are no class names")
     for index, name in enumerate(class_names):
         if not name.strip():
-            raise ValueError(f"the name of class {index} is empty")
+            raise UserError(f"the name of class {index} is empty")
     name, count = collections.Counter(class_names).most_common(1)[0]
     if count > 1:
-        raise ValueError(f"class name {name!r} occurs {count} times; names must be distinct")
+        raise UserError(f"class name {name!r} occurs {count} times; names must be distinct")

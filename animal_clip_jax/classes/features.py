@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from animal_clip_jax.classes import descriptions
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.parallel.distributed import from_first, is_first
 from animal_clip_jax.text.encoding import TextFeatures, encode_texts
@@ -27,11 +28,13 @@ def class_texts(source: str, class_names: Sequence[str], kind: Kind) -> list[lis
         kind: "action" or "animal", which decides on the templates.
 
     Returns:
-        as many texts for every class, in the order of `class_names`.
+        as many texts for every class, in the order of `class_names`; none if there are no classes.
 
     Raises:
-        FileNotFoundError, ValueError: see `descriptions.read_descriptions`.
+        UserError: see `descriptions.read_descriptions`.
     """
+    if not class_names:
+        return []
     if source == "names":
         return descriptions.name_texts(class_names)
     if source == "templates":
@@ -45,7 +48,7 @@ def pool(text_features: np.ndarray | jax.Array, pooling: str) -> np.ndarray:
     (classes, texts, embed_dim) → (classes, embed_dim), not normalised.
 
     Raises:
-        ValueError: `pooling` is something else.
+        UserError: `pooling` is something else.
     """
     check_pooling(pooling)
     features = np.asarray(text_features)
@@ -53,9 +56,9 @@ def pool(text_features: np.ndarray | jax.Array, pooling: str) -> np.ndarray:
 
 
 def check_pooling(pooling: str) -> None:
-    """Raises ValueError unless `pooling` is one of `POOLINGS`."""
+    """Raises UserError unless `pooling` is one of `POOLINGS`."""
     if pooling not in POOLINGS:
-        raise ValueError(f"config.prompts.pooling is {pooling!r}; expected 'max' or 'mean'")
+        raise UserError(f"config.prompts.pooling is {pooling!r}; expected 'max' or 'mean'")
 
 
 def encode_classes(
@@ -87,9 +90,11 @@ def encode_classes(
         (classes, embed_dim) float32.
 
     Raises:
-        ValueError: `pooling` is unknown, or a text cannot be tokenised.
+        UserError: `pooling` is unknown, or a text cannot be tokenised.
     """
     check_pooling(pooling)
+    if not texts:
+        return np.zeros((0, tower.projection.shape[1]), np.float32)
     say = say if is_first() else lambda note: None
     flat = [text for row in texts for text in row]
     stored = _read(cache, flat, what, say)

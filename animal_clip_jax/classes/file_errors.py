@@ -6,50 +6,52 @@ import io
 import os
 import pathlib
 
+from animal_clip_jax.errors import UserError
+
 SHOWN = 20
 
 
-class Faults:
-    """Faults of one file, gathered so that they can be mended in one go."""
+class FileErrors:
+    """Errors of one file, gathered so that they can be mended in one go."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = pathlib.Path(path)
-        self._faults: list[tuple[float, str]] = []
+        self._errors: list[tuple[float, str]] = []
 
     def add(self, message: str, line: int | None = None) -> None:
-        """Notes a fault, in a line of the file or in the whole of it."""
-        self._faults.append((float("inf") if line is None else line, message))
+        """Notes an error, in a line of the file or in the whole of it."""
+        self._errors.append((float("inf") if line is None else line, message))
 
     def check(self) -> None:
-        """Raises ValueError if there are faults: the first 20 by line, and how many more."""
-        if not self._faults:
+        """Raises UserError if there are errors: the first 20 by line, and how many more."""
+        if not self._errors:
             return
-        faults = sorted(self._faults, key=lambda fault: fault[0])
+        errors = sorted(self._errors, key=lambda error: error[0])
         shown = [
             message if line == float("inf") else f"line {int(line)}: {message}"
-            for line, message in faults[:SHOWN]
+            for line, message in errors[:SHOWN]
         ]
-        if len(faults) == 1:
-            separator = ": " if faults[0][0] == float("inf") else ", "
-            raise ValueError(f"{self.path}{separator}{shown[0]}")
-        if len(faults) > SHOWN:
-            shown.append(f"and {len(faults) - SHOWN} more")
-        raise ValueError(f"{self.path}: {len(faults)} faults: {'; '.join(shown)}")
+        if len(errors) == 1:
+            separator = ": " if errors[0][0] == float("inf") else ", "
+            raise UserError(f"{self.path}{separator}{shown[0]}")
+        if len(errors) > SHOWN:
+            shown.append(f"and {len(errors) - SHOWN} more")
+        raise UserError(f"{self.path}: {len(errors)} errors: {'; '.join(shown)}")
 
 
-def csv_rows(faults: Faults) -> tuple[list[tuple[int, list[str]]], bool]:
+def csv_rows(errors: FileErrors) -> tuple[list[tuple[int, list[str]]], bool]:
     """Reads a CSV file.
 
-    Lines that are not UTF-8 and rows that are not CSV are noted as faults and left out; a
+    Lines that are not UTF-8 and rows that are not CSV are noted as errors and left out; a
     byte-order mark is dropped.
 
     Returns:
         the rows that are not blank, each with the number of its first line, their fields without
         the white space around them; and whether none was left out.
     """
-    content = faults.path.read_bytes()
+    content = errors.path.read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        faults.add("not UTF-8 but UTF-16, save the file as UTF-8", 1)
+        errors.add("not UTF-8 but UTF-16, save the file as UTF-8", 1)
         return [], False
     lines = []
     damaged = set()
@@ -57,7 +59,7 @@ def csv_rows(faults: Faults) -> tuple[list[tuple[int, list[str]]], bool]:
         try:
             lines.append(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError as error:
-            faults.add(f"not UTF-8 ({error.reason}), save the file as UTF-8", number)
+            errors.add(f"not UTF-8 ({error.reason}), save the file as UTF-8", number)
             damaged.add(number)
             lines.append(line.decode("utf-8", errors="replace"))
     # strict: else a quote that is never closed swallows the rest of the file without a word.
@@ -75,7 +77,7 @@ def csv_rows(faults: Faults) -> tuple[list[tuple[int, list[str]]], bool]:
         except csv.Error as error:
             is_whole = False
             if damaged.isdisjoint(range(first, reader.line_num + 1)):
-                faults.add(f"the row that begins here is not valid CSV ({error})", first)
+                errors.add(f"the row that begins here is not valid CSV ({error})", first)
             continue
         if any(row) and damaged.isdisjoint(range(first, reader.line_num + 1)):
             rows.append((first, row))

@@ -7,11 +7,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from ml_collections import ConfigDict
 
-from animal_clip_jax.classes.file_errors import SHOWN, Faults, csv_rows
+from animal_clip_jax.classes.file_errors import SHOWN, FileErrors, csv_rows
+from animal_clip_jax.errors import MissingFileError, UserError
 from data_pipeline.annotations.relation_file import read_relation
-from data_pipeline.dataset import DatasetInfo, load_index
+from data_pipeline.dataset import ClipIndex, DatasetInfo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,68 +27,115 @@ class Inheritance:
     heirs: Mapping[str, int]
 
 
-def relation_of(config: ConfigDict, info: DatasetInfo) -> tuple[np.ndarray, str]:
-    """The relation that `config.relation` describes.
+def relation_of(
+    info: DatasetInfo,
+    train_index: ClipIndex,
+    *,
+    file: str = "",
+    taxonomy: str = "",
+    min_clips: int = 0,
+) -> tuple[np.ndarray, str]:
+    """The relation that a model is trained with.
+
+    Args:
+        info: of the data set; its `relation_counts` are those of the clips trained on.
+        train_index: the clips that are trained on.
+        file: of relations, see `read_relations`; "" takes what the training clips show.
+        taxonomy: file of the animals' classes, see `read_taxonomy`; "" leaves inheritance out.
+        min_clips: animals with fewer training clips inherit the actions of their class.
 
     Returns:
         (actions, animals) float32, 1 where the animal performs the action, else 0; and a text that
         says where it comes from.
 
     Raises:
-        FileNotFoundError, ValueError: a file is missing or damaged, or does not fit the labels; the
-            fields do not fit each other.
+        UserError: a file is missing or damaged, or does not fit the labels.
     """
-    options = config.relation
-    if options.min_clips < 0:
-        raise ValueError(f"config.relation.min_clips is {options.min_clips}; expected 0 or more")
-    if bool(options.taxonomy) != bool(options.min_clips):
-        raise ValueError(
-            f"config.relation.min_clips is {options.min_clips} and config.relation.taxonomy "
-            f"{options.taxonomy!r}; animals inherit the actions of their class only with both, a "
-            "number above 0 and a file"
-        )
-    if options.file:
-        relation = relation_in(options.file, info.action_names, info.animal_names)
-        origin = options.file
+    if file:
+        relation = read_relations(file, info.action_names, info.animal_names)
+        origin = file
     else:
         relation = (info.relation_counts.T > 0).astype(np.float32)
         origin = "the training split"
     said = f"relation graph: {int(relation.sum())} edges, from {origin}"
-    if not options.taxonomy:
+    if not taxonomy:
         return relation, said
-    classes = read_taxonomy(options.taxonomy, info.animal_names)
-    index = load_index(config.data.directory, config.data.train_split)
+    classes = read_taxonomy(taxonomy, info.animal_names)
     clips = np.bincount(
-        [animal for of_clip in index.animals for animal in of_clip],
+        [animal for of_clip in train_index.animals for animal in of_clip],
         minlength=len(info.animal_names),
     )
-    inherited = inherit(relation, classes, clips, options.min_clips)
+    inherited = inherit(relation, classes, clips, min_clips)
     by_class = ", ".join(
         f"{count} of {name}"
         for name, count in sorted(inherited.heirs.items(), key=lambda item: (-item[1], item[0]))
     )
     return inherited.relation, (
         f"{said}; {int(inherited.relation.sum())} after {sum(inherited.heirs.values())} animals "
-        f"with fewer than {options.min_clips} training clips inherited the actions of their class"
+        f"with fewer than {min_clips} training clips inherited the actions of their class"
         f"{f' ({by_class})' if by_class else ''}"
     )
 
 
-def relation_in(
-    path: str | pathlib.Path, action_names: Sequence[str], animal_names: Sequence[str]
+def read_relations(
+    path: str | pathlib.Path,
+    action_names: Sequence[str],
+    animal_names: Sequence[str],
+    *,
+    allow_ids: bool = True,
 ) -> np.ndarray:
-    """The relation in a file, see `read_relation`.
+    """Reads who does what from a file of either form.
+
+    - By name: CSV with the header `animal,action` (further columns are not looked at, so that the
+      `relation.csv` of a converted data set can be given), a row for each pair.
+    - By id, as distributed with the annotations: see `relation_file.read_relation`. The ids count
+      the actions of the data set, so they mean nothing for other labels.
+
+    Args:
+        action_names, animal_names: the labels, in order.
+        allow_ids: whether these labels are the ones that ids count.
 
     Returns:
         (actions, animals) float32, 1 where the animal performs the action, else 0.
 
     Raises:
-        FileNotFoundError, ValueError: it is missing or damaged, or does not fit the names.
+        UserError: it is missing or damaged, names a class that is not one of the labels, or is by
+            id where ids mean nothing.
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"config.relation.file: there is no file {path}")
+        raise MissingFileError(f"config.relation.file: there is no file {path}")
+    if path.suffix.lower() == ".csv":
+        return _read_pairs(path, action_names, animal_names)
+    if not allow_ids:
+        raise UserError(
+            f"config.relation.file: {path} gives actions by id, which count the actions of the "
+            "training; for other labels give a .csv file with the header `animal,action` and names"
+        )
     return (read_relation(path, action_names, animal_names).T > 0).astype(np.float32)
+
+
+def _read_pairs(
+    path: pathlib.Path, action_names: Sequence[str], animal_names: Sequence[str]
+) -> np.ndarray:
+    relation = np.zeros((len(action_names), len(animal_names)), np.float32)
+    action_of = {name: index for index, name in enumerate(action_names)}
+    animal_of = {name: index for index, name in enumerate(animal_names)}
+    errors = FileErrors(path)
+    rows, _ = csv_rows(errors)
+    if not rows or rows[0][1][:2] != ["animal", "action"]:
+        errors.add("expected the header `animal,action`", rows[0][0] if rows else 1)
+    for line, row in rows[1:]:
+        if len(row) < 2:
+            errors.add(f"expected an animal and an action, found {row}", line)
+            continue
+        for kind, name, known in (("animal", row[0], animal_of), ("action", row[1], action_of)):
+            if name not in known:
+                errors.add(f"the {kind} {name!r} is not one of the labels", line)
+        if row[0] in animal_of and row[1] in action_of:
+            relation[action_of[row[1]], animal_of[row[0]]] = 1
+    errors.check()
+    return relation
 
 
 def inherit(
@@ -127,29 +174,29 @@ def read_taxonomy(path: str | pathlib.Path, animal_names: Sequence[str]) -> list
         ValueError: an animal is not among the labels, has no class or stands there twice, or a row
             does not parse. The message lists all that is wrong (the first 20), each with its line.
     """
-    faults = Faults(path)
-    if not faults.path.is_file():
-        raise FileNotFoundError(f"config.relation.taxonomy: there is no file {faults.path}")
+    errors = FileErrors(path)
+    if not errors.path.is_file():
+        raise MissingFileError(f"config.relation.taxonomy: there is no file {errors.path}")
     labels = {name.casefold(): name for name in animal_names} | {
         name: name for name in animal_names
     }
-    rows, is_whole = csv_rows(faults)
+    rows, is_whole = csv_rows(errors)
     if rows and rows[0][1][0] not in labels:
         del rows[0]
     elif rows:
-        faults.add("expected the header `animal,class`, found an animal", rows[0][0])
+        errors.add("expected the header `animal,class`, found an animal", rows[0][0])
     classes: dict[str, str] = {}
     first_line: dict[str, int] = {}
     for line, row in rows:
         name = labels.get(row[0]) or labels.get(row[0].casefold())
         if len(row) != 2:
-            faults.add(f"expected 2 columns (animal, class), found {len(row)}", line)
+            errors.add(f"expected 2 columns (animal, class), found {len(row)}", line)
         elif name is None:
-            faults.add(f"the animal {row[0]!r} is not one of the labels", line)
+            errors.add(f"the animal {row[0]!r} is not one of the labels", line)
         elif not row[1]:
-            faults.add(f"the animal {name!r} has no class", line)
+            errors.add(f"the animal {name!r} has no class", line)
         elif name in first_line:
-            faults.add(f"the animal {name!r} stands on line {first_line[name]} already", line)
+            errors.add(f"the animal {name!r} stands on line {first_line[name]} already", line)
         if name is not None:
             first_line.setdefault(name, line)
             classes.setdefault(name, row[1] if len(row) > 1 else "")
@@ -157,6 +204,6 @@ def read_taxonomy(path: str | pathlib.Path, animal_names: Sequence[str]) -> list
     if missing and is_whole:
         shown = ", ".join(map(repr, missing[:SHOWN]))
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        faults.add(f"no row for {len(missing)} of the {len(animal_names)} animals: {shown}{more}")
-    faults.check()
+        errors.add(f"no row for {len(missing)} of the {len(animal_names)} animals: {shown}{more}")
+    errors.check()
     return [classes[name] for name in animal_names]

@@ -1,69 +1,131 @@
 """Other actions and animals than those that a model was trained on."""
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
-from animal_clip_jax.classes import context, features
-from animal_clip_jax.classes.relation_graph import relation_in
-from animal_clip_jax.classes.writing.files import read_names
-from animal_clip_jax.models.classes import ClassContext
-from animal_clip_jax.models.parameters import Parameters
-from animal_clip_jax.parallel.distributed import on_all
+from animal_clip_jax.classes import features
+from animal_clip_jax.classes.context import ClassTexts, class_context
+from animal_clip_jax.classes.labels import read_names
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.text import TextTower
 
-Labels = tuple[Sequence[str], Sequence[str]]
+
+class Labels(NamedTuple):
+    """The names of actions and animals, in the order of a model's outputs and inputs."""
+
+    actions: tuple[str, ...]
+    animals: tuple[str, ...]
+
+
+def check_labels(labels: Labels) -> None:
+    """Refuses labels that cannot be told apart.
+
+    Raises:
+        UserError: a name is empty or occurs twice; names it.
+    """
+    for kind, names in (("action", labels.actions), ("animal", labels.animals)):
+        for index, name in enumerate(names):
+            if not isinstance(name, str):
+                raise UserError(
+                    f"the {kind} {index + 1} of {len(names)} is {name!r}; expected a name"
+                )
+            if not name.strip():
+                raise UserError(f"the name of {kind} {index + 1} of {len(names)} is empty")
+        repeated = [name for name, count in collections.Counter(names).items() if count > 1]
+        if repeated:
+            raise UserError(f"the {kind} {repeated[0]!r} is given more than once")
+    both = sorted(set(labels.actions) & set(labels.animals))
+    if both:
+        raise UserError(f"{both[0]!r} is given as an action and as an animal; rename one of them")
 
 
 def names_or(path: str, otherwise: Sequence[str]) -> tuple[str, ...]:
     """The names in a file, see `read_names`; if `path` is "", those given.
 
     Raises:
-        FileNotFoundError, ValueError: see `read_names`.
+        UserError: see `read_names`.
     """
     return tuple(read_names(path) if path else otherwise)
 
 
-def class_context_of_labels(
-    config: ConfigDict,
-    graphdef: nnx.GraphDef,
-    values: Parameters,
+def context_of_labels(
+    tower: TextTower,
     trained: ClassContext,
-    *,
     trained_labels: Labels,
     labels: Labels,
-    mesh: Mesh,
+    *,
+    sources: Mapping[str, str],
+    trained_sources: Mapping[str, str],
+    relation: np.ndarray | None = None,
+    pooling: str = "max",
+    cache: str = "none",
+    mesh: Mesh | None = None,
     say: features.Say = lambda note: None,
 ) -> ClassContext:
     """The class context of a trained model for other actions and animals.
 
-    Their features are made from `config.prompts`. An animal performs the actions that it performed
-    in training, where both have the same name; unseen actions and animals have no relations, unless
-    `config.relation.file` gives them.
+    A class that training had, under the same name, keeps its features; the others are made from
+    their texts. An animal performs the actions that it performed in training, where both have the
+    same name; unseen actions and animals have no relations, unless they are given.
 
     Args:
-        graphdef, values: the model and its parameters, as `context.class_context` takes them.
+        tower: the model's text tower.
         trained: the class context of the training.
         trained_labels: its actions and animals.
         labels: the new ones.
+        sources: of the texts of "actions" and "animals": "names", "templates" or the path of a
+            description file.
+        trained_sources: those of the training. Where `sources` says otherwise, the texts of all
+            classes of that kind come from there.
+        relation: (actions, animals) of the new labels, to take instead of the training's.
+        pooling, cache, mesh, say: see `context.class_context`.
 
     Raises:
-        FileNotFoundError, ValueError: a description file or a relation file is missing or does not
-            fit the labels.
+        UserError: labels cannot be told apart; a description file is missing or does not fit them.
     """
-    if config.relation.file:
-        relation = on_all(relation_in, config.relation.file, *labels)
-        say(f"relation graph: {int(relation.sum())} edges, from {config.relation.file}")
-    else:
+    check_labels(labels)
+    kept: dict[str, dict[str, np.ndarray]] = {}
+    texts: dict[str, list[list[str]]] = {}
+    for kind, known, new, held in (
+        ("actions", trained_labels.actions, labels.actions, trained.action_features),
+        ("animals", trained_labels.animals, labels.animals, trained.animal_features),
+    ):
+        is_same = sources[kind] == trained_sources[kind] and len(held) == len(known)
+        kept[kind] = dict(zip(known, np.asarray(held), strict=True)) if is_same else {}
+        unknown = [name for name in new if name not in kept[kind]]
+        texts[kind] = features.class_texts(
+            sources[kind], unknown, "action" if kind == "actions" else "animal"
+        )
+    if relation is None:
         relation = carry_over(np.asarray(trained.relation), *trained_labels, *labels)
         say(
             f"relation graph: {int(relation.sum())} of the training's "
             f"{int(np.sum(trained.relation))} edges, where action and animal are known by name"
         )
-    return context.class_context(
-        graphdef, values, *labels, relation, prompts=config.prompts, mesh=mesh, say=say
+    fresh = class_context(
+        tower,
+        ClassTexts(**texts),
+        np.zeros((len(texts["actions"]), len(texts["animals"])), np.float32),
+        pooling=pooling,
+        cache=cache,
+        mesh=mesh,
+        say=say,
+    )
+
+    def in_order(names: Sequence[str], kind: str, encoded: np.ndarray) -> np.ndarray:
+        rows = iter(encoded)
+        found = [kept[kind][name] if name in kept[kind] else next(rows) for name in names]
+        return np.stack(found) if found else np.zeros_like(encoded[:0])
+
+    return ClassContext(
+        action_features=in_order(labels.actions, "actions", np.asarray(fresh.action_features)),
+        animal_features=in_order(labels.animals, "animals", np.asarray(fresh.animal_features)),
+        relation=np.asarray(relation, np.float32),
     )
 
 

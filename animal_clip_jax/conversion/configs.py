@@ -7,6 +7,7 @@ not know stops the conversion, since the weights alone would fit and the outputs
 from collections.abc import Mapping
 from typing import Any
 
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import CLIP, IMAGENET, Normalisation
@@ -65,7 +66,7 @@ _OPEN_CLIP_TEXT = {
 def _section(config: Mapping[str, Any], name: str, *, source: str) -> Mapping[str, Any]:
     value = config.get(name)
     if not isinstance(value, Mapping):
-        raise ValueError(f"{source}: {name} is {value!r}; expected a group of fields")
+        raise UserError(f"{source}: {name} is {value!r}; expected a group of fields")
     return value
 
 
@@ -74,7 +75,7 @@ def _dimension(config: Mapping[str, Any], name: str, default: int | None = None,
     if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{where}{name} is {value!r}; expected a positive integer")
+        raise UserError(f"{where}{name} is {value!r}; expected a positive integer")
     return value
 
 
@@ -82,7 +83,7 @@ def _require(config: Mapping[str, Any], name: str, accepted: tuple, *, default: 
     value = config.get(name, default)
     if value not in accepted:
         expected = " or ".join(repr(choice) for choice in accepted)
-        raise ValueError(f"{where}{name} is {value!r}, which is not supported; expected {expected}")
+        raise UserError(f"{where}{name} is {value!r}, which is not supported; expected {expected}")
     return value
 
 
@@ -152,7 +153,7 @@ def _refuse_unknown(
         if name in dimensions:
             continue
         if name not in settings:
-            raise ValueError(
+            raise UserError(
                 f"{where}{name} is {value!r}: this kind of model is not supported (only CLIP's own "
                 "vision and text transformers are)"
             )
@@ -265,7 +266,7 @@ def _normalisation(mean: Any, std: Any, default: Normalisation, *, where: str) -
         if not is_triple or not all(
             isinstance(channel, int | float) and 0 <= channel <= 1 for channel in value
         ):
-            raise ValueError(f"{where} {name} is {value!r}; expected three numbers of 0..1")
+            raise UserError(f"{where} {name} is {value!r}; expected three numbers of 0..1")
     if 0 in std:
-        raise ValueError(f"{where} std is {std!r}; expected no zeros")
+        raise UserError(f"{where} std is {std!r}; expected no zeros")
     return Normalisation(*(tuple(255.0 * channel for channel in value) for value in (mean, std)))

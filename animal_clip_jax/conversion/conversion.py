@@ -19,6 +19,7 @@ from animal_clip_jax.conversion.state_dicts import (
     to_state_dict,
 )
 from animal_clip_jax.conversion.weights import WeightsMetadata, is_weights, load_weights
+from animal_clip_jax.errors import AlreadyThereError, MissingFileError, UserError
 from animal_clip_jax.models.description import FAMILIES, ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 
@@ -90,7 +91,7 @@ def convert(
             are not those expected; names the file and the key or field.
     """
     if family not in (None, *FAMILIES):
-        raise ValueError(f"--to={family}: expected one of {', '.join(FAMILIES)}")
+        raise UserError(f"--to={family}: expected one of {', '.join(FAMILIES)}")
     requested = dict(dimensions or {})
     source = _read(pathlib.Path(path), activation=activation, requested=requested)
     target = families.describe_target(source.model, family or source.model.family, requested)
@@ -133,9 +134,9 @@ def _read(path: pathlib.Path, *, activation: str | None, requested: Mapping[str,
         source = _read_foreign(path, activation=activation, requested=requested)
     found = source.model.architecture
     if activation not in (None, found.activation):
-        raise ValueError(f"--activation={activation}: {path} says {found.activation}")
+        raise UserError(f"--activation={activation}: {path} says {found.activation}")
     if max(found.vision_layers, found.text_layers) > len(source.tensors):
-        raise ValueError(
+        raise UserError(
             f"{path}: {len(source.tensors)} arrays, too few for {found.vision_layers} vision and "
             f"{found.text_layers} text layers"
         )
@@ -207,8 +208,8 @@ def check_torch_destination(path: str | os.PathLike[str], *, overwrite: bool = F
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        raise FileExistsError(f"{path}: a folder is there; expected a path for a file")
+        raise AlreadyThereError(f"{path}: a folder is there; expected a path for a file")
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path}: already exists; choose another path or pass --overwrite")
+        raise AlreadyThereError(f"{path}: already exists; choose another path or pass --overwrite")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder, for {path.name}")
+        raise MissingFileError(f"{path.parent}: no such folder, for {path.name}")

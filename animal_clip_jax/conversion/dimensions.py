@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.description import ModelDescription, fields_of
 
@@ -30,18 +31,18 @@ def family_of(tensors: Mapping[str, np.ndarray], *, source: str) -> str:
         ValueError: it holds none of them; names the file.
     """
     if any(key.startswith("visual.layer1.") for key in tensors):
-        raise ValueError(
+        raise UserError(
             f"{source}: a CLIP with a ResNet image tower (it has keys visual.layer1.*); only "
             "vision transformers can be converted"
         )
     if any(key.startswith("vision_model.") for key in tensors):
-        raise ValueError(
+        raise UserError(
             f"{source}: has Hugging Face's names, which need the config.json beside the weights: "
             "give their folder as the source"
         )
     for key in ("visual.conv1.weight", "token_embedding.weight"):
         if key not in tensors:
-            raise ValueError(
+            raise UserError(
                 f"{source}: not a CLIP, X-CLIP or Animal-CLIP checkpoint: it has no {key} (its "
                 f"keys begin with {', '.join(list(tensors)[:3])})"
             )
@@ -78,10 +79,10 @@ def describe(
 
     def shape(key: str, rank: int) -> tuple[int, ...]:
         if key not in tensors:
-            raise ValueError(f"{source}: missing {key}, which tells the model's dimensions")
+            raise UserError(f"{source}: missing {key}, which tells the model's dimensions")
         found = tensors[key].shape
         if len(found) != rank:
-            raise ValueError(f"{source}: {key} has shape {found}; expected {rank} dimensions")
+            raise UserError(f"{source}: {key} has shape {found}; expected {rank} dimensions")
         return found
 
     def layers(prefix: str) -> int:
@@ -91,7 +92,7 @@ def describe(
     positions, _ = shape("visual.positional_embedding", 2)
     grid = math.isqrt(max(positions - 1, 0))
     if grid == 0 or grid**2 + 1 != positions:
-        raise ValueError(
+        raise UserError(
             f"{source}: visual.positional_embedding has {positions} rows; expected one for the "
             "class token and a square number of patches"
         )
@@ -133,7 +134,7 @@ def _count_layers(tensors: Mapping[str, np.ndarray], prefix: str, *, source: str
     numbers = sorted({int(match[1]) for key in tensors if (match := pattern.match(key))})
     for expected, number in enumerate(numbers):
         if number != expected:
-            raise ValueError(
+            raise UserError(
                 f"{source}: missing {prefix}.{expected}.*, but {prefix}.{number} is there"
             )
     return len(numbers)

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from animal_clip_jax.conversion.dimensions import default_dimensions
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters as model_parameters
 from animal_clip_jax.models.architectures import heads_of
 from animal_clip_jax.models.description import ModelDescription, build, fields_of
@@ -45,9 +46,9 @@ def describe_target(
     values |= {name: getattr(source, name) for name in decided if name in fields}
     for name, value in requested.items():
         if name not in fields:
-            raise ValueError(f"--{name}={value}: a {family} model has no {name}")
+            raise UserError(f"--{name}={value}: a {family} model has no {name}")
         if name in decided and value != values[name]:
-            raise ValueError(f"--{name}={value}: the source's {name} is {values[name]}")
+            raise UserError(f"--{name}={value}: the source's {name} is {values[name]}")
         values[name] = value
     return ModelDescription(family, source.architecture, **values)
 

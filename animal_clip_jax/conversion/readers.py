@@ -15,6 +15,7 @@ from animal_clip_jax.conversion.torch_archive import (
     TorchArchive,
     module_tensors,
 )
+from animal_clip_jax.errors import MissingFileError, UserError
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 _OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -68,7 +69,7 @@ def read_checkpoint(path: pathlib.Path) -> ForeignCheckpoint:
         ValueError: it is not a checkpoint, or it is damaged; names the file.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
+        raise MissingFileError(f"{path}: no such file or folder")
     folder, weights = (path, None) if path.is_dir() else (path.parent, path.name)
     for layout, config_name, weight_names in (
         ("open_clip", _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS),
@@ -84,7 +85,7 @@ def read_checkpoint(path: pathlib.Path) -> ForeignCheckpoint:
                 layout, tensors, read_json(config_path), str(config_path), preprocessor, files
             )
     if weights is None:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{path}: not a checkpoint folder; expected {_OPEN_CLIP_CONFIG} or "
             f"{_HUGGING_FACE_CONFIG} beside one of "
             f"{', '.join(_OPEN_CLIP_WEIGHTS + _HUGGING_FACE_WEIGHTS)}"
@@ -102,9 +103,9 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a JSON file ({error})") from error
+        raise UserError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
+        raise UserError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
     return content
 
 
@@ -121,17 +122,17 @@ def _read_weights(path: pathlib.Path) -> tuple[dict[str, np.ndarray], tuple[path
             isinstance(name, str) and pathlib.PurePath(name).name == name
             for name in weight_map.values()
         ):
-            raise ValueError(f"{path}: weight_map is not a table of keys and names of files beside")
+            raise UserError(f"{path}: weight_map is not a table of keys and names of files beside")
         shards = tuple(path.parent / name for name in sorted(set(weight_map.values())))
         tensors: dict[str, np.ndarray] = {}
         for shard in shards:
             if not shard.is_file():
-                raise FileNotFoundError(f"{shard}: no such file; {path.name} names it")
+                raise MissingFileError(f"{shard}: no such file; {path.name} names it")
             tensors |= _read_file(shard)
     else:
         shards, tensors = (path,), _read_file(path)
     if not tensors:
-        raise ValueError(f"{path}: holds no tensors; expected a state dict")
+        raise UserError(f"{path}: holds no tensors; expected a state dict")
     return _without_prefix(tensors), shards
 
 
@@ -144,7 +145,7 @@ def _read_file(path: pathlib.Path) -> dict[str, np.ndarray]:
         return _read_torch_zip(path)
     if path.suffix in _TORCH_SUFFIXES:
         return _read_torch_legacy(path)
-    raise ValueError(
+    raise UserError(
         f"{path}: not a checkpoint; expected a torch file ({', '.join(_TORCH_SUFFIXES)}), a "
         ".safetensors file, or a folder of OpenCLIP, Hugging Face or this project"
     )
@@ -157,7 +158,7 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         with safe_open(path, framework="np") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, TypeError, ValueError, OSError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: the file is truncated, damaged or not a safetensors file ({error})"
         ) from error
 
@@ -184,7 +185,7 @@ def _read_torch_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
     # What torch raises depends on where the bytes stop making sense.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ValueError(
+        raise UserError(
             f"{path}: the file is truncated, damaged or not a torch checkpoint ({reason})"
         ) from error
     return {
@@ -197,9 +198,9 @@ def _read_torch_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _state_dict(content: Any, path: pathlib.Path) -> Mapping[Any, Any]:
     expected = f"expected a state dict, bare or under {' or '.join(_STATE_DICT_FIELDS)}"
     if isinstance(content, Holder):
-        raise ValueError(f"{path}: holds an object with its code; {expected}")
+        raise UserError(f"{path}: holds an object with its code; {expected}")
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path}: holds a {type(content).__name__}; {expected}")
+        raise UserError(f"{path}: holds a {type(content).__name__}; {expected}")
     for field in _STATE_DICT_FIELDS:
         if isinstance(content.get(field), Mapping):
             return content[field]

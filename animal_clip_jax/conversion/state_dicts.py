@@ -9,6 +9,7 @@ import numpy as np
 from animal_clip_jax.conversion.hugging_face_names import hugging_face_keys
 from animal_clip_jax.conversion.layouts import SAME, Layout
 from animal_clip_jax.conversion.openai_names import torch_names
+from animal_clip_jax.errors import UserError
 
 # Our path → the keys whose arrays are stacked along the first axis, and the layout of the stack.
 KeyTable = Mapping[str, tuple[tuple[str, ...], Layout]]
@@ -88,7 +89,7 @@ def to_parameters(
         stacked = parts[0] if len(parts) == 1 else np.concatenate(parts)
         parameters[path] = layout.from_torch(stacked, shape)
     if missing:
-        raise ValueError(
+        raise UserError(
             f"{source}: missing {some_names(missing)}; if that is meant, --allow_missing=PATTERN "
             "says which keys may be absent"
         )
@@ -101,7 +102,7 @@ def to_parameters(
         and not _matches(name, allow_unused)
     ]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{source}: unknown keys {some_names(unknown)}; --allow_unused=PATTERN says which keys "
             "may be left out"
         )
@@ -110,10 +111,10 @@ def to_parameters(
 
 def _checked(array: np.ndarray, shape: tuple[int, ...], *, name: str, source: str) -> np.ndarray:
     if array.shape != shape:
-        raise ValueError(f"{source}: {name} has shape {array.shape}; expected {shape}")
+        raise UserError(f"{source}: {name} has shape {array.shape}; expected {shape}")
     # numpy's own floats, and bfloat16, which numpy calls a void.
     if array.dtype.kind not in "fV":
-        raise ValueError(f"{source}: {name} holds {array.dtype}; expected floating point numbers")
+        raise UserError(f"{source}: {name} holds {array.dtype}; expected floating point numbers")
     return array.astype(np.float32, copy=False)
 
 

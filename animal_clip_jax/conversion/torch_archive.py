@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from animal_clip_jax.errors import UserError
+
 _DTYPES = {
     "FloatStorage": np.float32,
     "DoubleStorage": np.float64,
@@ -177,7 +179,7 @@ class TorchArchive:
         try:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}: the file is truncated or damaged ({error}); copy or download it again"
             ) from error
         try:
@@ -201,19 +203,19 @@ class TorchArchive:
         names = self._zip.namelist()
         roots = [match[1] for name in names if (match := re.fullmatch(r"([^/]+)/data\.pkl", name))]
         if len(roots) != 1:
-            raise ValueError(f"{self._path}: a zip file, but not a torch checkpoint: no data.pkl")
+            raise UserError(f"{self._path}: a zip file, but not a torch checkpoint: no data.pkl")
         root = roots[0]
         byte_order = b"little"
         with contextlib.suppress(KeyError):
             byte_order = self._zip.read(f"{root}/byteorder")
         if byte_order != b"little":
-            raise ValueError(f"{self._path}: byte order {byte_order!r}; expected b'little'")
+            raise UserError(f"{self._path}: byte order {byte_order!r}; expected b'little'")
         try:
             with self._zip.open(f"{root}/data.pkl") as file:
                 return root, _InertUnpickler(file).load()
         # A malformed pickle may raise anything at all.
         except Exception as error:
-            raise ValueError(
+            raise UserError(
                 f"{self._path}: its data.pkl cannot be read ({error}); the file is damaged or not "
                 "a torch checkpoint"
             ) from error
@@ -233,14 +235,14 @@ class TorchArchive:
         try:
             stored_bytes = self._zip.getinfo(name).file_size
         except KeyError as error:
-            raise ValueError(f"{where}: the archive has no {name}; it is damaged") from error
+            raise UserError(f"{where}: the archive has no {name}; it is damaged") from error
         expected_bytes = storage.size * storage.dtype.itemsize
         if stored_bytes != expected_bytes:
-            raise ValueError(f"{where}: {name} has {stored_bytes} bytes; expected {expected_bytes}")
+            raise UserError(f"{where}: {name} has {stored_bytes} bytes; expected {expected_bytes}")
         try:
             values = np.frombuffer(self._zip.read(name), storage.dtype)
         except (zipfile.BadZipFile, EOFError, OSError) as error:
-            raise ValueError(f"{where}: {name} is damaged ({error})") from error
+            raise UserError(f"{where}: {name} is damaged ({error})") from error
         shape, strides = tensor.shape, tensor.strides
         last = tensor.offset + sum(
             (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
@@ -252,7 +254,7 @@ class TorchArchive:
             or last >= storage.size
             or math.prod(shape) > storage.size
         ):
-            raise ValueError(
+            raise UserError(
                 f"{where}: shape {shape} does not fit into its {storage.size} stored values"
             )
         return np.lib.stride_tricks.as_strided(

@@ -1,19 +1,21 @@
-"""Everything that touches Orbax.
+"""Our weights folders.
 
 A weights checkpoint is a folder that Orbax writes: the parameters by path, and a description of the
 model that they belong to and of where they come from.
 """
 
+import concurrent.futures
 import dataclasses
+import hashlib
 import os
-import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orbax.checkpoint as ocp
-from etils import epath
 
+from animal_clip_jax.errors import AlreadyThereError, MissingFileError, UserError
+from animal_clip_jax.files import absolute, as_path
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
@@ -32,12 +34,15 @@ class WeightsMetadata:
         normalisation: the pixel statistics that the weights expect.
         source_files: name and SHA-256 digest of each file that the weights were read from.
         initialised: paths of the parameters that the source lacked, which hold initial values.
+        fitted_to: digest of the data set that they were fitted to, and the split: "3f…/train"; ""
+            for weights that only a conversion made.
     """
 
     model: ModelDescription
     normalisation: Normalisation
     source_files: Mapping[str, str]
     initialised: tuple[str, ...] = ()
+    fitted_to: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Nested dictionaries, lists, texts and numbers."""
@@ -48,6 +53,7 @@ class WeightsMetadata:
             "normalisation": self.normalisation._asdict(),
             "source_files": dict(self.source_files),
             "initialised": list(self.initialised),
+            "fitted_to": self.fitted_to,
         }
 
     @classmethod
@@ -58,7 +64,7 @@ class WeightsMetadata:
             ValueError, KeyError, TypeError: `content` is something else.
         """
         if content["format"] != _FORMAT or content["version"] != _VERSION:
-            raise ValueError(
+            raise UserError(
                 f"format {content['format']!r}, version {content['version']!r}; expected "
                 f"{_FORMAT!r}, version {_VERSION}"
             )
@@ -71,12 +77,41 @@ class WeightsMetadata:
             ),
             source_files=dict(content["source_files"]),
             initialised=tuple(content["initialised"]),
+            fitted_to=content.get("fitted_to", ""),
         )
+
+
+class Weights(NamedTuple):
+    """A weights checkpoint that has been read.
+
+    Attributes:
+        parameters: float32 NumPy arrays by path.
+        metadata: what they are and where they come from.
+    """
+
+    parameters: dict[str, np.ndarray]
+    metadata: WeightsMetadata
+
+    def digest(self) -> str:
+        """SHA-256 of what they are: names, shapes and values of all arrays."""
+        return digest_of(self.parameters)
+
+
+def digest_of(parameters: Mapping[str, Any]) -> str:
+    """SHA-256 over arrays by path: their names, dtypes, shapes and values."""
+
+    def line(path: str) -> str:
+        array = np.ascontiguousarray(parameters[path])
+        return f"{path} {array.dtype} {array.shape} {hashlib.sha256(array.data).hexdigest()}"
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        lines = threads.map(line, sorted(parameters))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def is_weights(path: Path) -> bool:
     """Whether there is a weights checkpoint at `path`."""
-    return (epath.Path(path) / "metadata" / "metadata").exists()
+    return (as_path(path) / "metadata" / "metadata").exists()
 
 
 def check_destination(path: Path, *, overwrite: bool = False) -> None:
@@ -86,12 +121,12 @@ def check_destination(path: Path, *, overwrite: bool = False) -> None:
         FileExistsError: there is something at `path`, and `overwrite` is false, or it is not a
             weights checkpoint; names the path.
     """
-    if not epath.Path(path).exists():
+    if not as_path(path).exists():
         return
     if not overwrite:
-        raise FileExistsError(f"{path}: already exists; choose another path or pass --overwrite")
+        raise AlreadyThereError(f"{path}: already exists; choose another path or pass --overwrite")
     if not is_weights(path):
-        raise FileExistsError(f"{path}: not a weights checkpoint, so it is not overwritten")
+        raise AlreadyThereError(f"{path}: not a weights checkpoint, so it is not overwritten")
 
 
 def save_weights(
@@ -117,7 +152,7 @@ def save_weights(
     arrays = {name: np.asarray(value) for name, value in parameters.items()}
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         checkpointer.save(
-            _absolute(path),
+            absolute(path),
             args=ocp.args.Composite(
                 parameters=ocp.args.PyTreeSave(arrays),
                 metadata=ocp.args.JsonSave(metadata.to_json()),
@@ -126,20 +161,17 @@ def save_weights(
         )
 
 
-def load_weights(path: Path) -> tuple[dict[str, np.ndarray], WeightsMetadata]:
+def load_weights(path: Path) -> Weights:
     """Reads a weights checkpoint.
-
-    Returns:
-        float32 numpy arrays by path, and the metadata.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
         ValueError: it is not a weights checkpoint, or it is damaged; names the path.
     """
-    if not epath.Path(path).exists():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
+    if not as_path(path).exists():
+        raise MissingFileError(f"{path}: no such checkpoint")
     if not is_weights(path):
-        raise ValueError(
+        raise UserError(
             f"{path}: not a weights checkpoint of this project; "
             "`python -m animal_clip_jax.convert` makes one"
         )
@@ -147,7 +179,7 @@ def load_weights(path: Path) -> tuple[dict[str, np.ndarray], WeightsMetadata]:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             # Saved from numpy, the arrays come back as numpy: on the host, bound to no device.
             content = checkpointer.restore(
-                _absolute(path),
+                absolute(path),
                 args=ocp.args.Composite(
                     parameters=ocp.args.PyTreeRestore(), metadata=ocp.args.JsonRestore()
                 ),
@@ -155,11 +187,5 @@ def load_weights(path: Path) -> tuple[dict[str, np.ndarray], WeightsMetadata]:
         metadata = WeightsMetadata.from_json(content.metadata)
     except (ValueError, KeyError, TypeError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{path}: the checkpoint is damaged or incomplete ({reason})") from error
-    return dict(content.parameters), metadata
-
-
-def _absolute(path: Path) -> epath.Path:
-    """Orbax takes absolute paths only; a URL such as gs://… is absolute."""
-    text = os.fspath(path)
-    return epath.Path(text if "://" in text else pathlib.Path(text).absolute())
+        raise UserError(f"{path}: the checkpoint is damaged or incomplete ({reason})") from error
+    return Weights(dict(content.parameters), metadata)

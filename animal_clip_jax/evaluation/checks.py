@@ -6,7 +6,7 @@ Each function raises a `ValueError` that names what was found and what was expec
 import numpy as np
 from numpy.typing import ArrayLike
 
-SEGMENTS = ("head", "middle", "tail")
+from data_pipeline.long_tail import SEGMENTS
 
 
 def checked_scores(scores: ArrayLike) -> np.ndarray:

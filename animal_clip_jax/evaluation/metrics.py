@@ -25,19 +25,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from animal_clip_jax.evaluation.checks import (
-    SEGMENTS,
     checked_multi_hot,
     checked_relation,
     checked_scores,
     checked_scores_and_targets,
     checked_segments,
-    require_counts,
     require_labels,
 )
-
-# The thresholds of Animal Kingdom, in training clips.
-HEAD_CLIPS = 500
-TAIL_CLIPS = 100
+from data_pipeline.long_tail import SEGMENTS, segments
 
 SEEN_PAIR = "seen_pair"
 UNSEEN_PAIR = "unseen_pair"
@@ -187,26 +182,6 @@ def precision_recall_f1_at_k(
     )
 
 
-def segments(train_counts: ArrayLike, head: int = HEAD_CLIPS, tail: int = TAIL_CLIPS) -> np.ndarray:
-    """Whether a class is frequent or rare in training.
-
-    Args:
-        train_counts: training clips of each class, (C,).
-        head: a class with at least so many is "head".
-        tail: a class with fewer than that is "tail"; those between are "middle".
-
-    Returns:
-        str (C,).
-    """
-    counts = np.asarray(train_counts)
-    if counts.ndim != 1:
-        raise ValueError(f"train_counts has shape {counts.shape}, expected (classes,)")
-    require_counts("train_counts", counts)
-    if head < tail:
-        raise ValueError(f"head is {head} and tail {tail}, expected head to be at least tail")
-    return np.where(counts >= head, "head", np.where(counts < tail, "tail", "middle"))
-
-
 def segment_metrics(
     scores: ArrayLike, targets: ArrayLike, class_segments: ArrayLike, *, multi_label: bool
 ) -> dict[str, float]:
@@ -346,7 +321,6 @@ def summarise(
     relation_counts: ArrayLike,
     train_counts: ArrayLike,
     multi_label: bool,
-    class_segments: ArrayLike | None = None,
     seen_animals: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Every metric that the clips of a split allow, under names that stay the same.
@@ -373,7 +347,6 @@ def summarise(
         relation_counts: (A, C), from training.
         train_counts: training clips of each action, (C,).
         multi_label: whether a clip may show several actions.
-        class_segments: the dataset's own segment of each class, (C,); None takes `segments`.
         seen_animals: see `novelty_groups`.
     """
     scores, actions = checked_scores_and_targets(scores, actions)
@@ -384,16 +357,13 @@ def summarise(
         raise ValueError(
             f"train_counts has shape {train_counts.shape}, expected ({classes},), one a class"
         )
-    if class_segments is None:
-        class_segments = segments(train_counts)
-
     best = top_k_hits(scores, actions, k=1)
     summary: dict[str, float | None] = {"clips": clips, "top1": float(best.mean())}
     if classes >= 5:
         summary["top5"] = top_k_accuracy(scores, actions, k=5)
     summary["mAP"] = mean_average_precision(scores, actions)
 
-    by_segment = segment_metrics(scores, actions, class_segments, multi_label=multi_label)
+    by_segment = segment_metrics(scores, actions, segments(train_counts), multi_label=multi_label)
     for segment, value in by_segment.items():
         summary[f"{'mAP' if multi_label else 'top1'}_{segment}"] = value
 

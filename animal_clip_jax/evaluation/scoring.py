@@ -1,7 +1,7 @@
-"""Scoring a split: every clip once, in as many views as asked."""
+"""Scoring clips: every one once, in as many views as asked."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +11,19 @@ from jax.sharding import Mesh, NamedSharding
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_sources import animal_weights
-from animal_clip_jax.models.classes import ClassContext
-from animal_clip_jax.models.normalisation import normalise
+from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.normalisation import Normalisation, normalise
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
-from animal_clip_jax.run.interruption import Interrupted
 
-_ON_DEVICE = ("frames", "actions", "animals", "mask")
+_PROBABILITIES = {"softmax": jax.nn.softmax, "sigmoid": jax.nn.sigmoid}
 
 
 class Scores(NamedTuple):
     """The scored clips of a split, on the host.
 
     Attributes:
-        scores: (clips, actions) float64, the softmax of each view's logits, summed over views.
+        scores: (clips, actions) float64, the probabilities in each view, summed over views.
         actions: (clips, actions) annotated actions, multi-hot.
         animals: (clips, animals) annotated animals, multi-hot.
     """
@@ -34,52 +33,100 @@ class Scores(NamedTuple):
     animals: np.ndarray
 
 
-def make_evaluation_step(
-    graphdef: nnx.GraphDef,
-    *,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    mesh: Mesh,
-    parameter_shardings,
-) -> Callable:
-    """The compiled scoring step.
+class ViewScores(NamedTuple):
+    """One view of each clip of a batch, on the devices.
 
-    Returns:
-        a function of (parameters, batch, classes) that gives the batch's scores (clips, actions),
-        actions, animals and mask, the whole batch's on every process. The batch has `frames`
-        (clips, views, frames, size, size, 3) uint8, `actions`, `animals`, `mask` (clips,), and
-        `animal_weights`, what the model is told of the animals.
+    Attributes:
+        probabilities: (clips, actions) float32.
+        features: (clips, embed_dim) float32, of the video, not of unit length.
     """
 
-    def step(values: Parameters, batch: dict[str, jax.Array], classes: ClassContext):
+    probabilities: jax.Array
+    features: jax.Array
+
+
+ScoringStep = Callable[[Parameters, jax.Array, jax.Array, ClassContext], ViewScores]
+
+
+def make_scoring_step(
+    graphdef: nnx.GraphDef,
+    *,
+    normalisation: Normalisation,
+    outputs: str,
+    mesh: Mesh,
+    parameter_shardings,
+) -> ScoringStep:
+    """The compiled step that scores one view of each clip of a batch.
+
+    A view at a time, so that memory does not grow with their number, and a job that is asked to
+    stop does not have to finish all of them.
+
+    Args:
+        graphdef: structure of the model.
+        normalisation: of the pixels.
+        outputs: what turns logits into probabilities, "softmax" or "sigmoid".
+        mesh, parameter_shardings: the devices, and how the parameters lie on them.
+
+    Returns:
+        a function of (parameters, frames, animal weights, classes) with frames (clips, frames,
+        size, size, 3) uint8 and animal weights (clips, animals). Its result is on every process.
+    """
+    to_probabilities = _PROBABILITIES[outputs]
+
+    def step(values: Parameters, frames: jax.Array, weights: jax.Array, classes: ClassContext):
         # As in training: parameters move between devices, and activations do not.
         values = jax.lax.with_sharding_constraint(
             values, mesh_lib.without_fsdp(parameter_shardings)
         )
-        model = parameters.merge(graphdef, values)
-
-        def score(view: jax.Array) -> jax.Array:
-            pixels = normalise(view, mean, std)
-            return jax.nn.softmax(model(pixels, classes, batch["animal_weights"]))
-
-        frames = batch["frames"]
-        if frames.shape[1] == 1:
-            scores = score(frames[:, 0])
-        else:
-            # View by view, so that memory does not grow with their number.
-            scores = jnp.sum(jax.lax.map(score, frames.swapaxes(0, 1)), axis=0)
-        return scores, batch["actions"], batch["animals"], batch["mask"]
+        model: Any = parameters.merge(graphdef, values)
+        logits, features = model.score(normalise(frames, *normalisation), classes, weights)
+        return ViewScores(to_probabilities(logits), features.astype(jnp.float32))
 
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+    batch = NamedSharding(mesh, mesh_lib.BATCH)
     return jax.jit(
         step,
-        in_shardings=(parameter_shardings, NamedSharding(mesh, mesh_lib.BATCH), replicated),
+        in_shardings=(parameter_shardings, batch, batch, replicated),
         out_shardings=replicated,
     )
 
 
+def score_views(
+    step: ScoringStep,
+    values: Parameters,
+    classes: ClassContext,
+    frames: np.ndarray,
+    weights: np.ndarray,
+    mesh: Mesh,
+    *,
+    wait_for: Callable[[jax.Array], object] = jax.block_until_ready,
+) -> ViewScores:
+    """Scores all views of a batch of clips: the sums over views of what each view gives.
+
+    Args:
+        step: see `make_scoring_step`.
+        values, classes: on the devices.
+        frames: (clips, views, frames, size, size, 3) uint8, this process's share of the batch.
+        weights: (clips, animals), of the animals.
+        wait_for: waits for an array of a view, and may raise to give the rest up.
+    """
+    placed = mesh_lib.put_batch({"weights": weights}, mesh)["weights"]
+    total: ViewScores | None = None
+    for view in range(frames.shape[1]):
+        images = mesh_lib.put_batch({"frames": frames[:, view]}, mesh)["frames"]
+        scored = step(values, images, placed, classes)
+        if total is not None:
+            # While this view is computed: the one before it.
+            wait_for(total.probabilities)
+            scored = ViewScores(*map(jnp.add, total, scored))
+        total = scored
+    assert total is not None
+    wait_for(total.probabilities)
+    return total
+
+
 def score_split(
-    evaluation_step: Callable,
+    step: ScoringStep,
     values: Parameters,
     classes: ClassContext,
     batches: Iterable[dict[str, np.ndarray]],
@@ -87,41 +134,58 @@ def score_split(
     *,
     animal_source: str,
     shuffle_seed: int | None = None,
-    is_stopped: Callable[[], bool] = lambda: False,
+    wait_for: Callable[[jax.Array], object] = jax.block_until_ready,
+    advance: Callable[[int], object] = lambda clips: None,
 ) -> Scores:
     """Scores every clip of a split.
 
     Args:
-        evaluation_step: see `make_evaluation_step`.
+        step: see `make_scoring_step`.
         values, classes: on the devices.
         batches: this process's share, padded clips with mask False.
-        animal_source: where the model is told of the animals from; the batches hold
-            `animal_weights` for a recognised source.
+        animal_source: where the animals come from; the batches hold `animal_weights` for a
+            recognised source.
         shuffle_seed: puts the frames of every view in a random order, to see what the order is
             worth; None leaves them.
-        is_stopped: asked after every batch, equally often on all processes.
-
-    Raises:
-        Interrupted: `is_stopped` said so.
+        wait_for: see `score_views`.
+        advance: is given the number of clips that are done, after every batch.
     """
     part, parts = mesh_lib.process_share(mesh)
-    collected = []
+    gather = jax.jit(_unchanged, out_shardings=NamedSharding(mesh, mesh_lib.REPLICATED))
+    collected: list[tuple[np.ndarray, ...]] = []
+    done = 0
     for index, batch in enumerate(batches):
-        arrays = {name: batch[name] for name in _ON_DEVICE}
-        arrays["animal_weights"] = animal_weights(batch, animal_source)
+        frames = batch["frames"]
         if shuffle_seed is not None:
-            first_clip = (index * parts + part) * len(arrays["frames"])
-            arrays["frames"] = shuffle_frames(arrays["frames"], shuffle_seed, first_clip)
-        outputs = evaluation_step(values, mesh_lib.put_batch(arrays, mesh), classes)
-        collected.append(outputs)
-        if is_stopped():
-            raise Interrupted("stopped by SIGTERM while evaluating: run the same command again")
+            first_clip = (index * parts + part) * len(frames)
+            frames = shuffle_frames(frames, shuffle_seed, first_clip)
+        weights = animal_weights(batch, animal_source)
+        scored = score_views(step, values, classes, frames, weights, mesh, wait_for=wait_for)
+        labels = {name: batch[name] for name in ("actions", "animals", "mask")}
+        gathered = gather(mesh_lib.put_batch(labels, mesh))
+        arrays = (scored.probabilities, *(gathered[name] for name in labels))
+        collected.append(tuple(map(np.asarray, arrays)))
+        done += int(collected[-1][-1].sum())
+        advance(done)
     scores, actions, animals, mask = (
-        np.concatenate([np.asarray(part) for part in parts])
-        for parts in zip(*collected, strict=True)
+        np.concatenate(column) for column in zip(*collected, strict=True)
     )
     keep = mask.astype(bool)
     return Scores(scores[keep].astype(np.float64), actions[keep], animals[keep])
+
+
+def _unchanged(arrays):
+    return arrays
+
+
+def batch_size_for(wanted: int, num_clips: int, mesh: Mesh) -> int:
+    """The batch size for a split: `wanted`, or less where that would only add padding.
+
+    Returns:
+        a multiple of the devices that share a batch.
+    """
+    shares = mesh.shape["data"] * mesh.shape["fsdp"]
+    return min(wanted, -(-num_clips // shares) * shares)
 
 
 def shuffle_frames(frames: np.ndarray, seed: int, first_clip: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.clip import LOGIT_SCALE_INIT, unit_length
 from animal_clip_jax.models.layers import layer_norm
 from animal_clip_jax.models.refinement import PromptGenerator, RelationGraph
@@ -116,6 +116,17 @@ class AnimalCLIP(nnx.Module):
         *,
         key: jax.Array | None = None,
     ) -> jax.Array:
+        """The logits of `score` alone."""
+        return self.score(clips, classes, animal_weights, key=key)[0]
+
+    def score(
+        self,
+        clips: jax.Array,
+        classes: ClassContext,
+        animal_weights: jax.Array,
+        *,
+        key: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array]:
         """Scores the actions.
 
         Args:
@@ -125,12 +136,13 @@ class AnimalCLIP(nnx.Module):
             key: random key for stochastic depth, None outside training.
 
         Returns:
-            logits (clips, actions), float32.
+            logits (clips, actions), float32; and the video features (clips, embed_dim) of
+            `encode_video`, before they are fitted to the animals.
         """
-        videos = self.encode_video(clips, key=key)
+        features = videos = self.encode_video(clips, key=key)
         if self.is_refined:
             videos, actions = self.refine(videos, classes, animal_weights)
             cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
         else:
             cosines = unit_length(videos) @ unit_length(jnp.asarray(classes.action_features)).T
-        return jnp.exp(self.logit_scale[...]) * cosines
+        return jnp.exp(self.logit_scale[...]) * cosines, features

@@ -8,22 +8,16 @@
 - `none`: the model is told nothing.
 """
 
-from ml_collections import ConfigDict
+from animal_clip_jax.errors import UserError
 
 SOURCES = ("labels", "predicted", "learned", "none")
 RECOGNISED = ("predicted", "learned")
 
 
 def check_source(field: str, source: str, sources: tuple[str, ...] = SOURCES) -> None:
-    """Raises ValueError, which names the field, unless `source` is one of `sources`."""
+    """Raises UserError, which names the field, unless `source` is one of `sources`."""
     if source not in sources:
-        raise ValueError(f"{field} has {source!r}; expected one of {', '.join(sources)}")
-
-
-def source_without_labels(config: ConfigDict) -> str:
-    """The first source that a run is evaluated with and that needs no labels; "none" if none is."""
-    sources = config.evaluation.animal_sources
-    return next((source for source in sources if source != "labels"), "none")
+        raise UserError(f"{field} has {source!r}; expected one of {', '.join(sources)}")
 
 
 def animal_weights(batch, source: str):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.models.video import ImageTower
 
@@ -39,3 +40,28 @@ class Clip(nnx.Module):
         image_features = unit_length(self.visual(images))
         text_features = unit_length(self.text(tokens))
         return jnp.exp(self.logit_scale[...]) * image_features @ text_features.T
+
+    def encode_video(self, clips: jax.Array) -> jax.Array:
+        """The mean of the frames' unit features: normalised pixels (clips, frames, size, size, 3)
+        → (clips, embed_dim), float32, not of unit length."""
+        frames = unit_length(self.visual(clips.reshape(-1, *clips.shape[2:])))
+        return jnp.mean(frames.reshape(*clips.shape[:2], -1), axis=1)
+
+    def score(
+        self, clips: jax.Array, classes: ClassContext, animal_weights: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Scores the actions of clips as those of their mean frame, which no order of the frames
+        changes.
+
+        Args:
+            clips: (clips, frames, size, size, 3) normalised pixels.
+            classes: only its action features (actions, embed_dim) are used.
+            animal_weights: not used; it is here so that all models are called alike.
+
+        Returns:
+            logits (clips, actions), float32; and the video features (clips, embed_dim).
+        """
+        del animal_weights
+        videos = self.encode_video(clips)
+        actions = unit_length(jnp.asarray(classes.action_features))
+        return jnp.exp(self.logit_scale[...]) * unit_length(videos) @ actions.T, videos

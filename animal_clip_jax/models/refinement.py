@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from animal_clip_jax.models.classes import Array
+from animal_clip_jax.models.class_context import Array
 from animal_clip_jax.models.layers import NEW_STD, Mlp, layer_norm
 
 ALPHA_INIT = 0.1  # how much of a generated prompt is added at the start of training

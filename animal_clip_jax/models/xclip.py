@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.clip import LOGIT_SCALE_INIT, unit_length
 from animal_clip_jax.models.layers import layer_norm
 from animal_clip_jax.models.refinement import PromptGenerator
@@ -93,6 +93,17 @@ class XCLIP(nnx.Module):
         *,
         key: jax.Array | None = None,
     ) -> jax.Array:
+        """The logits of `score` alone."""
+        return self.score(clips, classes, animal_weights, key=key)[0]
+
+    def score(
+        self,
+        clips: jax.Array,
+        classes: ClassContext,
+        animal_weights: jax.Array | None = None,
+        *,
+        key: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array]:
         """Scores the actions.
 
         Args:
@@ -102,11 +113,11 @@ class XCLIP(nnx.Module):
             key: random key for stochastic depth, None outside training.
 
         Returns:
-            logits (clips, actions), float32.
+            logits (clips, actions), float32; and the video features (clips, embed_dim).
         """
         videos, patches = self.encode_video(clips, key=key)
         actions = classes.action_features.astype(videos.dtype)
         actions = jnp.broadcast_to(actions, (videos.shape[0], *actions.shape))
         actions = actions + self.prompts(actions, patches)
         cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
-        return jnp.exp(self.logit_scale[...]) * cosines
+        return jnp.exp(self.logit_scale[...]) * cosines, videos

@@ -1,5 +1,7 @@
 """What the devices are capable of and what of it is used."""
 
+import re
+
 import jax
 
 # Peak dense matrix throughput of one device, FLOP/s in bfloat16, from the makers' data sheets.
@@ -23,8 +25,8 @@ _PEAK_FLOPS = {
 
 def peak_flops(device: jax.Device) -> float | None:
     """FLOP/s of one device at best, None where it is not known (a CPU, say)."""
-    kind = device.device_kind
-    known = [name for name in _PEAK_FLOPS if kind.startswith(name)]
+    # Whole words: an L40 is no L4, and an H100 80GB is an H100.
+    known = [name for name in _PEAK_FLOPS if re.match(rf"{re.escape(name)}\b", device.device_kind)]
     return _PEAK_FLOPS[max(known, key=len)] if known else None
 
 

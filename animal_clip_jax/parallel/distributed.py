@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from animal_clip_jax.errors import UserError
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -31,7 +33,7 @@ def initialize(
         is_cluster: find all three by what the cluster says (TPU pod, Slurm, Open MPI, Kubernetes).
 
     Raises:
-        ValueError: some of the three are given, but not all; they make no sense; or the others
+        UserError: some of the three are given, but not all; they make no sense; or the others
             cannot be reached there.
     """
     if is_cluster:
@@ -47,7 +49,7 @@ def initialize(
         return
     missing = [name for name, value in zip(_ENVIRONMENT, given, strict=True) if value is None]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"a job of several processes needs {', '.join(missing)} too, from the environment or "
             "as --coordinator_address, --num_processes, --process_id"
         )
@@ -55,17 +57,17 @@ def initialize(
     try:
         count, index = int(str(given[1])), int(str(given[2]))
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"{_ENVIRONMENT[1]} is {given[1]!r} and {_ENVIRONMENT[2]} {given[2]!r}; expected whole "
             "numbers"
         ) from error
     if not 0 <= index < count:
-        raise ValueError(f"process {index} of {count}: expected --process_id from 0 to {count - 1}")
+        raise UserError(f"process {index} of {count}: expected --process_id from 0 to {count - 1}")
     if count > 1:
         try:
             jax.distributed.initialize(address, count, index)
         except RuntimeError as error:
-            raise ValueError(
+            raise UserError(
                 f"process {index} of {count} could not join the others at {address}: {error}"
             ) from error
 
@@ -79,7 +81,7 @@ def check_same_config(flat_config: Mapping[str, Any]) -> None:
     """Makes sure that all processes were given the same configuration.
 
     Raises:
-        ValueError: on every process that disagrees with process 0, and on process 0, naming the
+        UserError: on every process that disagrees with process 0, and on process 0, naming the
             processes and their fields.
     """
     if jax.process_count() == 1:
@@ -93,7 +95,7 @@ def check_same_config(flat_config: Mapping[str, Any]) -> None:
         if theirs.get(name) != everyone[0].get(name)
     ]
     if differences:
-        raise ValueError(f"the processes disagree on the configuration: {'; '.join(differences)}")
+        raise UserError(f"the processes disagree on the configuration: {'; '.join(differences)}")
 
 
 def gather_texts(text: str) -> list[str]:
@@ -122,7 +124,7 @@ def on_all(
     waiting for one that has given up.
 
     Raises:
-        ValueError, OSError: what the function raised here, or else a ValueError with the message of
+        UserError: what the function raised here, or else a UserError with the message of
             the first process on which it failed.
     """
     result, failure = None, None
@@ -135,17 +137,17 @@ def on_all(
         raise failure
     for index, message in enumerate(messages):
         if message:
-            raise ValueError(f"process {index} gave up: {message}")
+            raise UserError(f"process {index} gave up: {message}")
     return result  # type: ignore[return-value]
 
 
 def on_first(
-    function: Callable[_Arguments, None], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    function: Callable[_Arguments, object], *args: _Arguments.args, **kwargs: _Arguments.kwargs
 ) -> None:
     """Calls a function on process 0 while the others wait, and raises on all if it fails there.
 
     Raises:
-        ValueError, OSError: as `on_all`.
+        UserError: as `on_all`.
     """
 
     def first() -> None:

@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
+from animal_clip_jax.errors import UserError
+
 AXES = ("data", "fsdp", "model")
 BATCH = PartitionSpec(("data", "fsdp"))
 REPLICATED = PartitionSpec()
@@ -45,12 +47,12 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[jax.Device] | None = N
         devices: all devices of all processes unless given.
 
     Raises:
-        ValueError: the sizes do not multiply to the number of devices.
+        UserError: the sizes do not multiply to the number of devices.
     """
     devices = list(jax.devices() if devices is None else devices)
     sizes = [shape[axis] for axis in AXES]
     if sizes.count(-1) > 1 or any(size == 0 or size < -1 for size in sizes):
-        raise ValueError(
+        raise UserError(
             f"config.mesh is {dict(shape)}; expected positive sizes, at most one of them -1"
         )
     if -1 in sizes:
@@ -58,7 +60,7 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[jax.Device] | None = N
         sizes[sizes.index(-1)] = max(len(devices) // known, 1)
     if math.prod(sizes) != len(devices):
         product = " × ".join(f"{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
-        raise ValueError(
+        raise UserError(
             f"config.mesh is {product} = {math.prod(sizes)} devices, but there are {len(devices)}; "
             f"set one axis to -1 to use them all"
         )
@@ -103,10 +105,10 @@ def without_fsdp(shardings):
 
 
 def check_batch_size(batch_size: int, accumulation: int, mesh: Mesh) -> None:
-    """Raises ValueError unless the micro-batches divide over the devices that share a batch."""
+    """Raises UserError unless the micro-batches divide over the devices that share a batch."""
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
     if batch_size % (accumulation * shares):
-        raise ValueError(
+        raise UserError(
             f"config.batch_size {batch_size} is not a multiple of config.accumulation "
             f"{accumulation} × {shares} devices that share a batch (mesh {dict(mesh.shape)})"
         )
@@ -121,7 +123,7 @@ def process_share(mesh: Mesh) -> tuple[int, int]:
         the part's index, and the number of parts.
 
     Raises:
-        ValueError: the parts of the processes overlap without being the same.
+        UserError: the parts of the processes overlap without being the same.
     """
     rows = mesh.devices.reshape(-1, mesh.shape["model"])
     ours = [
@@ -131,7 +133,7 @@ def process_share(mesh: Mesh) -> tuple[int, int]:
     ]
     index, offset = divmod(ours[0], len(ours))
     if offset or len(rows) % len(ours) or ours[-1] - ours[0] != len(ours) - 1:
-        raise ValueError(
+        raise UserError(
             f"config.mesh {dict(mesh.shape)} over {jax.process_count()} processes gives this one "
             f"parts {ours} of {len(rows)} of a batch, which others share in part; choose "
             "config.mesh.model so that it divides the devices of a process, or the other way round"

@@ -1,11 +1,10 @@
-"""A light head that learns a data set's animals from what a frozen recogniser sees.
+"""A light probe that learns a data set's animals from what a frozen recogniser sees.
 
 It is a softmax regression: convex, so that it has one solution, which depends on no seed.
 """
 
 import hashlib
-import os
-import pathlib
+import io
 import zipfile
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.recognition.zero_shot import keep_best, softmax
 
 FOLDS = 5
@@ -23,8 +23,8 @@ _TOLERANCE = 1e-5  # of the gradient's norm
 _NEVER = -1e9  # the logit of an animal without a training clip
 
 
-class AnimalHead(NamedTuple):
-    """logits = seen @ kernel + bias.
+class LinearProbe(NamedTuple):
+    """logits = image_features @ kernel + bias.
 
     Attributes:
         kernel: (embed_dim, animals) float32.
@@ -38,12 +38,12 @@ class AnimalHead(NamedTuple):
     animal_names: tuple[str, ...]
     settings: str
 
-    def probabilities(self, seen: np.ndarray, *, top_k: int = 0) -> np.ndarray:
+    def probabilities(self, image_features: np.ndarray, *, top_k: int = 0) -> np.ndarray:
         """What is seen (clips, embed_dim) → (clips, animals) float32, rows of sum 1."""
-        return keep_best(softmax(seen @ self.kernel + self.bias), top_k)
+        return keep_best(softmax(image_features @ self.kernel + self.bias), top_k)
 
-    def for_animals(self, animal_names: Sequence[str]) -> "AnimalHead":
-        """The head for other labels: what it does not know gets probability 0.
+    def for_animals(self, animal_names: Sequence[str]) -> "LinearProbe":
+        """The probe for other labels: what it does not know gets probability 0.
 
         Raises:
             ValueError: it knows none of them.
@@ -55,8 +55,8 @@ class AnimalHead(NamedTuple):
         }
         columns = np.array([known.get(name, -1) for name in animal_names])
         if (columns < 0).all():
-            raise ValueError(
-                f"the learned head knows none of the {len(animal_names)} animals "
+            raise UserError(
+                f"the learned probe knows none of the {len(animal_names)} animals "
                 f"({', '.join(animal_names[:5])}, ...): it was fitted to "
                 f"{', '.join(self.animal_names[:5])}, ...; take 'predicted' as their source"
             )
@@ -64,64 +64,66 @@ class AnimalHead(NamedTuple):
         bias = np.where(columns >= 0, self.bias[columns], -np.inf)
         return self._replace(kernel=kernel, bias=bias, animal_names=tuple(animal_names))
 
-    def save(self, path: pathlib.Path) -> None:
-        """Writes a NumPy archive; it appears once it is complete."""
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            np.savez(
-                file,
-                kernel=self.kernel,
-                bias=self.bias,
-                animal_names=np.array(self.animal_names),
-                settings=np.array(self.settings),
-            )
-        temporary.replace(path)
+    def to_bytes(self) -> bytes:
+        """A NumPy archive."""
+        content = io.BytesIO()
+        np.savez(
+            content,
+            kernel=self.kernel,
+            bias=self.bias,
+            animal_names=np.array(self.animal_names),
+            settings=np.array(self.settings),
+        )
+        return content.getvalue()
 
     @classmethod
-    def load(cls, path: pathlib.Path) -> "AnimalHead":
-        """Reads what `save` wrote.
+    def from_bytes(cls, content: bytes, path: str) -> "LinearProbe":
+        """The inverse of `to_bytes`.
+
+        Args:
+            path: of the file that holds it, for the message.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: it is something else; names it.
+            UserError: it is something else; names the path.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
-                names = tuple(map(str, content["animal_names"]))
-                settings = str(content["settings"])
-                head = cls(content["kernel"], content["bias"], names, settings)
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                names = tuple(map(str, arrays["animal_names"]))
+                settings = str(arrays["settings"])
+                probe = cls(arrays["kernel"], arrays["bias"], names, settings)
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"{path}: no head that recognises animals ({error}); delete it to have it made anew"
+            raise UserError(
+                f"{path}: no linear probe that recognises animals ({error}); delete it to have it "
+                "made anew"
             ) from error
-        if head.kernel.shape[1:] != (len(names),) or head.bias.shape != (len(names),):
-            raise ValueError(
-                f"{path}: kernel {head.kernel.shape}, bias {head.bias.shape} and {len(names)} "
+        if probe.kernel.shape[1:] != (len(names),) or probe.bias.shape != (len(names),):
+            raise UserError(
+                f"{path}: kernel {probe.kernel.shape}, bias {probe.bias.shape} and {len(names)} "
                 "animals do not fit each other; delete it to have it made anew"
             )
-        return head
+        return probe
 
 
-def fit_head(
-    seen: np.ndarray,
+def fit_linear_probe(
+    image_features: np.ndarray,
     animals: np.ndarray,
     animal_names: Sequence[str],
     *,
     l2: float,
     settings: str = "",
     learnt_from: np.ndarray | None = None,
-) -> AnimalHead:
+) -> LinearProbe:
     """Learns the animals of clips.
 
     Minimises the mean cross entropy of the clips, each shared equally among its animals, plus
     l2 / 2 × the squared length of the kernel over centred features of mean square 1.
 
     Args:
-        seen: (clips, embed_dim) float32.
+        image_features: (clips, embed_dim) float32.
         animals: (clips, animals) multi-hot; clips without an animal are left out.
         animal_names: the labels, in order.
         l2: weight of the penalty, above 0.
-        settings: see `AnimalHead`.
+        settings: see `LinearProbe`.
         learnt_from: (clips,) bool; the others are left out.
 
     Raises:
@@ -131,20 +133,22 @@ def fit_head(
     if learnt_from is not None:
         inside = inside & learnt_from
     if not inside.any():
-        raise ValueError(
-            "a head cannot learn to recognise animals: no clip that it may learn from has one; "
+        raise UserError(
+            "a probe cannot learn to recognise animals: no clip that it may learn from has one; "
             "take 'predicted' or 'none' as the source of animals"
         )
     shown = animals[inside].any(axis=0)
-    centre = seen[inside].mean(axis=0)
-    scale = np.sqrt(np.mean((seen[inside] - centre) ** 2)) + np.finfo(np.float32).tiny
+    centre = image_features[inside].mean(axis=0)
+    scale = np.sqrt(np.mean((image_features[inside] - centre) ** 2)) + np.finfo(np.float32).tiny
     # What is left out has no weight, so that all parts of a split compile to one program.
     targets = animals * inside[:, None] / np.maximum(animals.sum(axis=1, keepdims=True), 1)
-    fitted = _minimise((seen - centre) / scale, targets.astype(np.float32), shown, np.float32(l2))
+    fitted = _minimise(
+        (image_features - centre) / scale, targets.astype(np.float32), shown, np.float32(l2)
+    )
     kernel, bias = (np.asarray(array) for array in fitted)
     kernel = np.where(shown, kernel / scale, 0.0).astype(np.float32)
     bias = np.where(shown, bias - centre @ kernel, -np.inf).astype(np.float32)
-    return AnimalHead(kernel, bias, tuple(animal_names), settings)
+    return LinearProbe(kernel, bias, tuple(animal_names), settings)
 
 
 @jax.jit
@@ -178,7 +182,7 @@ def _minimise(
 
 
 def held_out_probabilities(
-    seen: np.ndarray,
+    image_features: np.ndarray,
     animals: np.ndarray,
     clip_ids: Sequence[str],
     animal_names: Sequence[str],
@@ -186,15 +190,15 @@ def held_out_probabilities(
     l2: float,
     top_k: int = 0,
 ) -> np.ndarray:
-    """For every training clip, what a head says that was not fitted to it.
+    """For every training clip, what a probe says that was not fitted to it.
 
-    A head knows the clips that it was fitted to better than any new clip. What is to learn from its
-    mistakes must see them as they will be.
+    A probe knows the clips that it was fitted to better than any new clip. What is to learn from
+    its mistakes must see them as they will be.
 
     Args:
-        seen, animals, l2: as in `fit_head`.
+        image_features, animals, l2: as in `fit_linear_probe`.
         clip_ids: decide which of the `FOLDS` parts a clip is in.
-        top_k: as in `AnimalHead.probabilities`.
+        top_k: as in `LinearProbe.probabilities`.
 
     Returns:
         (clips, animals) float32, rows of sum 1.
@@ -203,8 +207,8 @@ def held_out_probabilities(
     probabilities = np.zeros(animals.shape, np.float32)
     for fold in np.unique(folds):
         inside = folds == fold
-        head = fit_head(seen, animals, animal_names, l2=l2, learnt_from=~inside)
-        probabilities[inside] = head.probabilities(seen[inside], top_k=top_k)
+        probe = fit_linear_probe(image_features, animals, animal_names, l2=l2, learnt_from=~inside)
+        probabilities[inside] = probe.probabilities(image_features[inside], top_k=top_k)
     return probabilities
 
 

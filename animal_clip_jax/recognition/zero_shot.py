@@ -6,7 +6,6 @@ X-CLIP or Animal-CLIP the CLIP towers inside are taken.
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 
 import jax
@@ -15,6 +14,7 @@ import numpy as np
 from flax import nnx
 
 from animal_clip_jax.conversion import families, weights
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.clip import Clip, unit_length
@@ -31,12 +31,14 @@ class Recogniser:
         values: its parameters by path.
         architecture: of its towers.
         normalisation: the pixel statistics that it expects.
+        fitted_to: the clips that it was fitted to, see `WeightsMetadata`.
     """
 
     graphdef: nnx.GraphDef
     values: Parameters
     architecture: ClipArchitecture
     normalisation: Normalisation
+    fitted_to: str = ""
 
     @classmethod
     def load(cls, folder: str | pathlib.Path) -> "Recogniser":
@@ -51,10 +53,10 @@ class Recogniser:
         expected = families.shapes(description)
         missing = [path for path in expected if path not in values]
         if missing:
-            raise ValueError(f"{folder}: no image–text model: {', '.join(missing[:5])} missing")
+            raise UserError(f"{folder}: no image–text model: {', '.join(missing[:5])} missing")
         invented = [path for path in metadata.initialised if path in expected]
         if invented:
-            raise ValueError(
+            raise UserError(
                 f"{folder}: cannot recognise anything: {', '.join(invented[:5])} was not in the "
                 "source of these weights and holds initial values"
             )
@@ -64,17 +66,13 @@ class Recogniser:
             {path: values[path] for path in expected},
             description.architecture,
             metadata.normalisation,
+            metadata.fitted_to,
         )
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the parameters that see."""
-        digest = hashlib.sha256()
-        for path in sorted(self.values):
-            if path.startswith("visual."):
-                digest.update(path.encode())
-                digest.update(np.ascontiguousarray(self.values[path]).data)
-        return digest.hexdigest()
+        """SHA-256 of its parameters."""
+        return weights.digest_of(self.values)
 
     def model(self, values: Parameters | None = None) -> Clip:
         """The module, with other parameters of the same shapes if given."""
@@ -82,8 +80,8 @@ class Recogniser:
         assert isinstance(model, Clip)
         return model
 
-    def see(self, values: Parameters, frames: jax.Array) -> jax.Array:
-        """What is seen in clips: the mean of their frames' unit features, of unit length itself.
+    def encode_frames(self, values: Parameters, frames: jax.Array) -> jax.Array:
+        """Image features of clips: the mean of their frames' unit features, of unit length itself.
 
         Args:
             values: the parameters, on the devices.
@@ -99,7 +97,7 @@ class Recogniser:
 
 
 def name_probabilities(
-    seen: np.ndarray,
+    image_features: np.ndarray,
     name_features: np.ndarray,
     *,
     logit_scale: float,
@@ -109,7 +107,7 @@ def name_probabilities(
     """How likely each animal is, by how well its name fits what is seen.
 
     Args:
-        seen: (clips, embed_dim) of unit length.
+        image_features: (clips, embed_dim) of unit length.
         name_features: (animals, embed_dim), of any length.
         logit_scale: the logarithm of the model's own factor before its softmax.
         temperature: divides the logits; above 1 the probabilities are more even.
@@ -119,7 +117,7 @@ def name_probabilities(
         (clips, animals) float32, rows of sum 1.
     """
     names = name_features / np.linalg.norm(name_features, axis=1, keepdims=True)
-    logits = np.exp(logit_scale) * (seen @ names.T) / temperature
+    logits = np.exp(logit_scale) * (image_features @ names.T) / temperature
     return keep_best(softmax(logits), top_k)
 
 

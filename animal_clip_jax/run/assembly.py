@@ -1,11 +1,7 @@
-"""What a run needs before its first step: a checked configuration, parameters, class context."""
+"""From a configuration to what it describes: model, parameters, optimizer, loss, classes."""
 
 import dataclasses
-import json
-import pathlib
-import subprocess
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,27 +11,52 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from animal_clip_jax.classes import context, features
-from animal_clip_jax.classes import relation_graph as relations
+from animal_clip_jax.classes import context, features, relation_graph
 from animal_clip_jax.conversion import weights
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
-from animal_clip_jax.models.animal_sources import RECOGNISED, check_source
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
-from animal_clip_jax.models.classes import ClassContext
-from animal_clip_jax.models.description import ModelDescription
-from animal_clip_jax.models.description import build as build_described
+from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.description import ModelDescription, build
+from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.models.xclip import XCLIP
 from animal_clip_jax.parallel.distributed import on_all
-from animal_clip_jax.run.animals import sources_in
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
+from animal_clip_jax.training.losses import Loss
 from animal_clip_jax.training.step import StepSettings
-from data_pipeline.dataset import DatasetInfo, load_info
+from data_pipeline.dataset import ClipIndex, DatasetInfo
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def check_model(config: ConfigDict) -> None:
+    """Checks `config.model`.
+
+    Raises:
+        UserError: a field has no meaning; the message names it.
+    """
+    model_description(config)
+    if config.dtype not in DTYPES:
+        raise UserError(
+            f"config.model.dtype is {config.dtype!r}; expected one of {', '.join(DTYPES)}"
+        )
+    if not 0 <= config.drop_path_rate < 1:
+        raise UserError(
+            f"config.model.drop_path_rate is {config.drop_path_rate}; expected 0 ≤ rate < 1"
+        )
+    if config.remat not in REMAT_POLICIES:
+        raise UserError(
+            f"config.model.remat is {config.remat!r}; expected one of {', '.join(REMAT_POLICIES)}"
+        )
+    if not config.refinement and config.family != "animal_clip":
+        raise UserError(
+            f"config.model.refinement is False; a model of family {config.family!r} has none to "
+            "leave out"
+        )
 
 
 def model_description(config: ConfigDict) -> ModelDescription:
@@ -45,10 +66,10 @@ def model_description(config: ConfigDict) -> ModelDescription:
         config: the field `model` of a run's configuration.
 
     Raises:
-        ValueError: a field has no meaning; the message names it.
+        UserError: a field has no meaning; the message names it.
     """
     if config.family not in ("animal_clip", "xclip"):
-        raise ValueError(
+        raise UserError(
             f"config.model.family is {config.family!r}; expected 'animal_clip' or 'xclip'"
         )
     try:
@@ -65,33 +86,17 @@ def model_description(config: ConfigDict) -> ModelDescription:
             graph_width=config.graph_width if config.family == "animal_clip" else None,
         )
     except ValueError as error:
-        raise ValueError(f"config.model: {error}") from error
+        raise UserError(f"config.model: {error}") from error
 
 
 def build_model(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
     """The model that `config.model` describes, with random parameters.
 
     Raises:
-        ValueError: a field has no meaning; the message names it.
+        UserError: see `check_model`.
     """
-    if config.dtype not in DTYPES:
-        raise ValueError(
-            f"config.model.dtype is {config.dtype!r}; expected one of {', '.join(DTYPES)}"
-        )
-    if not 0 <= config.drop_path_rate < 1:
-        raise ValueError(
-            f"config.model.drop_path_rate is {config.drop_path_rate}; expected 0 ≤ rate < 1"
-        )
-    if config.remat not in REMAT_POLICIES:
-        raise ValueError(
-            f"config.model.remat is {config.remat!r}; expected one of {', '.join(REMAT_POLICIES)}"
-        )
-    if not config.refinement and config.family != "animal_clip":
-        raise ValueError(
-            f"config.model.refinement is False; a model of family {config.family!r} has none to "
-            "leave out"
-        )
-    model = build_described(
+    check_model(config)
+    model = build(
         model_description(config),
         drop_path_rate=config.drop_path_rate,
         remat=config.remat,
@@ -103,224 +108,66 @@ def build_model(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
     return model
 
 
-_AT_LEAST_ONE = (
-    "epochs",
-    "batch_size",
-    "accumulation",
-    "log_every_steps",
-    "checkpoint.every_epochs",
-    "checkpoint.keep",
-    "evaluation.every_epochs",
-    "evaluation.batch_size",
-)
-_BELOW_ONE = ("optimizer.ema_decay", "optimizer.beta1", "optimizer.beta2")
-
-# What may differ when a run goes on: none of it changes what the steps compute.
-_FREE_FIELDS = ("checkpoint.", "evaluation.", "log_every_steps", "mesh.", "predict.", "profile")
-_FREE_LEAVES = ("data.num_workers", "prompts.cache")
+def abstract_model(config: ConfigDict) -> tuple[nnx.GraphDef, Parameters]:
+    """Structure and parameter shapes of the model that `config.model` describes."""
+    return parameters.abstract(lambda: build_model(config, rngs=nnx.Rngs(0)))
 
 
-def check_config(config: ConfigDict, *, is_open: bool = False) -> DatasetInfo:
-    """Checks the fields against each other and against the data, before anything is computed.
-
-    Args:
-        is_open: the data is to be tested on with any labels, and needs no training split.
-
-    Returns:
-        the description of the data set at `config.data.directory`.
-
-    Raises:
-        FileNotFoundError, ValueError: the message names the field or the path.
-    """
-    model_description(config.model)
-    if config.loss not in losses.REDUCTIONS:
-        raise ValueError(
-            f"config.loss is {config.loss!r}; expected one of {', '.join(losses.REDUCTIONS)}"
-        )
-    _check_animals(config)
-    if config.prompts.pooling not in features.POOLINGS:
-        raise ValueError(
-            f"config.prompts.pooling is {config.prompts.pooling!r}; expected one of "
-            f"{', '.join(features.POOLINGS)}"
-        )
-    flat = flat_config(config)
-    for name in _AT_LEAST_ONE:
-        if flat[name] < 1:
-            raise ValueError(f"config.{name} is {flat[name]}; expected at least 1")
-    for name in _BELOW_ONE:
-        if not 0 <= flat[name] < 1:
-            raise ValueError(f"config.{name} is {flat[name]}; expected 0 ≤ {name} < 1")
-    if not config.data.directory:
-        raise ValueError(
-            "config.data.directory is empty; give a folder written by "
-            "`python -m data_pipeline.convert`"
-        )
-    info = load_info(config.data.directory)
-    for field, names in (("num_actions", info.action_names), ("num_animals", info.animal_names)):
-        expected = config.data[field]
-        if expected and expected != len(names) and not is_open:
-            raise ValueError(
-                f"config.data.{field} is {expected}, but {config.data.directory} has {len(names)}: "
-                "another data set, or another label file"
-            )
-    for field in ("test_split",) if is_open else ("train_split", "test_split"):
-        if config.data[field] not in info.split_sizes:
-            raise ValueError(
-                f"config.data.{field} is {config.data[field]!r}, but {config.data.directory} has "
-                f"{', '.join(sorted(info.split_sizes))}"
-            )
-    return info
+def normalisation(config: ConfigDict) -> Normalisation:
+    """The pixel statistics of `config.data`."""
+    return Normalisation(tuple(config.data.mean), tuple(config.data.std))
 
 
-def _check_animals(config: ConfigDict) -> None:
-    """Checks `config.animals` and the sources that are evaluated."""
-    options = config.animals
-    if not config.evaluation.animal_sources:
-        raise ValueError("config.evaluation.animal_sources is empty; expected at least one source")
-    fields = [("animals.source", options.source), ("animals.otherwise", options.otherwise)]
-    fields += [("evaluation.animal_sources", name) for name in config.evaluation.animal_sources]
-    for field, source in fields:
-        check_source(f"config.{field}", source)
-    if {options.source, options.otherwise} >= set(RECOGNISED) and options.label_dropout > 0:
-        raise ValueError(
-            f"config.animals.source is {options.source!r} and config.animals.otherwise "
-            f"{options.otherwise!r}; a run trains on one recognised source, beside 'labels' or "
-            "'none'"
-        )
-    if not 0 <= options.label_dropout <= 1:
-        raise ValueError(
-            f"config.animals.label_dropout is {options.label_dropout}; expected 0 to 1"
-        )
-    check_recognition(config)
-    if sources_in(config) and not (options.weights or config.init_from):
-        raise ValueError(
-            f"{' and '.join(map(repr, sorted(sources_in(config))))} as a source of animals needs "
-            "pretrained weights: set config.animals.weights to a folder written by "
-            "`python -m animal_clip_jax.convert`, such as BioCLIP's, or config.init_from, whose "
-            "CLIP towers then recognise the animals"
-        )
+def outputs(config: ConfigDict) -> str:
+    """What turns the model's logits into probabilities, "softmax" or "sigmoid"."""
+    return losses.OUTPUTS[config.loss]
 
 
-def check_recognition(config: ConfigDict) -> None:
-    """Checks how animals are to be recognised.
+def scores(config: ConfigDict) -> str:
+    """What turns the logits of a view into scores in an evaluation, "softmax" or "sigmoid"."""
+    return "softmax" if config.evaluation.scores == "softmax" else outputs(config)
+
+
+def random_parameters(config: ConfigDict) -> Parameters:
+    """Initial values of the model that `config.model` describes, a function of `config.seed`."""
+
+    def initialise(key: jax.Array) -> Parameters:
+        return parameters.split(build_model(config.model, rngs=nnx.Rngs(key)))[1]
+
+    return jax.jit(initialise)(jax.random.key(config.seed))
+
+
+def check_start(config: ConfigDict, start: weights.Weights) -> None:
+    """Makes sure that the weights of `config.init_from` are of the model that is asked for.
 
     Raises:
-        ValueError: a field of `config.animals` has no meaning; names it.
+        UserError: they are of another; names the path and the field.
     """
-    options = config.animals
-    if options.num_frames < 1:
-        raise ValueError(f"config.animals.num_frames is {options.num_frames}; expected at least 1")
-    if options.top_k < 0:
-        raise ValueError(f"config.animals.top_k is {options.top_k}; expected 0 (all) or more")
-    for name in ("temperature", "head_l2"):
-        if not options[name] > 0:
-            raise ValueError(f"config.animals.{name} is {options[name]}; expected more than 0")
-
-
-def claim_workdir(config: ConfigDict, workdir: pathlib.Path) -> None:
-    """Records the configuration in a new workdir, or checks that an old one holds the same.
-
-    Raises:
-        ValueError: the workdir holds a run with another configuration; names the fields.
-    """
-    path = workdir / "config.json"
-    ours = flat_config(config)
-    if path.exists():
-        try:
-            theirs = flat_config(ConfigDict(json.loads(path.read_text(encoding="utf-8"))))
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
-        differences = [
-            f"{name} (there {theirs.get(name, 'absent')!r}, now {ours.get(name, 'absent')!r})"
-            for name in sorted(ours.keys() | theirs.keys())
-            if not name.startswith(_FREE_FIELDS)
-            and name not in _FREE_LEAVES
-            and _plain(ours.get(name)) != _plain(theirs.get(name))
-        ]
-        if differences:
-            raise ValueError(
-                f"{workdir} holds a run with another configuration: {'; '.join(differences)}. "
-                "Choose another --workdir, or give the same configuration to go on"
-            )
-        return
-    workdir.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
-    temporary.replace(path)
-
-
-def flat_config(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    """The leaves of a configuration by dotted name."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat.update(flat_config(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def git_revision() -> str:
-    """The commit of this code, "" where it is not in a repository."""
-    folder = pathlib.Path(__file__).parent
-    try:
-        result = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return result.stdout.strip()
-
-
-def initial_parameters(config: ConfigDict) -> tuple[nnx.GraphDef, Parameters]:
-    """The model's structure, and its parameters from `config.init_from` or at random.
-
-    Raises:
-        FileNotFoundError, ValueError: the weights are missing, damaged, or of another model; the
-            message names the path and the field.
-    """
-    if not config.init_from:
-
-        def initialise(key: jax.Array) -> Parameters:
-            return parameters.split(build_model(config.model, rngs=nnx.Rngs(key)))[1]
-
-        graphdef, _ = parameters.abstract(
-            lambda: build_model(config.model, rngs=nnx.Rngs(config.seed))
-        )
-        return graphdef, jax.jit(initialise)(jax.random.key(config.seed))
-
-    values, metadata = weights.load_weights(config.init_from)
-    wanted, found = model_description(config.model), metadata.model
+    wanted, found = model_description(config.model), start.metadata.model
     pairs = {**dataclasses.asdict(wanted), **dataclasses.asdict(wanted.architecture)}
     for name, expected in pairs.items():
         source = found.architecture if hasattr(found.architecture, name) else found
         held = getattr(source, name)
         if name != "architecture" and held != expected:
             field = "architecture." + name if source is found.architecture else name
-            raise ValueError(
+            raise UserError(
                 f"{config.init_from}: the weights have {name} {held}, but "
                 f"config.model.{field} asks for {expected}"
             )
-    for name, expected in metadata.normalisation._asdict().items():
+    for name, expected in start.metadata.normalisation._asdict().items():
         if not np.allclose(config.data[name], expected, rtol=1e-4):
-            raise ValueError(
+            raise UserError(
                 f"{config.init_from}: the weights expect pixels with {name} "
                 f"{tuple(expected)}, but config.data.{name} is {tuple(config.data[name])}"
             )
-    graphdef, abstract = parameters.abstract(
-        lambda: build_model(config.model, rngs=nnx.Rngs(config.seed))
-    )
+    _, abstract = abstract_model(config.model)
     for path, target in abstract.items():
+        values = start.parameters
         shape = values[path].shape if path in values else "nothing"
         if shape != target.shape:
-            raise ValueError(
+            raise UserError(
                 f"{config.init_from}: {path} has shape {shape}; expected {target.shape}"
             )
-    return graphdef, values
 
 
 def make_optimizer(
@@ -356,6 +203,29 @@ def make_optimizer(
     return optimizer, rates
 
 
+def make_loss(
+    config: ConfigDict, action_clips: np.ndarray, num_clips: int, *, logit_scale: float
+) -> tuple[Loss, str]:
+    """The loss that `config.loss` names, and how its values become that of a batch.
+
+    Args:
+        action_clips: (actions,) training clips of each action.
+        num_clips: training clips.
+        logit_scale: the factor of the model's logits, which is not trained.
+
+    Returns:
+        the loss of clips, and "mean" or "sum".
+    """
+    loss = losses.build(
+        config.loss,
+        positives=action_clips,
+        num_clips=num_clips,
+        logit_scale=logit_scale,
+        distribution_balanced_bias=config.distribution_balanced_bias,
+    )
+    return loss, losses.REDUCTIONS[config.loss]
+
+
 def step_settings(config: ConfigDict) -> StepSettings:
     """What the training step does to a batch, from the configuration."""
     return StepSettings(
@@ -372,9 +242,9 @@ def step_settings(config: ConfigDict) -> StepSettings:
 
 def class_context(
     config: ConfigDict,
-    graphdef: nnx.GraphDef,
     values: Parameters,
     info: DatasetInfo,
+    train_index: ClipIndex,
     mesh: Mesh,
     say: Callable[[str], None],
 ) -> ClassContext:
@@ -383,21 +253,49 @@ def class_context(
     All processes call it.
 
     Args:
+        values: all parameters of the model by path.
+        train_index: the clips that are trained on.
         say: is given what a person should know about it.
 
     Raises:
-        FileNotFoundError, ValueError: a description file or a relation is missing or does not fit
-            the labels.
+        UserError: a description file or a relation is missing or does not fit the labels.
     """
-    relation, origin = on_all(relations.relation_of, config, info)
-    say(origin)
+    if config.model.family == "xclip":
+        # It is never told the animals.
+        animal_names: tuple[str, ...] = ()
+        relation = np.zeros((len(info.action_names), 0), np.float32)
+    else:
+        animal_names = info.animal_names
+        relation, origin = on_all(
+            relation_graph.relation_of,
+            info,
+            train_index,
+            file=config.relation.file,
+            taxonomy=config.relation.taxonomy,
+            min_clips=config.relation.min_clips,
+        )
+        say(origin)
+    architecture = model_description(config.model).architecture
     return context.class_context(
-        graphdef,
-        values,
-        info.action_names,
-        info.animal_names,
+        context.text_tower(architecture, values),
+        on_all(class_texts, config, info.action_names, animal_names),
         relation,
-        prompts=config.prompts,
+        pooling=config.prompts.pooling,
+        cache=config.prompts.cache,
         mesh=mesh,
         say=say,
+    )
+
+
+def class_texts(
+    config: ConfigDict, action_names: Sequence[str], animal_names: Sequence[str]
+) -> context.ClassTexts:
+    """The texts of all classes, as `config.prompts` says.
+
+    Raises:
+        UserError: a description file is missing or does not fit the names.
+    """
+    return context.ClassTexts(
+        features.class_texts(config.prompts.actions, action_names, "action"),
+        features.class_texts(config.prompts.animals, animal_names, "animal"),
     )

@@ -2,30 +2,45 @@
 
 import contextlib
 import dataclasses
-import pathlib
+import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
+from jax.sharding import NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import absolute, is_remote, write_whole
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.training.step import TrainState
+
+VERSION = 2
+EVALUATED_FILE = "evaluated.json"
+_ARRAYS = ("parameters", "averaged", "progress", "classes")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunDescription:
-    """What a run's checkpoint says about itself, as JSON.
+    """What a run's checkpoint says about itself, as JSON: all that a use of the model needs.
 
     Attributes:
-        config: the configuration, nested dictionaries.
+        config: the configuration, nested dictionaries, with whole paths.
         action_names, animal_names: labels in the order of the model's outputs and inputs.
         relation_counts: (animals, actions) training clips of every pair.
         git_revision: of the code, "" where it is not in a repository.
+        action_clips: (actions,) training clips of each action. None in runs older than that.
+        multi_label: whether a clip may show several actions. None likewise.
+        short_side, max_frames: how the frames of a video are stored: see `load_video`. None
+            likewise: such a run looks them up in its data.
+        data_digest: of the data set that it is trained on. None likewise.
+        recogniser_digest: of the model that recognises its animals, "" if none does. None likewise.
+        selection: how its best checkpoint is chosen, see `run.config.Selection`.
     """
 
     config: dict[str, Any]
@@ -33,31 +48,56 @@ class RunDescription:
     animal_names: tuple[str, ...]
     relation_counts: np.ndarray
     git_revision: str = ""
+    action_clips: np.ndarray | None = None
+    multi_label: bool | None = None
+    short_side: int | None = None
+    max_frames: int | None = None
+    data_digest: str | None = None
+    recogniser_digest: str | None = None
+    selection: str = "test_as_published"
 
     def to_json(self) -> dict[str, Any]:
         """Nested dictionaries, lists, texts and numbers."""
-        return {
-            "config": self.config,
-            "action_names": list(self.action_names),
-            "animal_names": list(self.animal_names),
-            "relation_counts": self.relation_counts.tolist(),
-            "git_revision": self.git_revision,
-        }
+        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, value in content.items():
+            if isinstance(value, np.ndarray):
+                content[name] = value.tolist()
+        return {"version": VERSION, **content}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "RunDescription":
-        """The inverse of `to_json`."""
-        return cls(
-            config=content["config"],
-            action_names=tuple(content["action_names"]),
-            animal_names=tuple(content["animal_names"]),
-            relation_counts=np.asarray(content["relation_counts"], np.int64),
-            git_revision=content["git_revision"],
-        )
+        """The inverse of `to_json`, of this version and older ones.
+
+        Raises:
+            UserError: it is of a newer version.
+        """
+        content = dict(content)
+        version = content.pop("version", 1)
+        if version > VERSION:
+            raise UserError(
+                f"it is of version {version}, made by a newer animal_clip_jax; this one reads up "
+                f"to version {VERSION}: update it"
+            )
+        for name in ("relation_counts", "action_clips"):
+            if content.get(name) is not None:
+                content[name] = np.asarray(content[name], np.int64)
+        for name in ("action_names", "animal_names"):
+            content[name] = tuple(content[name])
+        # An empty list says nothing of its second dimension.
+        pairs = (len(content["animal_names"]), len(content["action_names"]))
+        content["relation_counts"] = content["relation_counts"].reshape(pairs)
+        return cls(**content)
 
 
-_ARRAYS = ("parameters", "averaged", "progress", "classes")
-_BEST = "metric"
+class _KeepBest:
+    """Preserves the best checkpoint, whose step `best_step` gives at the time."""
+
+    def __init__(self, best_step):
+        self._best_step = best_step
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        best = self._best_step([checkpoint.step for checkpoint in checkpoints])
+        return [checkpoint.step == best for checkpoint in checkpoints]
 
 
 class RunCheckpoints:
@@ -66,82 +106,139 @@ class RunCheckpoints:
     Saving is asynchronous and atomic: a checkpoint exists once it is complete.
 
     Args:
+        workdir: local or remote.
         tidies: removes what an earlier run left unfinished; only for the run that saves here, as
             it would also be what another is saving at the moment.
+        is_written: whether this process writes `evaluated.json`.
 
     Raises:
-        OSError: a checkpoint could not be saved; raised by what comes after it, as saving is
-            asynchronous. Names the last good one.
-        ValueError: a checkpoint cannot be read; names its folder.
+        UserError: a checkpoint could not be saved; raised by what comes after it, as saving is
+            asynchronous. Names the last good one. Or one cannot be read; names its folder.
     """
 
-    def __init__(self, workdir: str | pathlib.Path, *, keep: int = 3, tidies: bool = False):
-        self.directory = pathlib.Path(workdir).absolute() / "checkpoints"
+    def __init__(
+        self,
+        workdir: str | epath.PathLike,
+        *,
+        keep: int = 3,
+        tidies: bool = False,
+        is_written: bool = True,
+    ):
+        self._workdir = absolute(workdir)
+        self.directory = self._workdir / "checkpoints"
+        self._is_written = is_written
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
                 create=True,
                 cleanup_tmp_directories=tidies,
-                best_fn=lambda metrics: metrics[_BEST],
                 preservation_policy=preservation_policy.AnyPreservationPolicy(
-                    [
-                        preservation_policy.LatestN(keep),
-                        preservation_policy.BestN(
-                            get_metric_fn=lambda metrics: metrics[_BEST],
-                            n=1,
-                            keep_checkpoints_without_metrics=False,
-                        ),
-                    ]
+                    [preservation_policy.LatestN(keep), _KeepBest(self._best_of)]
                 ),
             ),
             item_handlers={
                 **{item: ocp.StandardCheckpointHandler() for item in _ARRAYS},
                 "description": ocp.JsonCheckpointHandler(),
+                "metrics": ocp.JsonCheckpointHandler(),
             },
         )
+        self._evaluated = self._read_evaluated()
 
     @classmethod
     def open(
-        cls, workdir: str | pathlib.Path, which: str = "latest"
+        cls, workdir: str | epath.PathLike, which: str | int = "latest"
     ) -> tuple["RunCheckpoints", int]:
         """The checkpoints of a workdir that has some, and the step of one of them.
 
         Args:
-            which: "latest", or "best": that of the highest metric among those evaluated.
+            which: "latest"; "best", that of the highest figure among those evaluated; or a step.
 
         Raises:
-            FileNotFoundError: it has none.
-            ValueError: `which` is something else.
+            MissingFileError: it has none.
+            UserError: `which` is something else.
         """
-        if which not in ("latest", "best"):
-            raise ValueError(
-                f"config.evaluation.checkpoint is {which!r}; expected 'latest' or 'best'"
+        if which not in ("latest", "best") and not str(which).isdecimal():
+            raise UserError(
+                f"config.evaluation.checkpoint is {which!r}; expected 'latest', 'best' or a step"
             )
-        if not (pathlib.Path(workdir) / "checkpoints").is_dir():
-            raise FileNotFoundError(
+        if not (absolute(workdir) / "checkpoints").is_dir():
+            raise MissingFileError(
                 f"{workdir}: no checkpoints here; train first, with --mode=train"
             )
         checkpoints = cls(workdir)
-        step = checkpoints.latest_step() if which == "latest" else checkpoints.best_step()
+        if which == "latest":
+            step = checkpoints.latest_step()
+        elif which == "best":
+            step = checkpoints.best_step()
+            if step is None:
+                raise MissingFileError(
+                    f"{workdir}: no checkpoint here is the best: the run was given no clips to "
+                    "choose it on, config.data.validation_split or validation_share; take 'latest'"
+                )
+        else:
+            step = int(which) if int(which) in checkpoints.steps() else None
         if step is None:
-            raise FileNotFoundError(
-                f"{workdir}: no complete {which} checkpoint here; train first, with --mode=train"
+            found = ", ".join(map(str, checkpoints.steps())) or "none"
+            raise MissingFileError(
+                f"{workdir}: no complete {which} checkpoint here (complete ones: {found}); train "
+                "first, with --mode=train"
             )
         return checkpoints, step
+
+    def steps(self) -> list[int]:
+        """The steps of all complete checkpoints, oldest first."""
+        return sorted(self._manager.all_steps())
 
     def latest_step(self) -> int | None:
         """The step of the newest complete checkpoint, None if there is none."""
         return self._manager.latest_step()
 
     def best_step(self) -> int | None:
-        """The step of the best checkpoint among those saved with a metric, None without one."""
-        evaluated = {}
-        for step in self._manager.all_steps():
-            with self._reading(step):
-                metrics = self._manager.metrics(step)
-            if metrics:
-                evaluated[step] = metrics
-        return max(evaluated, key=lambda step: (evaluated[step][_BEST], step), default=None)
+        """The step of the best checkpoint among those evaluated for that, None without one."""
+        return self._best_of(self.steps())
+
+    def _best_of(self, steps: Sequence[int]) -> int | None:
+        evaluated = {step: self._evaluated[step] for step in steps if step in self._evaluated}
+        return max(evaluated, key=lambda step: (evaluated[step], step), default=None)
+
+    def is_evaluated(self, step: int) -> bool:
+        """Whether the figure of a step is known."""
+        return step in self._evaluated
+
+    def would_be_best(self, figure: float) -> bool:
+        """Whether a checkpoint with this figure would be the best one."""
+        best = self.best_step()
+        return best is None or figure >= self._evaluated[best]
+
+    def record_figure(self, step: int, figure: float) -> None:
+        """Notes the figure of the checkpoint of a step, by which the best one is chosen.
+
+        Args:
+            figure: higher is better.
+        """
+        self._evaluated[step] = figure
+        if self._is_written:
+            content = {str(step): value for step, value in sorted(self._evaluated.items())}
+            write_whole(self._workdir / EVALUATED_FILE, json.dumps(content, indent=2) + "\n")
+
+    def _read_evaluated(self) -> dict[int, float]:
+        path = self._workdir / EVALUATED_FILE
+        if path.exists():
+            try:
+                content = json.loads(path.read_text())
+                return {int(step): float(figure) for step, figure in content.items()}
+            except (ValueError, TypeError, AttributeError) as error:
+                raise UserError(
+                    f"{path} is damaged: {error}; delete it, and no checkpoint is the best"
+                ) from error
+        # A run older than this file kept the figures within its checkpoints.
+        figures = {}
+        for step in self.steps():
+            file = self.directory / str(step) / "metrics" / "metrics"
+            if file.exists():
+                with self._reading(step):
+                    figures[step] = float(json.loads(file.read_text())["metric"])
+        return figures
 
     def save(
         self,
@@ -149,25 +246,22 @@ class RunCheckpoints:
         classes: ClassContext,
         description: RunDescription,
         step: int,
-        *,
-        metric: float | None = None,
     ) -> None:
         """Starts saving; a checkpoint of that step that exists already is kept.
 
-        Args:
-            metric: of the evaluation at this step, if there was one; higher is better.
-
         Raises:
-            OSError: the disk is too full; nothing has been written. Or what was saved before could
-                not be.
+            UserError: the disk is too full; nothing has been written. Or what was saved before
+                could not be.
         """
         if step == self.latest_step():
             return
-        items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state, classes).items()}
+        held = {name: array for name, array in classes._asdict().items() if array.size}
+        trees = {**_state_items(state), "classes": held}
+        items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
         args = ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json()))
         self._check_space(sum(leaf.nbytes for leaf in jax.tree.leaves((state, classes))))
         with self._saving():
-            self._manager.save(step, args=args, metrics=None if metric is None else {_BEST: metric})
+            self._manager.save(step, args=args)
 
     def describe(self, step: int) -> RunDescription:
         """What the checkpoint of a step says about itself."""
@@ -176,24 +270,37 @@ class RunCheckpoints:
             return RunDescription.from_json(self._manager.restore(step, args=args).description)
 
     def restore(
-        self, step: int, state: TrainState, classes: ClassContext
+        self, step: int, shapes: TrainState, shardings: TrainState
     ) -> tuple[TrainState, ClassContext]:
         """Reads a checkpoint onto the devices.
 
         Args:
-            state, classes: arrays or `jax.ShapeDtypeStruct`s with the shapes, dtypes and shardings
-                to restore to.
+            shapes: of the state: `jax.ShapeDtypeStruct`s.
+            shardings: of the state, in the same structure.
+
+        Returns:
+            the state, and the class context as NumPy arrays.
 
         Raises:
-            ValueError: the checkpoint holds other names or shapes; names the first.
+            UserError: the checkpoint holds other names or shapes; names the first.
         """
-        self._check_shapes(step, "parameters", {**state.trained, **state.frozen})
-        self._check_shapes(step, "classes", classes._asdict())
-        args = {
-            name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, tree))
-            for name, tree in _items(state, classes).items()
-        }
+        self._check_shapes(step, {**shapes.trained, **shapes.frozen})
+        mesh = jax.tree.leaves(shardings)[0].mesh
+        replicated = NamedSharding(mesh, PartitionSpec())
+        state = jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            shapes,
+            shardings,
+        )
+        args = {name: ocp.args.StandardRestore(tree) for name, tree in _state_items(state).items()}
         with self._reading(step):
+            classes = dict(self._manager.item_metadata(step)["classes"])
+            args["classes"] = ocp.args.StandardRestore(
+                {
+                    name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated)
+                    for name, leaf in classes.items()
+                }
+            )
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         return (
             TrainState(
@@ -202,20 +309,20 @@ class RunCheckpoints:
                 averaged=restored.averaged if state.averaged else {},
                 **restored.progress,
             ),
-            ClassContext(**restored.classes),
+            _class_context(jax.tree.map(np.asarray, dict(restored.classes))),
         )
 
-    def _check_shapes(self, step: int, item: str, arrays: Mapping[str, Any]) -> None:
+    def _check_shapes(self, step: int, arrays: Mapping[str, Any]) -> None:
         with self._reading(step):
-            metadata = dict(self._manager.item_metadata(step)[item])
+            metadata = dict(self._manager.item_metadata(step)["parameters"])
         held = {name: f"has shape {leaf.shape}" for name, leaf in metadata.items()}
         expected = {name: f"has shape {array.shape}" for name, array in arrays.items()}
         for name in sorted(held.keys() | expected.keys()):
             found, wanted = held.get(name, "is missing"), expected.get(name, "is not there")
             if found != wanted:
-                raise ValueError(
+                raise UserError(
                     f"{self.directory / str(step)}: {name} {found}; this run's {wanted}: the "
-                    "checkpoint is of another model or data set"
+                    "checkpoint is of another model"
                 )
 
     def restore_weights(self, step: int, sharding) -> tuple[Parameters, ClassContext]:
@@ -238,7 +345,7 @@ class RunCheckpoints:
             }
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         averaged = restored.averaged if "averaged" in args else {}
-        return {**restored.parameters, **averaged}, ClassContext(**restored.classes)
+        return {**restored.parameters, **averaged}, _class_context(dict(restored.classes))
 
     def wait(self) -> None:
         """Returns once everything that was saved is on disk."""
@@ -251,11 +358,13 @@ class RunCheckpoints:
             self._manager.close()
 
     def _check_space(self, needed: int) -> None:
+        if is_remote(self.directory):
+            return
         # Orbax makes the folder again where it was deleted.
         existing = self.directory if self.directory.is_dir() else self.directory.parent
         free = shutil.disk_usage(existing).free
         if free < needed:
-            raise OSError(
+            raise UserError(
                 f"{self.directory}: a checkpoint needs {needed / 2**20:.1f} MiB, but the disk has "
                 f"{free / 2**20:.1f} MiB left; {self._last_good()}"
             )
@@ -269,7 +378,7 @@ class RunCheckpoints:
         try:
             yield
         except Exception as error:  # Orbax raises what its storage raises, of any type
-            raise OSError(
+            raise UserError(
                 f"{self.directory}: a checkpoint could not be saved, {self._last_good()}: "
                 f"{_brief(error)}"
             ) from error
@@ -279,11 +388,47 @@ class RunCheckpoints:
         folder = self.directory / str(step)
         try:
             yield
-        except Exception as error:  # as above
-            raise ValueError(
-                f"{folder} cannot be read, some of it is damaged or missing; remove this folder to "
-                f"go on from the checkpoint before it: {_brief(error)}"
+        except UserError as error:
+            raise UserError(f"{folder}: {error}") from error
+        except Exception as error:  # Orbax raises what its storage raises, of any type
+            intact = self._newest_intact(before=step)
+            instead = (
+                "there is no older checkpoint"
+                if intact is None
+                else f"that of step {intact} is intact: remove this folder to go on from there, or "
+                f"use it with config.evaluation.checkpoint={intact}"
+            )
+            raise UserError(
+                f"{folder} cannot be read, some of it is damaged or missing; {instead} "
+                f"({_brief(error)})"
             ) from error
+
+    def _newest_intact(self, *, before: int) -> int | None:
+        """The newest checkpoint of an earlier step of which everything can be read."""
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+        def target(leaf):
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+
+        for step in reversed([step for step in self.steps() if step < before]):
+            try:
+                metadata = self._manager.item_metadata(step)
+                # Averages are kept by some runs only; all else must be there.
+                items = [
+                    name for name in _ARRAYS if name != "averaged" or metadata.get(name) is not None
+                ]
+                args = {
+                    name: ocp.args.StandardRestore(jax.tree.map(target, metadata[name].tree))
+                    for name in items
+                }
+                description = ocp.args.JsonRestore()
+                self._manager.restore(
+                    step, args=ocp.args.Composite(**args, description=description)
+                )
+            except Exception:
+                continue
+            return step
+        return None
 
 
 def _brief(error: Exception) -> str:
@@ -292,12 +437,22 @@ def _brief(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:300]}{'…' if len(text) > 300 else ''}"
 
 
-def _items(state: TrainState, classes: ClassContext) -> dict[str, Any]:
-    """What is saved, in parts that can be read by themselves."""
+def _class_context(arrays: Mapping[str, Any]) -> ClassContext:
+    """The class context of a checkpoint; of no animals, where it has none, as Orbax saves no empty
+    arrays."""
+    actions, width = arrays["action_features"].shape
+    empty = {
+        "animal_features": np.zeros((0, width), np.float32),
+        "relation": np.zeros((actions, 0), np.float32),
+    }
+    return ClassContext(**{**empty, **arrays})
+
+
+def _state_items(state: TrainState) -> dict[str, Any]:
+    """The state, in parts that can be read by themselves."""
     items: dict[str, Any] = {
         "parameters": {**state.trained, **state.frozen},
         "progress": {"step": state.step, "optimizer": state.optimizer, "rng": state.rng},
-        "classes": classes._asdict(),
     }
     # Orbax saves no empty trees.
     return {**items, "averaged": state.averaged} if state.averaged else items

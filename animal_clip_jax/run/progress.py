@@ -1,39 +1,65 @@
-"""What a person and a program see of a running training: a line, `metrics.jsonl`, TensorBoard."""
+"""What a person sees of a training or an evaluation while it runs."""
 
-import json
-import pathlib
 import sys
 import time
 from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
 
 from animal_clip_jax.parallel import accelerator
 
 
-class MetricsLog:
-    """Appends figures to `metrics.jsonl` and to TensorBoard's event files in a workdir.
+class Activity:
+    """Shows how far an evaluation is: a line on a terminal, or a line now and then elsewhere.
+
+    Use it as a context manager.
 
     Args:
-        is_written: false in the processes that leave it to the first.
+        total: clips.
+        is_shown: false in the processes that leave it to the first.
+        console: to print on; standard output unless given.
     """
 
-    def __init__(self, workdir: pathlib.Path, *, is_written: bool = True):
-        self.path = workdir / "metrics.jsonl"
-        self._is_written = is_written
-        self._tensorboard = SummaryWriter(str(workdir / "tensorboard")) if is_written else None
+    _SECONDS_BETWEEN_LINES = 10.0
 
-    def write(self, step: int, kind: str, figures: Mapping[str, float]) -> None:
-        """Adds the line {"step": …, "kind": "train" or "evaluation", …figures}, and scalars."""
-        if self._tensorboard is None:
+    def __init__(self, total: int, *, is_shown: bool, console: Console | None = None):
+        self._console = console or Console(file=sys.stdout, quiet=not is_shown)
+        self._is_live = self._console.is_terminal and is_shown and console is None
+        self._progress = Progress(
+            TextColumn("{task.description}: {task.completed}/{task.total} clips"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._is_live,
+            transient=True,
+        )
+        self._task = self._progress.add_task("evaluation", total=total)
+        self._total = total
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> "Activity":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._progress.stop()
+
+    def show(self, title: str, done: int) -> None:
+        """Shows that so many clips are scored.
+
+        Args:
+            title: of what is being scored, such as "animals from none".
+        """
+        if self._is_live:
+            self._progress.update(self._task, description=title, completed=done)
             return
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "kind": kind, **figures}) + "\n")
-        for name, value in figures.items():
-            self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
-        self._tensorboard.flush()
+        now = time.monotonic()
+        if now - self._last_line >= self._SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            text = f"{title}: {done}/{self._total} clips"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class TrainingProgress:
@@ -106,6 +132,11 @@ class TrainingProgress:
     def restart_clock(self, step: int) -> None:
         """Leaves out of the speed what was done since the last call (evaluation, saving)."""
         self._last = (step, time.monotonic())
+
+    @property
+    def console(self) -> Console:
+        """What it prints on."""
+        return self._console
 
     def say(self, text: str) -> None:
         """Prints above the progress line."""

@@ -7,10 +7,10 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.run.data import TrainingData
 from animal_clip_jax.tables import format_table
 from animal_clip_jax.training.optimizer import FROZEN
 from animal_clip_jax.training.step import TrainState
-from data_pipeline.dataset import DatasetInfo
 
 
 def parameter_table(values: Parameters, groups: dict[str, str]) -> str:
@@ -28,7 +28,7 @@ def parameter_table(values: Parameters, groups: dict[str, str]) -> str:
     return format_table(rows)
 
 
-def opening(config: ConfigDict, info: DatasetInfo, state: TrainState, mesh: Mesh) -> str:
+def opening(config: ConfigDict, data: TrainingData, state: TrainState, mesh: Mesh) -> str:
     """What is trained, by part of the model, on what, and where."""
     parts: dict[str, dict[str, int]] = {}
     for kind, values in (("trained", state.trained), (FROZEN, state.frozen)):
@@ -41,8 +41,10 @@ def opening(config: ConfigDict, info: DatasetInfo, state: TrainState, mesh: Mesh
         [*rows, {"part": "all", **total}],
         title=f"{config.model.family}, parameters (each of them in parameters.txt)",
     )
+    info = data.info
+    held_out = "" if data.validation is None else f", {len(data.validation.index)} to validate on"
     return (
         f"{table}\n\n{len(info.action_names)} actions, {len(info.animal_names)} animals, "
-        f"{info.split_sizes[config.data.train_split]} clips to train on; {mesh.size} device(s), "
+        f"{len(data.train.index)} clips to train on{held_out}; {mesh.size} device(s), "
         f"{jax.process_count()} process(es); seed {config.seed}"
     )

@@ -1,12 +1,13 @@
 """Watching that the losses and gradients stay finite, without waiting for every step."""
 
 import math
-import pathlib
 from collections.abc import Sequence
 
 import jax
 import numpy as np
+from etils import epath
 
+from animal_clip_jax.errors import DivergenceError
 from animal_clip_jax.parallel.distributed import gather_texts
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 
@@ -18,7 +19,7 @@ class StepWatch:
         workdir, checkpoints: where the run saves, for the message of an error.
     """
 
-    def __init__(self, workdir: pathlib.Path, checkpoints: RunCheckpoints):
+    def __init__(self, workdir: epath.Path, checkpoints: RunCheckpoints):
         self._workdir = workdir
         self._checkpoints = checkpoints
         self._pending: list[tuple[int, dict[str, jax.Array], Sequence[str]]] = []
@@ -34,7 +35,7 @@ class StepWatch:
             the figures of the last one; empty if there is none.
 
         Raises:
-            FloatingPointError: a figure is not finite; names the step, the clips of its batch, and
+            DivergenceError: a figure is not finite; names the step, the clips of its batch, and
                 the last good checkpoint.
         """
         figures: dict[str, float] = {}
@@ -45,7 +46,7 @@ class StepWatch:
                 self._checkpoints.wait()  # one that is being saved counts once it is on disk
                 last = self._checkpoints.latest_step()
                 good = "there is no checkpoint" if last is None else f"step {last} is the last good"
-                raise FloatingPointError(
+                raise DivergenceError(
                     f"step {step}: {', '.join(f'{name} is {figures[name]}' for name in wrong)}; "
                     f"its clips: {', '.join(gather_texts(', '.join(clip_ids)))}; {good} in "
                     f"{self._workdir}"

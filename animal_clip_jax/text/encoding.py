@@ -87,7 +87,7 @@ def encode_tokens(
     Returns:
         (texts, embed_dim) float32, not normalised.
     """
-    mesh = mesh or _one_device()
+    mesh = mesh or one_device()
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
     batch_size = min(texts_a_device, -(-len(tokens) // shares)) * shares
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
@@ -148,5 +148,6 @@ def _spread(rows: np.ndarray, mesh: Mesh) -> jax.Array:
     return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
 
 
-def _one_device() -> Mesh:
+def one_device() -> Mesh:
+    """A mesh of one device of this process."""
     return mesh_lib.make_mesh(dict.fromkeys(mesh_lib.AXES, 1), jax.local_devices()[:1])

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from animal_clip_jax.errors import UserError
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -89,7 +91,7 @@ def tokenize(texts: Sequence[str], context_length: int = CONTEXT_LENGTH) -> np.n
     if isinstance(texts, str):
         raise TypeError(f"texts must be a list of strings, got the single string {texts!r}")
     if context_length < 3:
-        raise ValueError(
+        raise UserError(
             "context_length must be at least 3 (start token, text, end token), "
             f"got {context_length}"
         )
@@ -122,18 +124,18 @@ def _checked_clean(text: str, index: int) -> str:
         raise TypeError(f"text {index} must be a string, got {type(text).__name__}: {text!r}")
     cleaned = clean(text)
     if not cleaned:
-        raise ValueError(f"text {index} is empty: {text!r}")
+        raise UserError(f"text {index} is empty: {text!r}")
     try:
         cleaned.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(
+        raise UserError(
             f"text {index} is not valid Unicode (lone surrogate at character {error.start}): "
             f"{text!r}"
         ) from error
     for word in _RESERVED:
         # CLIP would end the text here, without a word, and its feature with it.
         if word in cleaned:
-            raise ValueError(f"text {index} holds {word}, which CLIP reserves: remove it")
+            raise UserError(f"text {index} holds {word}, which CLIP reserves: remove it")
     return cleaned
 
 

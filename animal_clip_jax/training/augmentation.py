@@ -4,6 +4,8 @@ Every random draw is an array over the whole batch, so that it does not depend o
 spread over devices.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,10 +89,17 @@ def mix(
     Args:
         frames: (clips, frames, height, width, 3) float.
         labels: arrays (clips, ...) that are mixed in the same shares.
+        mixup_alpha, cutmix_alpha: α of either, above 0 and finite.
 
     Returns:
         mixed frames, mixed labels.
+
+    Raises:
+        ValueError: an α for which there is no Beta(α, α); raised when it is traced.
     """
+    for name, alpha in (("mixup_alpha", mixup_alpha), ("cutmix_alpha", cutmix_alpha)):
+        if not 0 < alpha < math.inf:
+            raise ValueError(f"{name} is {alpha}; expected a finite number above 0")
     which_key, mixup_key, cutmix_key, row_key, column_key = jax.random.split(key, 5)
     height, width = frames.shape[2:4]
     use_mixup = jax.random.bernoulli(which_key)

@@ -1,15 +1,19 @@
 """Classification losses: one value a clip, from logits and (soft, multi-hot) targets.
 
 All take `logits` (clips, actions) and `targets` (clips, actions), compute in float32 and return
-(clips,) float32. `REDUCTIONS` says how a batch's values become the loss.
+(clips,) float32. `REDUCTIONS` says how a batch's values become the loss, `OUTPUTS` how the logits
+of a model that was trained with it become probabilities.
 """
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal, cast, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from animal_clip_jax.errors import UserError
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -22,6 +26,20 @@ REDUCTIONS = {
     "focal": "mean",
     "ldam": "mean",
 }
+
+# A loss of every action by itself is least where sigmoid(logit) is that action's probability,
+# whatever the others' are; cross entropy among the actions where softmax(logits) is their shares.
+# The other function would rank actions alike within a clip, but not between clips.
+OUTPUTS: dict[str, Literal["sigmoid", "softmax"]] = {
+    "cross_entropy": "softmax",
+    "binary_cross_entropy": "sigmoid",
+    "asymmetric": "sigmoid",
+    "distribution_balanced": "sigmoid",
+    "focal": "sigmoid",
+    "ldam": "softmax",
+}
+
+BiasVariant = Literal["paper", "code"]
 
 
 def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
@@ -73,6 +91,12 @@ class DistributionBalanced:
     Attributes:
         positives: (actions,) training clips of each action.
         num_clips: training clips.
+        alpha, beta, gamma: of the smoothed rebalancing weight.
+        focal_gamma, focal_balance: exponent and factor of the focus.
+        negative_scale: λ, how much steeper negatives are seen.
+        initial_bias: κ, of the class bias ν = κ log(num_clips / positives − 1), which logits are
+            lowered by.
+        bias_variant: the paper's ν ("paper"), or ν / λ, as the authors' code has it ("code").
     """
 
     positives: np.ndarray
@@ -84,12 +108,15 @@ class DistributionBalanced:
     focal_balance: float = 2.0
     negative_scale: float = 2.0
     initial_bias: float = 0.05
+    bias_variant: BiasVariant = "paper"
 
     def __call__(self, logits: jax.Array, targets: jax.Array) -> jax.Array:
         """Averaged over the actions."""
         positives = np.maximum(self.positives.astype(np.float64), 1.0)
         inverse = jnp.asarray(1.0 / positives, jnp.float32)
         bias = -np.log(np.maximum(self.num_clips / positives - 1.0, 1e-8)) * self.initial_bias
+        if self.bias_variant == "code":
+            bias = bias / self.negative_scale
         logits = logits.astype(jnp.float32) + jnp.asarray(bias, jnp.float32)
 
         repeats = jnp.sum(targets * inverse, axis=-1, keepdims=True)
@@ -127,13 +154,13 @@ class Ldam:
 
     Attributes:
         positives: (actions,) training clips of each action.
-        max_margin: of the rarest action.
-        scale: logits a unit of cosine.
+        scale: what the cosines were multiplied by to become the logits.
+        max_margin: of the rarest action, in cosine.
     """
 
     positives: np.ndarray
+    scale: float
     max_margin: float = 0.5
-    scale: float = 1 / 0.07
 
     def __call__(self, logits: jax.Array, targets: jax.Array) -> jax.Array:
         margins = np.maximum(self.positives.astype(np.float64), 1.0) ** -0.25
@@ -141,21 +168,42 @@ class Ldam:
         return cross_entropy(logits - self.scale * targets * margins.astype(np.float32), targets)
 
 
-def build(name: str, *, positives: np.ndarray, num_clips: int) -> Loss:
+def build(
+    name: str,
+    *,
+    positives: np.ndarray,
+    num_clips: int,
+    logit_scale: float,
+    distribution_balanced_bias: str = "paper",
+) -> Loss:
     """The loss called `name`, one of `REDUCTIONS`.
 
     Args:
-        positives: (actions,) training clips of each action (for "distribution_balanced").
-        num_clips: training clips.
+        positives: (actions,) training clips of each action (for "distribution_balanced" and
+            "ldam").
+        num_clips: training clips (for "distribution_balanced").
+        logit_scale: the factor exp(logit_scale) between the model's cosines and its logits, which
+            is not trained (for "ldam").
+        distribution_balanced_bias: "paper" or "code", see `DistributionBalanced.bias_variant`.
+
+    Raises:
+        UserError: another name or variant; names the configuration's field.
     """
+    if distribution_balanced_bias not in get_args(BiasVariant):
+        raise UserError(
+            f"config.distribution_balanced_bias is {distribution_balanced_bias!r}; expected "
+            f"{' or '.join(map(repr, get_args(BiasVariant)))}"
+        )
     losses: dict[str, Loss] = {
         "cross_entropy": cross_entropy,
         "binary_cross_entropy": binary_cross_entropy,
         "asymmetric": asymmetric,
-        "distribution_balanced": DistributionBalanced(positives, num_clips),
+        "distribution_balanced": DistributionBalanced(
+            positives, num_clips, bias_variant=cast(BiasVariant, distribution_balanced_bias)
+        ),
         "focal": focal,
-        "ldam": Ldam(positives),
+        "ldam": Ldam(positives, logit_scale),
     }
     if name not in losses:
-        raise ValueError(f"config.loss is {name!r}; expected one of {', '.join(losses)}")
+        raise UserError(f"config.loss is {name!r}; expected one of {', '.join(losses)}")
     return losses[name]

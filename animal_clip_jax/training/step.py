@@ -11,7 +11,7 @@ from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_sources import animal_weights
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.normalisation import normalise
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib

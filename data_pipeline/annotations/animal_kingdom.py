@@ -23,6 +23,7 @@ from data_pipeline.annotations.label_files import (
     label_at,
     numbered_lines,
     read_labels,
+    reading,
 )
 from data_pipeline.annotations.record import (
     AnnotationError,
@@ -206,7 +207,7 @@ def _parse_text_line(
 
 def _charades_clips(path: Path, split: str, actions: tuple[str, ...]) -> list[Clip]:
     labels: dict[str, dict[str, str]] = {}  # of each video: the action names and where they stand
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter=" ", skipinitialspace=True)
         for row in reader:
             place = f"{path}, line {reader.line_num}"

@@ -9,16 +9,22 @@ label. For other data sets, write it by hand.
 
 import argparse
 import csv
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import as_local_path, write_whole
 from data_pipeline.annotations.animal_kingdom_xlsx import read_animal_classes
 from data_pipeline.annotations.record import AnnotationError
 from data_pipeline.dataset import load_info
 
 
-def write_taxonomy(workbook: Path, column: str, animal_names: Sequence[str], output: Path) -> None:
+def write_taxonomy(
+    workbook: Path, column: str, animal_names: Sequence[str], output: str | os.PathLike
+) -> None:
     """Writes the class of every label.
 
     Args:
@@ -30,6 +36,7 @@ def write_taxonomy(workbook: Path, column: str, animal_names: Sequence[str], out
     Raises:
         AnnotationError: the sheet or the column is missing, or labels are not in it; nothing is
             written then.
+        UserError: the workbook cannot be read, or the output not written.
     """
     classes = read_animal_classes(workbook, column)
     folded = {name.casefold(): of_animal for name, of_animal in classes.items()}
@@ -42,8 +49,9 @@ def write_taxonomy(workbook: Path, column: str, animal_names: Sequence[str], out
             f"{workbook}, sheet Animal: {len(missing)} of the {len(animal_names)} animals of the "
             f"data set are not there: {shown}{more}"
         )
-    with output.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("animal", "class"), *found.items()])
+    text = io.StringIO()
+    csv.writer(text).writerows([("animal", "class"), *found.items()])
+    write_whole(output, text.getvalue())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,17 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m data_pipeline.annotations.animal_kingdom_taxonomy", description=__doc__
     )
-    parser.add_argument("--workbook", type=Path, required=True, help="AR_metadata.xlsx")
+    parser.add_argument("--workbook", required=True, help="AR_metadata.xlsx")
     parser.add_argument("--column", required=True, help="column of its sheet Animal")
-    parser.add_argument("--dataset", type=Path, required=True, help="a converted data set")
-    parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
+    parser.add_argument("--dataset", required=True, help="a converted data set")
+    parser.add_argument("--output", required=True, help="the CSV file to write")
     options = parser.parse_args(arguments)
     try:
         info = load_info(options.dataset)
-        write_taxonomy(options.workbook, options.column, info.animal_names, options.output)
-    except (ValueError, OSError) as error:
+        workbook = as_local_path(options.workbook, "the workbook")
+        write_taxonomy(workbook, options.column, info.animal_names, options.output)
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

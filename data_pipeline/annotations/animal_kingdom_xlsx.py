@@ -8,11 +8,14 @@ the animals, and `CARe` the protocol that tests on kinds of animals that were no
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.annotations.animal_pairs import parse_pairs
-from data_pipeline.annotations.label_files import Spelling, label_at
+from data_pipeline.annotations.label_files import Spelling, label_at, reading
 from data_pipeline.annotations.record import AnnotationError, Clip, make_clip
 
 # Names in the clips' rows that the label lists know under a longer one.
@@ -200,7 +203,13 @@ def _rows(
     workbook: Path, sheet: str, columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """Yields (place, values of the columns); headers are compared without regard to case."""
-    book = openpyxl.load_workbook(workbook, read_only=True, data_only=True)
+    try:
+        with reading(workbook):
+            book = openpyxl.load_workbook(workbook, read_only=True, data_only=True)
+    except (InvalidFileException, BadZipFile, KeyError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise AnnotationError(f"{workbook} is not a workbook of Excel's ({error})") from error
     try:
         if sheet not in book.sheetnames:
             raise AnnotationError(

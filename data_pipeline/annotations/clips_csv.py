@@ -10,7 +10,8 @@ import csv
 from pathlib import Path
 from typing import TextIO
 
-from data_pipeline.annotations.label_files import find_file
+from animal_clip_jax.errors import MissingFileError
+from data_pipeline.annotations.label_files import find_file, reading
 from data_pipeline.annotations.record import (
     AnnotationError,
     Annotations,
@@ -37,13 +38,10 @@ def read_clips_csv(source: Path) -> Annotations:
     """
     path = find_file([source], FILE_NAMES, "list of clips") if source.is_dir() else source
     if not path.is_file():
-        raise FileNotFoundError(f"the list of clips {path} does not exist")
+        raise MissingFileError(f"the list of clips {path} does not exist")
     videos = path.parent / "videos"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            clips = _read_rows(path, file)
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path}: not UTF-8 text ({error.reason})") from error
+    with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
+        clips = _read_rows(path, file)
     return make_annotations(
         clips,
         videos=videos if videos.is_dir() else path.parent,

@@ -1,7 +1,9 @@
 """The datasets that can be converted, by name."""
 
-from pathlib import Path
+import os
 
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import as_local_path
 from data_pipeline.annotations.animal_kingdom import (
     read_animal_kingdom,
     read_animal_kingdom_unseen,
@@ -23,10 +25,10 @@ READERS = {
 
 def read_annotations(
     dataset: str,
-    source: Path,
+    source: str | os.PathLike,
     *,
-    action_labels: Path | None = None,
-    animal_labels: Path | None = None,
+    action_labels: str | os.PathLike | None = None,
+    animal_labels: str | os.PathLike | None = None,
 ) -> Annotations:
     """The annotations of one of `READERS`.
 
@@ -38,16 +40,19 @@ def read_annotations(
         animal_labels: the same for the animals.
 
     Raises:
-        ValueError: there is no such dataset.
+        UserError: there is no such dataset, or its files are not on this machine.
         FileNotFoundError, AnnotationError: the files are missing or wrong.
     """
     if dataset not in READERS:
-        raise ValueError(f"the dataset {dataset!r} is not one of {', '.join(READERS)}")
-    annotations = READERS[dataset](source)
+        raise UserError(f"the dataset {dataset!r} is not one of {', '.join(READERS)}")
+    annotations = READERS[dataset](as_local_path(source, "the folder of official files"))
     if action_labels is None and animal_labels is None:
         return annotations
-    actions = read_labels(action_labels) if action_labels else annotations.action_names
-    animals = read_labels(animal_labels) if animal_labels else annotations.animal_names
+    actions, animals = annotations.action_names, annotations.animal_names
+    if action_labels is not None:
+        actions = read_labels(as_local_path(action_labels, "the list of actions"))
+    if animal_labels is not None:
+        animals = read_labels(as_local_path(animal_labels, "the list of animals"))
     action_spelling, animal_spelling = Spelling(actions), Spelling(animals)
     return make_annotations(
         [_spelled(clip, action_spelling, animal_spelling) for clip in annotations.clips],

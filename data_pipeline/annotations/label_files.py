@@ -2,8 +2,11 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import cannot_read
 from data_pipeline.annotations.record import AnnotationError
 
 
@@ -17,7 +20,7 @@ def find_file(folders: Sequence[Path], names: Sequence[str], what: str) -> Path:
         for name in names:
             if (folder / name).is_file():
                 return folder / name
-    raise FileNotFoundError(
+    raise MissingFileError(
         f"no {what}: none of {', '.join(names)} is in {' or '.join(map(str, folders))}"
     )
 
@@ -34,11 +37,36 @@ def find_folder(source: Path, names: Sequence[str], what: str) -> Path:
         FileNotFoundError: `source` is not a folder, or holds none of them.
     """
     if not source.is_dir():
-        raise FileNotFoundError(f"the source folder {source} does not exist")
+        raise MissingFileError(f"the source folder {source} does not exist")
     for name in names:
         if (source / name).is_dir():
             return source / name
-    raise FileNotFoundError(f"no {what}: {source} has no folder {' or '.join(names)}")
+    raise MissingFileError(f"no {what}: {source} has no folder {' or '.join(names)}")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong with the file while it is read becomes an error that names it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: it is not UTF-8 text, or not the CSV that it is read as.
+        UserError: it cannot be read.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingFileError(f"the file {path} does not exist") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from error
+    except csv.Error as error:
+        raise AnnotationError(f"{path}: not a CSV ({error})") from error
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -47,14 +75,11 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
     A byte-order mark, line ends of either kind and space around a line are dropped.
 
     Raises:
+        FileNotFoundError: there is no such file.
         AnnotationError: the file is not UTF-8 text.
     """
-    try:
+    with reading(path):
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start})"
-        ) from error
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield f"{path}, line {number}", line.strip()
@@ -66,13 +91,15 @@ def read_labels(path: Path) -> tuple[str, ...]:
     Rows may stand in any order, and the file may begin with a byte-order mark and hold blank lines.
 
     Raises:
+        FileNotFoundError: there is no such file.
         AnnotationError: a row without id or name, a repeated name, or ids that are not 0 to n-1.
     """
     names: dict[int, str] = {}
     lines = numbered_lines(path)
     next(lines, None)  # the header
     for place, line in lines:
-        row = [cell.strip() for cell in next(csv.reader([line]))]
+        with reading(path):
+            row = [cell.strip() for cells in csv.reader([line]) for cell in cells]
         if len(row) < 2 or not row[0].isdecimal() or not row[1]:
             raise AnnotationError(f"{place}: expected `id,name`, found {line!r}")
         number, name = int(row[0]), row[1]

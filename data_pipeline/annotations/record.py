@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from animal_clip_jax.errors import UserError
 
-class AnnotationError(ValueError):
+
+class AnnotationError(UserError):
     """An annotation file that cannot be used as it is: which one, where, and why."""
 
 
@@ -112,7 +114,7 @@ def make_annotations(
 
     Raises:
         AnnotationError: no clips, a clip id that occurs twice (in one split or in two), a clip
-            without an action, or a label that is not in the pinned order.
+            without an action, a label that is not in the pinned order, or one with a line break.
     """
     clips = tuple(clips)
     if not clips:
@@ -121,6 +123,9 @@ def make_annotations(
         action_names = tuple(sorted({name for clip in clips for name in clip.actions}))
     if animal_names is None:
         animal_names = tuple(sorted({name for clip in clips for name in clip.animals}))
+    for name in (*action_names, *animal_names):
+        if "\n" in name or "\r" in name:
+            raise AnnotationError(f"the label {name!r} has a line break in it")
     known_actions, known_animals = frozenset(action_names), frozenset(animal_names)
     first: dict[str, Clip] = {}
     for clip in clips:

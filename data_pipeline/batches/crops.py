@@ -7,6 +7,8 @@ stored at.
 
 import numpy as np
 
+from animal_clip_jax.errors import UserError
+
 MULTI_SCALES = (1.0, 0.875, 0.75, 0.66)
 CENTRE_CROP = 224 / 256
 NUM_CROP_PLACES = 5
@@ -64,10 +66,10 @@ def evaluation_crops(heights: np.ndarray, widths: np.ndarray, num_crops: int) ->
         int32 (N, K, 4): top, left, height, width.
 
     Raises:
-        ValueError: another number of crops.
+        UserError: another number of crops.
     """
     if num_crops not in (1, 3):
-        raise ValueError(f"an evaluation uses 1 or 3 crops of a clip, not {num_crops}")
+        raise UserError(f"an evaluation uses 1 or 3 crops of a clip, not {num_crops}")
     heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
     short = np.minimum(heights, widths)
     if num_crops == 1:

@@ -8,11 +8,12 @@ came before.
 Colour, normalisation and mixing of clips are done on the device, by the training step.
 """
 
+import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.batches.plan import (
     Plan,
     evaluation_plan,
@@ -25,7 +26,7 @@ from data_pipeline.dataset import TRAIN_SPLIT
 
 
 def train_batches(
-    directory: str | Path,
+    directory: str | os.PathLike,
     *,
     num_frames: int,
     image_size: int,
@@ -39,11 +40,12 @@ def train_batches(
     num_workers: int | None = None,
     split: str = TRAIN_SPLIT,
     animal_weights: Mapping[str, np.ndarray] | None = None,
+    rows: np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """Endless training batches.
 
     Args:
-        directory: a converted dataset.
+        directory: a converted dataset; a URL such as gs://bucket/folder is read where it lies.
         num_frames: T.
         image_size: S, height and width of the result.
         batch_size: of all processes together.
@@ -57,6 +59,7 @@ def train_batches(
         split: the split to train on.
         animal_weights: float (A) for each clip id, such as the probabilities that a recogniser
             gives; they come beside the animals' labels.
+        rows: int64 (n), positions in the split's index of the clips that are used; None is all.
 
     Returns:
         An iterator over batches of
@@ -70,15 +73,15 @@ def train_batches(
 
     Raises:
         FileNotFoundError, DatasetError: the folder is not a converted dataset.
-        ValueError: the batch does not divide among the processes, is larger than the split, or a
-            clip has no weights of the right shape.
+        UserError: the batch does not divide among the processes, or has more clips than there are.
+        ValueError: a clip has no weights of the right shape, or no clip is at one of the rows.
 
     A record that turns out to be corrupt on the way raises DatasetError, naming the shard and the
     clip.
     """
     local_size = _local_batch_size(batch_size, process_index, process_count)
-    source = Source.open(directory, split, animal_weights)
-    steps = steps_per_epoch(source.info, batch_size, split)
+    source = Source.open(directory, split, animal_weights, rows)
+    steps = steps_per_epoch(len(source.index), batch_size)
 
     def plans() -> Iterator[Plan]:
         epoch, step = divmod(start_step, steps)
@@ -97,7 +100,7 @@ def train_batches(
 
 
 def evaluation_batches(
-    directory: str | Path,
+    directory: str | os.PathLike,
     *,
     split: str,
     num_frames: int,
@@ -109,8 +112,9 @@ def evaluation_batches(
     process_count: int = 1,
     num_workers: int | None = None,
     animal_weights: Mapping[str, np.ndarray] | None = None,
+    rows: np.ndarray | None = None,
 ) -> Iterator[Batch]:
-    """Every clip of a split exactly once, in stored order, on all processes together.
+    """Every clip of a split, or of its `rows`, exactly once, in order, on all processes together.
 
     All processes yield the same number of batches (`evaluation_steps`). Rows that pad the last one
     have mask False, an empty clip id, and zeros elsewhere.
@@ -127,6 +131,7 @@ def evaluation_batches(
         process_count: how many share each batch.
         num_workers: threads that decode; None uses all cores.
         animal_weights: as for `train_batches`.
+        rows: as for `train_batches`; the clips come in this order.
 
     Returns:
         Batches as those of `train_batches`, but frames: uint8 (b, V, T, S, S, 3) with V = temporal
@@ -135,13 +140,13 @@ def evaluation_batches(
     Raises:
         FileNotFoundError, DatasetError: the folder is not a converted dataset, or has no such
         split.
-        ValueError: the batch does not divide among the processes, the views are impossible, or a
-            clip has no weights of the right shape.
+        UserError: the batch does not divide among the processes, or the views are impossible.
+        ValueError: a clip has no weights of the right shape, or no clip is at one of the rows.
     """
     local_size = _local_batch_size(batch_size, process_index, process_count)
-    source = Source.open(directory, split, animal_weights)
+    source = Source.open(directory, split, animal_weights, rows)
     plan = evaluation_plan(source.index, num_frames, num_temporal_views, num_crops)
-    steps = evaluation_steps(source.info, batch_size, split)
+    steps = evaluation_steps(len(source.index), batch_size)
     starts = [step * batch_size + process_index * local_size for step in range(steps)]
 
     def plans() -> Iterator[Plan]:
@@ -156,7 +161,7 @@ def evaluation_batches(
 
 def _local_batch_size(batch_size: int, process_index: int, process_count: int) -> int:
     if batch_size < 1 or batch_size % process_count:
-        raise ValueError(
+        raise UserError(
             f"a batch of {batch_size} clips does not divide among {process_count} processes"
         )
     if not 0 <= process_index < process_count:

@@ -1,6 +1,6 @@
 """What every clip of an epoch goes through, decided ahead of any reading.
 
-Whole numbers and random ones from (seed, epoch, position of the clip in the split): no worker,
+Whole numbers and random ones from (seed, epoch, position of the clip in the index): no worker,
 process or resumption can change them.
 """
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.batches.crops import evaluation_crops, multi_scale_crops
 from data_pipeline.batches.sampling import evaluation_positions, training_positions
-from data_pipeline.dataset import TRAIN_SPLIT, ClipIndex, DatasetInfo
+from data_pipeline.dataset import ClipIndex
 
 
 @dataclass(frozen=True)
@@ -33,26 +34,25 @@ class Plan:
         return Plan(self.rows[rows], self.positions[rows], self.crops[rows], self.flip[rows])
 
 
-def steps_per_epoch(info: DatasetInfo, batch_size: int, split: str = TRAIN_SPLIT) -> int:
-    """Whole batches in an epoch of training: floor(clips / batch_size).
+def steps_per_epoch(num_clips: int, batch_size: int) -> int:
+    """Whole batches in an epoch of training: floor(num_clips / batch_size).
 
     The clips that are left over sit this epoch out; the next one is shuffled anew.
 
     Raises:
-        ValueError: the split has fewer clips than a batch.
+        UserError: there are fewer clips than a batch has.
     """
-    size = info.split_sizes.get(split, 0)
-    if size < batch_size:
-        raise ValueError(
-            f"the split {split!r} of {info.name} has {size} clips, "
-            f"fewer than a batch of {batch_size}"
+    if num_clips < batch_size:
+        raise UserError(
+            f"there are {num_clips} clips to train on, fewer than a batch of {batch_size}; "
+            "choose a smaller batch"
         )
-    return size // batch_size
+    return num_clips // batch_size
 
 
-def evaluation_steps(info: DatasetInfo, batch_size: int, split: str) -> int:
-    """Batches that cover a split once, the last one padded: ceil(clips / batch_size)."""
-    return -(-info.split_sizes[split] // batch_size)
+def evaluation_steps(num_clips: int, batch_size: int) -> int:
+    """Batches that cover all clips once, the last one padded: ceil(num_clips / batch_size)."""
+    return -(-num_clips // batch_size)
 
 
 def training_plan(

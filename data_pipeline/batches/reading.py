@@ -4,11 +4,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from etils import epath
 
+from animal_clip_jax.files import as_path
 from data_pipeline.batches.plan import Plan
 from data_pipeline.dataset import (
     RECORD_FRAMING,
@@ -30,9 +31,9 @@ CORRUPTION = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
 
 @dataclass(frozen=True)
 class Source:
-    """A split of a dataset, found to be whole as far as its files tell."""
+    """Clips of a split of a dataset, which is found to be whole as far as its files tell."""
 
-    directory: Path
+    directory: epath.Path
     info: DatasetInfo
     index: ClipIndex
     animal_weights: Mapping[str, np.ndarray] | None
@@ -40,16 +41,19 @@ class Source:
     @classmethod
     def open(
         cls,
-        directory: str | Path,
+        directory: str | os.PathLike,
         split: str,
         animal_weights: Mapping[str, np.ndarray] | None = None,
+        rows: np.ndarray | None = None,
     ) -> "Source":
         # The accelerator belongs to JAX; TensorFlow would take its memory.
         if tf.config.get_visible_devices("GPU"):
             tf.config.set_visible_devices([], "GPU")
-        directory = Path(directory)
+        directory = as_path(directory)
         info, index = load_info(directory), load_index(directory, split)
         check_shards(directory, index)
+        if rows is not None:
+            index = index.take(rows)
         if animal_weights is not None:
             expected = (len(info.animal_names),)
             for clip_id in index.clip_ids:
@@ -62,7 +66,7 @@ class Source:
         return cls(directory, info, index, animal_weights)
 
     def path(self, row: int) -> str:
-        return str(self.directory / self.index.shards[row])
+        return os.fspath(self.directory / self.index.shards[row])
 
     def stored_frames(self, row: int) -> list[bytes]:
         """JPEG files of all frames stored of a clip.

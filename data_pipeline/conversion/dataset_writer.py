@@ -11,13 +11,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import as_local_path, write_whole
 from data_pipeline.annotations.record import Annotations, Clip
 from data_pipeline.conversion.encode import (
     JPEG_QUALITY,
     JPEG_SUBSAMPLING,
+    Encode,
     EncodedVideo,
     Failure,
     encode_in_order,
+    encode_video,
 )
 from data_pipeline.conversion.output_files import write_failures, write_lists
 from data_pipeline.conversion.shards import (
@@ -29,8 +33,8 @@ from data_pipeline.conversion.shards import (
     finish_shard,
     finished_contents,
     plan_shards,
+    remove_leftovers,
     temporary_path,
-    write_text,
 )
 from data_pipeline.dataset import (
     DATASET_FILE,
@@ -45,7 +49,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 
-class ConversionError(Exception):
+class ConversionError(UserError):
     """A conversion that cannot be done as asked; what to do is in the message."""
 
 
@@ -72,29 +76,58 @@ class Options:
 def convert(
     name: str,
     annotations: Annotations,
-    output: Path,
+    output: str | os.PathLike,
     *,
     options: Options,
     workers: int,
     max_failures: int = 0,
+    encode: Encode = encode_video,
 ) -> Counter[str]:
     """Writes a dataset, or what is missing of it, and returns the number of clips of each split.
 
     Args:
         name: of the dataset.
         annotations: its clips and labels.
-        output: a folder that is new, empty, or holds this conversion in part or whole.
+        output: a folder of this machine that is new, empty, or holds this conversion in part or
+            whole. Copied into a cloud's folder, it can be read there.
         options: how the frames are stored.
         workers: processes that decode videos.
         max_failures: how many clips may be left out because their video is missing or unreadable.
+        encode: how a video becomes frames; see `encode_in_order`.
 
     Raises:
         ConversionError: the folder holds something else, too many clips failed, or writing failed.
+        EncodingError: processes cannot be started.
     """
     description = _describe(name, annotations, options)
+    try:
+        return _convert(
+            description,
+            annotations,
+            as_local_path(output, "the output of a conversion"),
+            options,
+            workers,
+            max_failures,
+            encode,
+        )
+    except OSError as error:
+        raise ConversionError(
+            f"{output} cannot be written ({error}); run again to go on"
+        ) from error
+
+
+def _convert(
+    description: dict,
+    annotations: Annotations,
+    output: Path,
+    options: Options,
+    workers: int,
+    max_failures: int,
+    encode: Encode,
+) -> Counter[str]:
     splits = _prepare_output(output, description)
     videos, unannotated = locate_videos(annotations)
-    shards = plan_shards(name, annotations.clips, options.clips_per_shard)
+    shards = plan_shards(description["name"], annotations.clips, options.clips_per_shard)
     finished = _finished_shards(output, shards, videos)
     missing = [shard for shard in shards if shard.file_name not in finished]
     num_failed = sum(len(contents.failed) for contents in finished.values())
@@ -103,9 +136,10 @@ def convert(
         return splits
     if finished:
         print(f"going on: {len(finished)} of {len(shards)} shards are finished")
+    remove_leftovers(output)
     if missing:
         _write_description(output, {**description, "complete": False})
-        finished |= _write_shards(output, missing, annotations, videos, options, workers)
+        finished |= _write_shards(output, missing, annotations, videos, options, workers, encode)
     contents = [finished[shard.file_name] for shard in shards]
 
     failed = [clip for shard in contents for clip in shard.failed]
@@ -173,7 +207,10 @@ def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
     """Makes the folder, or checks that it holds this conversion; its splits if it is complete."""
     path = output / DATASET_FILE
     if not path.is_file():
-        if output.is_dir() and set(output.iterdir()) - {temporary_path(path)}:
+        if output.is_dir() and any(
+            not (other.name.startswith(path.name) and other.name.endswith(".incomplete"))
+            for other in output.iterdir()
+        ):
             raise ConversionError(
                 f"{output} is not empty and holds no conversion; choose another --output"
             )
@@ -195,7 +232,7 @@ def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
 
 
 def _write_description(output: Path, description: dict) -> None:
-    write_text(output / DATASET_FILE, json.dumps(description, indent=2) + "\n")
+    write_whole(output / DATASET_FILE, json.dumps(description, indent=2) + "\n")
 
 
 def _finished_shards(
@@ -219,10 +256,15 @@ def _write_shards(
     videos: dict[str, Path],
     options: Options,
     workers: int,
+    encode: Encode,
 ) -> dict[str, ShardContents]:
     paths = [videos[clip.clip_id] for shard in shards for clip in shard.clips]
     encoded = encode_in_order(
-        paths, short_side=options.short_side, max_frames=options.max_frames, workers=workers
+        paths,
+        short_side=options.short_side,
+        max_frames=options.max_frames,
+        workers=workers,
+        encode=encode,
     )
     with closing(encoded), tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
         return {
@@ -242,7 +284,7 @@ def _write_shard(
     # Here, not above: the processes that decode import this module and do without TensorFlow.
     import tensorflow as tf
 
-    from data_pipeline.conversion.records import record_features, serialize_record
+    from data_pipeline.conversion.tfrecords import record_features, serialize_record
 
     features = record_features(annotations.action_names, annotations.animal_names)
     temporary = temporary_path(output / shard.file_name)
@@ -264,6 +306,9 @@ def _write_shard(
                 offset += len(record) + RECORD_FRAMING
         contents = ShardContents(tuple(stored), tuple(failed))
         finish_shard(output, shard, temporary, contents)
+    except UserError:
+        temporary.unlink(missing_ok=True)
+        raise
     except (tf.errors.OpError, OSError) as error:
         temporary.unlink(missing_ok=True)
         raise ConversionError(
@@ -311,7 +356,7 @@ def _complete(
     contents: Sequence[ShardContents],
 ) -> Counter[str]:
     """Writes all that lies beside the shards; `dataset.json` last, which declares them complete."""
-    from data_pipeline.conversion.records import record_features, write_tfds_metadata
+    from data_pipeline.conversion.tfrecords import record_features, write_tfds_metadata
 
     stored = [row for shard in contents for row in shard.stored]
     splits = Counter(dict.fromkeys((shard.split for shard in shards), 0))

@@ -5,9 +5,10 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
 from data_pipeline.video import VideoError, VideoFacts, map_frames, scaled_size
 
@@ -25,10 +27,11 @@ JPEG_SUBSAMPLING = "4:4:4"
 # Videos that are decoded ahead of the one being written, for each process: enough to keep it busy,
 # few enough to hold.
 VIDEOS_AHEAD = 4
+KILLED = "its decoding killed the process"
 
 
-class EncodingError(Exception):
-    """The processes that decode cannot go on."""
+class EncodingError(UserError):
+    """No process can be started to decode videos."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Failure:
     """A video that could not be encoded, and why."""
 
     reason: str
+
+
+Encode = Callable[..., EncodedVideo | Failure]
 
 
 def encode_video(path: Path, *, short_side: int, max_frames: int) -> EncodedVideo | Failure:
@@ -74,43 +80,117 @@ def encode_video(path: Path, *, short_side: int, max_frames: int) -> EncodedVide
 
 
 def encode_in_order(
-    paths: Sequence[Path], *, short_side: int, max_frames: int, workers: int
+    paths: Sequence[Path],
+    *,
+    short_side: int,
+    max_frames: int,
+    workers: int,
+    encode: Encode = encode_video,
 ) -> Generator[EncodedVideo | Failure, None, None]:
     """Encodes videos in parallel and yields them in order, holding few of them at a time.
+
+    A video that kills the process that decodes it, every time, is a `Failure` like any other.
 
     Args:
         paths: the videos.
         short_side: as for `encode_video`.
         max_frames: as for `encode_video`.
         workers: number of processes.
+        encode: what is done with each video, in another process: a function of a module, called as
+            `encode_video` is.
 
     Raises:
-        EncodingError: a process has died.
+        EncodingError: processes cannot be started.
     """
+    job = partial(encode, short_side=short_side, max_frames=max_frames)
+    with closing(_Processes(workers, job)) as processes:
+        for path in paths:
+            if processes.num_waiting == VIDEOS_AHEAD * workers:
+                yield processes.next_result()
+            processes.submit(path)
+        while processes.num_waiting:
+            yield processes.next_result()
+
+
+class _Processes:
+    """Processes that encode videos, and the videos submitted to them whose turn has not come."""
+
+    def __init__(self, workers: int, job: Callable[[Path], EncodedVideo | Failure]) -> None:
+        self._workers = workers
+        self._job = job
+        self._pool = _pool(workers)
+        self._waiting: deque[tuple[Path, Future[EncodedVideo | Failure]]] = deque()
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, path: Path) -> None:
+        self._waiting.append((path, self._start(path)))
+
+    def next_result(self) -> EncodedVideo | Failure:
+        if _is_lost(self._waiting[0][1]):
+            self._recover()
+        return self._waiting.popleft()[1].result()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, path: Path) -> Future[EncodedVideo | Failure]:
+        try:
+            return self._pool.submit(self._job, path)
+        except BrokenProcessPool as error:
+            lost: Future[EncodedVideo | Failure] = Future()
+            lost.set_exception(error)
+            return lost
+
+    def _recover(self) -> None:
+        """Goes on after the death of a process, which takes the whole pool with it.
+
+        The videos that were being decoded are the first of those that are lost: as many as there
+        are processes are tried, each alone. If it was none of them, since some had just been
+        finished, the new pool dies like the old one and the next ones are tried; so every death
+        settles at least one video.
+        """
+        self.close()
+        lost = [k for k, (_, future) in enumerate(self._waiting) if _is_lost(future)]
+        for k in lost[: self._workers]:
+            path = self._waiting[k][0]
+            settled: Future[EncodedVideo | Failure] = Future()
+            settled.set_result(self._alone(path))
+            self._waiting[k] = path, settled
+        self._pool = _pool(self._workers)
+        for k in lost[self._workers :]:
+            path = self._waiting[k][0]
+            self._waiting[k] = path, self._start(path)
+
+    def _alone(self, path: Path) -> EncodedVideo | Failure:
+        with _pool(1) as pool:
+            try:
+                # Were a process to die before it has any video, no video would be to blame.
+                pool.submit(os.getpid).result()
+            except BrokenProcessPool as error:
+                raise EncodingError(
+                    "processes that decode videos die as soon as they are started; is memory short?"
+                ) from error
+            try:
+                return pool.submit(self._job, path).result()
+            except BrokenProcessPool:
+                return Failure(KILLED)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
     # Spawned, not forked: a fork of a process that runs TensorFlow's threads can hang.
-    pool = ProcessPoolExecutor(
+    return ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_end_with_parent,
     )
-    waiting: deque[tuple[Path, Future[EncodedVideo | Failure]]] = deque()
-    try:
-        for path in paths:
-            if len(waiting) == VIDEOS_AHEAD * workers:
-                yield waiting.popleft()[1].result()
-            job = pool.submit(encode_video, path, short_side=short_side, max_frames=max_frames)
-            waiting.append((path, job))
-        while waiting:
-            yield waiting.popleft()[1].result()
-    except BrokenProcessPool as error:
-        suspects = ", ".join(str(path) for path, _ in list(waiting)[:workers])
-        raise EncodingError(
-            "a process that decodes videos has died: out of memory, killed, or crashed by a video, "
-            f"perhaps one from {suspects} on; run again to go on, with fewer --workers if memory "
-            "is short"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_lost(future: Future) -> bool:
+    """Whether the process died in which the result would have been computed; waits for that."""
+    return future.cancelled() or isinstance(future.exception(), BrokenProcessPool)
 
 
 def _jpeg(frame: np.ndarray) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
+from animal_clip_jax.files import write_whole
 from data_pipeline.annotations.record import Annotations, Clip
-from data_pipeline.conversion.shards import FailedClip, StoredClip, write_text
+from data_pipeline.conversion.shards import FailedClip, StoredClip
 from data_pipeline.dataset import (
     ACTIONS_FILE,
     ANIMALS_FILE,
@@ -34,8 +35,8 @@ def write_failures(output: Path, failed: Sequence[FailedClip], unannotated: Sequ
 
 def write_lists(output: Path, annotations: Annotations, stored: Sequence[StoredClip]) -> None:
     """Writes the labels, the index of the clips, the counts of each class and the relations."""
-    write_text(output / ACTIONS_FILE, "".join(f"{name}\n" for name in annotations.action_names))
-    write_text(output / ANIMALS_FILE, "".join(f"{name}\n" for name in annotations.animal_names))
+    write_whole(output / ACTIONS_FILE, "".join(f"{name}\n" for name in annotations.action_names))
+    write_whole(output / ANIMALS_FILE, "".join(f"{name}\n" for name in annotations.animal_names))
     clips = {clip.clip_id: clip for clip in annotations.clips}
     action_ids = {name: number for number, name in enumerate(annotations.action_names)}
     animal_ids = {name: number for number, name in enumerate(annotations.animal_names)}
@@ -95,4 +96,4 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> N
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_whole(path, text.getvalue())

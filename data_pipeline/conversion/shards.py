@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from animal_clip_jax.files import write_whole
 from data_pipeline.annotations.record import Clip
 from data_pipeline.dataset import RECORD_FRAMING
 
@@ -106,11 +107,14 @@ def finished_contents(directory: Path, shard: Shard) -> ShardContents | None:
     listing = _listing_path(directory, shard)
     if not (directory / shard.file_name).is_file() or not listing.is_file():
         return None
-    listed = json.loads(listing.read_text(encoding="utf-8"))
-    contents = ShardContents(
-        tuple(StoredClip(**row) for row in listed["stored"]),
-        tuple(FailedClip(**row) for row in listed["failed"]),
-    )
+    try:
+        listed = json.loads(listing.read_text(encoding="utf-8"))
+        contents = ShardContents(
+            tuple(StoredClip(**row) for row in listed["stored"]),
+            tuple(FailedClip(**row) for row in listed["failed"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None  # a damaged listing
     size = sum(clip.length + RECORD_FRAMING for clip in contents.stored)
     return contents if (directory / shard.file_name).stat().st_size == size else None
 
@@ -119,22 +123,21 @@ def finish_shard(directory: Path, shard: Shard, written: Path, contents: ShardCo
     """Gives a whole shard, written under the temporary name, its listing and final name."""
     listing = _listing_path(directory, shard)
     listing.parent.mkdir(exist_ok=True)
-    write_text(listing, json.dumps(asdict(contents)))
+    write_whole(listing, json.dumps(asdict(contents)))
     _to_disk(written)
     written.replace(directory / shard.file_name)
 
 
 def temporary_path(path: Path) -> Path:
-    """The name under which a file is written until it is whole."""
+    """The name under which a shard is written until it is whole."""
     return path.with_name(path.name + ".incomplete")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    temporary = temporary_path(path)
-    temporary.write_text(text, encoding="utf-8")
-    _to_disk(temporary)
-    temporary.replace(path)
+def remove_leftovers(directory: Path) -> None:
+    """Removes what a conversion that was killed had begun to write, here and in the listings."""
+    for folder in (directory, directory / LISTINGS_FOLDER):
+        for path in folder.glob("*.incomplete"):
+            path.unlink(missing_ok=True)
 
 
 def _listing_path(directory: Path, shard: Shard) -> Path:

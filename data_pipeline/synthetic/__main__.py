@@ -21,8 +21,8 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.synthetic.videos import plan, write_dataset
 
 
@@ -31,7 +31,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m data_pipeline.synthetic",
         description="Renders the demo's videos. Run again to go on.",
     )
-    parser.add_argument("--output", required=True, type=Path, help="folder to write the set into")
+    parser.add_argument("--output", required=True, help="folder to write the set into")
     parser.add_argument(
         "--clips_per_pair", type=int, default=28, help="training videos of each animal and action"
     )
@@ -60,9 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             num_frames=parsed.num_frames,
             workers=parsed.workers,
         )
-    except (ValueError, OSError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; run again to go on", file=sys.stderr)
+        return 130
     seconds = time.perf_counter() - start
     total = len(plan(parsed.clips_per_pair, parsed.test_clips_per_pair))
     print(

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from data_pipeline.synthetic.anatomy import Animal, Colour, extent, pose
-from data_pipeline.synthetic.animals import ANIMALS, DRAWINGS
+from data_pipeline.synthetic.drawn_animals import ANIMALS, DRAWINGS
 
 # (an action, the same played backwards)
 PAIRS: tuple[tuple[str, str], ...] = (

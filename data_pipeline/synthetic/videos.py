@@ -1,10 +1,14 @@
 """The synthetic data set: which clips it has, and writing them as video files."""
 
+import csv
+import io
 import itertools
 import json
 import multiprocessing
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +18,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from data_pipeline.synthetic.animals import ANIMALS
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import as_local_path, cannot_write, write_whole
+from data_pipeline.synthetic.drawn_animals import ANIMALS
 from data_pipeline.synthetic.scenes import ACTIONS, render_clip
 
 FRAMES_PER_SECOND = 12
@@ -115,8 +121,8 @@ def write_dataset(
         How many videos were rendered, of those that `plan` lists: the others were there already.
 
     Raises:
-        ValueError: a parameter is out of range, or the folder holds something else: a set with
-            other parameters, or files that are not such a set.
+        UserError: a parameter is out of range, the folder cannot be written, or it holds something
+            else: a set with other parameters, or files that are not such a set.
     """
     height, width = (size, size) if isinstance(size, int) else size
     parameters = _Parameters(seed, clips_per_pair, test_clips_per_pair, height, width, num_frames)
@@ -124,17 +130,24 @@ def write_dataset(
     if workers is None:
         workers = _available_cores()
     if workers < 1:
-        raise ValueError(f"workers must be at least 1, found {workers}")
-    folder = Path(output)
-    _claim(folder, parameters)
-
+        raise UserError(f"workers must be at least 1, found {workers}")
+    folder = as_local_path(output, "the folder of rendered videos")
     clips = plan(clips_per_pair, test_clips_per_pair)
     videos = folder / "videos"
-    for action_folder in {Path(clip.path).parent for clip in clips}:
-        (videos / action_folder).mkdir(parents=True, exist_ok=True)
-    missing = [clip for clip in clips if not (videos / clip.path).exists()]
-    _render_all(missing, videos, parameters, workers)
-    _write_annotations(folder / "annotations", clips)
+    try:
+        _claim(folder, parameters)
+        for action_folder in {Path(clip.path).parent for clip in clips}:
+            (videos / action_folder).mkdir(parents=True, exist_ok=True)
+        missing = [clip for clip in clips if not (videos / clip.path).exists()]
+        _render_all(missing, videos, parameters, workers)
+        _write_annotations(folder / "annotations", clips)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that renders has died: killed, or out of memory; run again to go on, with "
+            "fewer workers if memory is short"
+        ) from error
     return len(missing)
 
 
@@ -146,21 +159,21 @@ def _available_cores() -> int:
 
 def _check(parameters: _Parameters) -> None:
     if parameters.seed < 0:
-        raise ValueError(f"seed must not be negative, found {parameters.seed}")
+        raise UserError(f"seed must not be negative, found {parameters.seed}")
     most = _FIRST_TEST_NUMBER - 1
     if not 1 <= parameters.clips_per_pair <= most:
-        raise ValueError(
+        raise UserError(
             f"clips_per_pair must be between 1 and {most}, found {parameters.clips_per_pair}"
         )
     if not 1 <= parameters.test_clips_per_pair <= most // UNSEEN_CLIPS_FACTOR:
-        raise ValueError(
+        raise UserError(
             f"test_clips_per_pair must be between 1 and {most // UNSEEN_CLIPS_FACTOR}, "
             f"found {parameters.test_clips_per_pair}"
         )
     if parameters.num_frames < 2:
-        raise ValueError(f"num_frames must be at least 2, found {parameters.num_frames}")
+        raise UserError(f"num_frames must be at least 2, found {parameters.num_frames}")
     if any(side % 2 or side < 16 for side in (parameters.height, parameters.width)):
-        raise ValueError(
+        raise UserError(
             "height and width must be even and at least 16 pixels, "
             f"found {parameters.height} x {parameters.width}"
         )
@@ -174,42 +187,37 @@ def _claim(folder: Path, parameters: _Parameters) -> None:
         try:
             found = json.loads(note.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(
-                f"{note} is not valid JSON ({error}); choose another folder"
-            ) from error
+            raise UserError(f"{note} is not valid JSON ({error}); choose another folder") from error
         if found != wanted:
-            raise ValueError(
+            raise UserError(
                 f"{folder} holds a set made with other parameters: {found} instead of {wanted}; "
                 "choose another folder, or remove this one"
             )
     elif folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and has no {note.name}; choose another folder")
+        raise UserError(f"{folder} is not empty and has no {note.name}; choose another folder")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_text(note, json.dumps(wanted, indent=2) + "\n")
+        write_whole(note, json.dumps(wanted, indent=2) + "\n")
 
 
 def _write_annotations(folder: Path, clips: list[Clip]) -> None:
     folder.mkdir(exist_ok=True)
-    _write_text(folder / "label.csv", _label_table(ACTIONS))
-    _write_text(folder / "animal_label.csv", _label_table(ANIMALS))
+    write_whole(folder / "label.csv", label_table(ACTIONS))
+    write_whole(folder / "animal_label.csv", label_table(ANIMALS))
     for split in ("train", "test"):
         lines = [
             f"{clip.path} {ACTIONS.index(clip.action)} {ANIMALS.index(clip.animal)}\n"
             for clip in clips
             if clip.split == split
         ]
-        _write_text(folder / f"{split}.txt", "".join(lines) + "\n")
+        write_whole(folder / f"{split}.txt", "".join(lines) + "\n")
 
 
-def _label_table(labels: tuple[str, ...]) -> str:
-    return "id,label\n" + "".join(f"{index},{label}\n" for index, label in enumerate(labels))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+def label_table(labels: Sequence[str]) -> str:
+    """CSV of `id,label` with a header line, as `read_labels` reads it; any label may be in it."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("id", "label"), *enumerate(labels)])
+    return text.getvalue()
 
 
 def _render_all(clips: list[Clip], videos: Path, parameters: _Parameters, workers: int) -> None:

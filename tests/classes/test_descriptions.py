@@ -94,11 +94,11 @@ def test_text_may_span_lines_and_later_errors_count_them(tmp_path):
         (GOOD.partition("\n")[2], r", line 1: expected a header, found a row of class 'Walking'"),
         (
             GOOD.replace("Eating", "Zzz"),
-            r": 2 faults: line 4: class 'Zzz' is not one of the labels; no text for 1 .*'Eating'$",
+            r": 2 errors: line 4: class 'Zzz' is not one of the labels; no text for 1 .*'Eating'$",
         ),
         (
             GOOD.replace("Eating", "eating"),
-            r": 2 faults: line 4: class 'eating' .* did you mean 'Eating'\?; no text",
+            r": 2 errors: line 4: class 'eating' .* did you mean 'Eating'\?; no text",
         ),
         (GOOD.replace("Eating,It eats.", "Eating"), r", line 4: expected 2 columns .* found 1"),
         (GOOD.replace("It eats.", "a, b"), r", line 4: expected 2 columns .* found 3, .*quotes"),
@@ -138,7 +138,7 @@ def test_all_faults_are_listed_by_line(tmp_path):
     with pytest.raises(ValueError) as caught:
         descriptions.read_descriptions(write(tmp_path, b"".join(rows)), CLASSES)
     beginning, *faults = str(caught.value).split("; ")
-    path, first = beginning.split(": 7 faults: ")
+    path, first = beginning.split(": 7 errors: ")
     assert path == str(tmp_path / "texts.csv")
     said = [
         ("line 3", "the text of class 'Walking' is empty"),
@@ -158,7 +158,7 @@ def test_twenty_faults_are_shown(tmp_path):
     with pytest.raises(ValueError) as caught:
         descriptions.read_descriptions(write(tmp_path, content), CLASSES)
     first, *others = str(caught.value).split("; ")
-    assert ": 30 faults: line 8: class 'Animal 0'" in first
+    assert ": 30 errors: line 8: class 'Animal 0'" in first
     assert others[-2].startswith("line 27: ") and others[-1] == "and 10 more"
 
 

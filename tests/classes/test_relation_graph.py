@@ -1,13 +1,18 @@
 """Where the relation graph comes from, and what animals inherit from their class."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animal_clip_jax.classes.relation_graph import inherit, read_taxonomy, relation_of
+from animal_clip_jax.classes.relation_graph import (
+    inherit,
+    read_relations,
+    read_taxonomy,
+    relation_of,
+)
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.run.config import check_fields
 from configs import default
 from data_pipeline.dataset import load_index, load_info
 
@@ -62,18 +67,21 @@ def test_all_faults_are_listed(tmp_path):
     with pytest.raises(ValueError) as caught:
         read_taxonomy(path, ANIMALS)
     lines = [fault.partition(": ")[0] for fault in str(caught.value).split("; ")]
-    assert ": 5 faults: line 2: " in str(caught.value)
+    assert ": 5 errors: line 2: " in str(caught.value)
     assert lines[1:4] == ["line 3", "line 4", "line 5"]
     assert lines[4].startswith("no row for 2 of the 4 animals")
 
 
+def relation_on(data, **arguments):
+    return relation_of(load_info(data), load_index(data, "train"), **arguments)
+
+
 def test_files_that_are_not_there(tmp_path, data):
-    config = config_on(data, file=str(tmp_path / "absent.txt"))
-    with pytest.raises(FileNotFoundError, match=r"config\.relation\.file: .*absent\.txt"):
-        relation_of(config, load_info(data))
-    config = config_on(data, taxonomy=str(tmp_path / "absent.csv"), min_clips=1)
+    for name in ("absent.txt", "absent.csv"):
+        with pytest.raises(FileNotFoundError, match=rf"config\.relation\.file: .*{name}"):
+            relation_on(data, file=str(tmp_path / name))
     with pytest.raises(FileNotFoundError, match=r"config\.relation\.taxonomy: .*absent\.csv"):
-        relation_of(config, load_info(data))
+        relation_on(data, taxonomy=str(tmp_path / "absent.csv"), min_clips=1)
 
 
 @given(st.data())
@@ -100,16 +108,9 @@ def test_inheriting(data):
     assert found.heirs == {name: count for name, count in heirs.items() if count}
 
 
-def config_on(data, **relation):
-    config = default.get_config()
-    config.data.directory = str(data)
-    config.relation.update(relation)
-    return config
-
-
 def test_from_the_training_split(data):
     info, index = load_info(data), load_index(data, "train")
-    relation, said = relation_of(config_on(data), info)
+    relation, said = relation_of(info, index)
     pairs = {
         (action, animal)
         for actions, animals in zip(index.actions, index.animals, strict=True)
@@ -125,12 +126,12 @@ def test_from_a_file(data, tmp_path):
     info = load_info(data)
     path = tmp_path / "relation.txt"
     path.write_text(f"{info.animal_names[1]}\t[3, 0]\t2\n{info.animal_names[0]}\t[1]\t1\n")
-    relation, said = relation_of(config_on(data, file=str(path)), info)
+    relation, said = relation_on(data, file=str(path))
     assert set(zip(*map(list, relation.nonzero()), strict=True)) == {(3, 1), (0, 1), (1, 0)}
     assert said == f"relation graph: 3 edges, from {path}"
     path.write_text(f"{info.animal_names[1]}\t[3, 0]\t2\nUnicorn\t[1]\t1\n")
     with pytest.raises(ValueError, match="relation.txt, line 2: the animal 'Unicorn'"):
-        relation_of(config_on(data, file=str(path)), info)
+        relation_on(data, file=str(path))
 
 
 def test_animals_without_clips_inherit(data, tmp_path):
@@ -141,8 +142,8 @@ def test_animals_without_clips_inherit(data, tmp_path):
     classes[zebra] = classes[0] = "Hoofed"
     lines = [f"{name},{kind}" for name, kind in zip(info.animal_names, classes, strict=True)]
     path = write(tmp_path, "\n".join(["animal,class", *lines]))
-    before, _ = relation_of(config_on(data), info)
-    after, said = relation_of(config_on(data, taxonomy=str(path), min_clips=1), info)
+    before, _ = relation_on(data)
+    after, said = relation_on(data, taxonomy=str(path), min_clips=1)
     assert before[:, zebra].sum() == 0 < before[:, 0].sum()
     np.testing.assert_array_equal(after[:, zebra], before[:, 0])
     others = np.arange(len(classes)) != zebra
@@ -163,6 +164,90 @@ def test_animals_without_clips_inherit(data, tmp_path):
     ],
 )
 def test_fields_that_do_not_fit_each_other(fields, message):
-    info = dataclasses.make_dataclass("Info", [])()
+    config = default.get_config()
+    config.relation.update(fields)
     with pytest.raises(ValueError, match=message):
-        relation_of(config_on("", **fields), info)
+        check_fields(config)
+
+
+ACTIONS = ["Flying", "Walking"]
+
+
+def write_pairs(folder, content):
+    path = folder / "relation.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("allow_ids", [True, False])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "animal,action\nCrane,Flying\nZebra,Walking\nCrane,Walking\n",
+        "animal,action,clips\nZebra,Walking,3\nCrane,Walking,1\n\nCrane,Flying,2\n",
+        b"\xef\xbb\xbfanimal,action\r\nCrane,Flying\r\nCrane, Walking\r\nZebra,Walking\r\n",
+    ],
+    ids=["pairs", "more columns", "windows"],
+)
+def test_relations_by_name(tmp_path, content, allow_ids):
+    path = write_pairs(tmp_path, content)
+    found = read_relations(path, ACTIONS, ANIMALS, allow_ids=allow_ids)
+    np.testing.assert_array_equal(found, [[0, 0, 0, 1], [1, 0, 0, 1]])
+    assert found.dtype == np.float32
+    # In another order of the labels, every pair goes with its names.
+    reversed_ = read_relations(path, ACTIONS[::-1], ANIMALS[::-1], allow_ids=allow_ids)
+    np.testing.assert_array_equal(reversed_, found[::-1, ::-1])
+
+
+def test_the_relations_of_a_converted_data_set_come_back(data):
+    info = load_info(data)
+    found = read_relations(data / "relation.csv", info.action_names, info.animal_names)
+    np.testing.assert_array_equal(found.T, info.relation_counts > 0)
+    assert found.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", ", line 1: expected the header `animal,action`"),
+        ("Crane,Flying\n", ", line 1: expected the header `animal,action`"),
+        ("animal,action\nOwl,Flying\n", ", line 2: the animal 'Owl' is not one of the labels"),
+        ("animal,action\n\nCrane,Swimming\n", ", line 3: the action 'Swimming' is not one of"),
+        ("animal,action\nCrane\n", ", line 2: expected an animal and an action, found"),
+        ("animal,action\nCrane,Fl\xffying\n".encode("latin-1"), ", line 2: not UTF-8"),
+    ],
+)
+def test_a_fault_in_relations_names_file_and_line(tmp_path, content, message):
+    path = write_pairs(tmp_path, content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_relations(path, ACTIONS, ANIMALS, allow_ids=False)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_unknown_names_are_all_listed(tmp_path):
+    path = write_pairs(tmp_path, "animal,action\nOwl,Swimming\nCrane,Flying\nCrane,Diving\n")
+    with pytest.raises(ValueError) as caught:
+        read_relations(path, ACTIONS, ANIMALS)
+    assert ": 3 errors: line 2: the animal 'Owl'" in str(caught.value)
+    assert "line 2: the action 'Swimming'" in str(caught.value)
+    assert "line 4: the action 'Diving'" in str(caught.value)
+
+
+def test_ids_mean_something_for_the_labels_of_the_data_alone(tmp_path):
+    path = tmp_path / "relation.txt"
+    path.write_text("Crane\t[0, 1]\t2\nZebra\t[1]\t1\n")
+    found = read_relations(path, ACTIONS, ANIMALS)
+    np.testing.assert_array_equal(found, [[0, 0, 0, 1], [1, 0, 0, 1]])
+    with pytest.raises(
+        UserError, match=f"{path} gives actions by id, .* `animal,action` and names"
+    ):
+        read_relations(path, ACTIONS, ANIMALS, allow_ids=False)
+
+
+def test_a_file_of_names_for_training(data, tmp_path):
+    info = load_info(data)
+    animal, action = info.animal_names[1], info.action_names[3]
+    path = write_pairs(tmp_path, f"animal,action\n{animal},{action}\n")
+    relation, said = relation_on(data, file=str(path))
+    assert set(zip(*map(list, relation.nonzero()), strict=True)) == {(3, 1)}
+    assert said == f"relation graph: 1 edges, from {path}"

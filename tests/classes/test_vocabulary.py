@@ -2,15 +2,21 @@
 
 import numpy as np
 import pytest
+import small_tower
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
-from ml_collections import ConfigDict
 
-from animal_clip_jax.classes.vocabulary import carry_over, class_context_of_labels
-from animal_clip_jax.models.classes import ClassContext
-from animal_clip_jax.parallel.mesh import make_mesh
-from configs import default
+from animal_clip_jax.classes.context import text_tower
+from animal_clip_jax.classes.vocabulary import (
+    Labels,
+    carry_over,
+    check_labels,
+    context_of_labels,
+    names_or,
+)
+from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.text.tokenizer import tokenize
 
 labels = st.lists(st.sampled_from("abcdefgh"), unique=True)
 
@@ -24,55 +30,136 @@ def test_a_value_goes_with_its_names(rows, columns, new_rows, new_columns):
     np.testing.assert_array_equal(found, np.reshape(expected, found.shape))
 
 
-ACTIONS, ANIMALS = ("Grooming", "Walking"), ("Okapi", "Zebra", "Fox")
+TRAINED_LABELS = Labels(("Walking", "Eating"), ("Zebra", "Fox"))
+RANDOM = np.random.default_rng(0)
+# Not what any text would give, so that what is kept can be told from what is encoded.
+TRAINED = ClassContext(
+    action_features=RANDOM.normal(size=(2, tiny.EMBED)).astype(np.float32),
+    animal_features=RANDOM.normal(size=(2, tiny.EMBED)).astype(np.float32),
+    relation=np.array([[1, 1], [0, 1]], np.float32),  # Walking: both; Eating: the fox
+)
+LABELS = Labels(("Grooming", "Walking"), ("Okapi", "Zebra", "Fox"))
+NAMES = {"actions": "names", "animals": "names"}
 
 
-@pytest.fixture
-def made():
-    """A function that makes the context of other labels with a tiny model, and what it said."""
-    graphdef, values = tiny.model()
-    # The real tokenizer's ids need the whole vocabulary.
-    rows = np.random.default_rng(0).normal(size=(49408, values["text.token_embedding"].shape[1]))
-    values["text.token_embedding"] = rows.astype(np.float32)
-    trained = ClassContext(
-        action_features=np.zeros((2, tiny.EMBED), np.float32),
-        animal_features=np.zeros((2, tiny.EMBED), np.float32),
-        relation=np.array([[1, 1], [0, 1]], np.float32),  # Walking: both; Eating: the fox
+@pytest.fixture(scope="module")
+def tower():
+    return text_tower(small_tower.ARCHITECTURE, small_tower.model()[1])
+
+
+def make(tower, labels=LABELS, **arguments) -> tuple[ClassContext, list[str]]:
+    said: list[str] = []
+    arguments = {"sources": NAMES, "trained_sources": NAMES, **arguments}
+    context = context_of_labels(
+        tower, TRAINED, TRAINED_LABELS, Labels(*labels), say=said.append, **arguments
     )
-
-    def make(config: ConfigDict) -> tuple[ClassContext, list[str]]:
-        said: list[str] = []
-        context = class_context_of_labels(
-            config,
-            graphdef,
-            values,
-            trained,
-            trained_labels=(("Walking", "Eating"), ("Zebra", "Fox")),
-            labels=(ACTIONS, ANIMALS),
-            mesh=make_mesh({"data": -1, "fsdp": 1, "model": 1}),
-            say=said.append,
-        )
-        return context, said
-
-    return make
+    return context, said
 
 
-def test_relations_that_training_showed_are_kept(made):
-    context, said = made(default.get_config())
-    assert context.action_features.shape == (2, tiny.EMBED)
-    assert context.animal_features.shape == (3, tiny.EMBED)
+def encoded(tower, *texts: str) -> np.ndarray:
+    return np.asarray(tower(tokenize(texts)))
+
+
+def assert_close(found, expected) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_known_names_keep_their_features_and_others_are_encoded(tower):
+    context, said = make(tower)
+    np.testing.assert_array_equal(context.action_features[1], TRAINED.action_features[0])
+    np.testing.assert_array_equal(context.animal_features[1:], TRAINED.animal_features)
+    assert_close(context.action_features[0], encoded(tower, "Grooming")[0])
+    assert_close(context.animal_features[0], encoded(tower, "Okapi")[0])
+    assert {array.dtype for array in context} == {np.dtype(np.float32)}
+    assert said[1:] == ["actions: encoding 1 texts", "animals: encoding 1 texts"]
+
+
+def test_relations_that_training_showed_are_kept(tower):
+    context, said = make(tower)
     np.testing.assert_array_equal(context.relation, [[0, 0, 0], [0, 1, 1]])
     assert "relation graph: 2 of the training's 3 edges" in said[0]
 
 
-def test_relations_may_be_given(made, tmp_path):
-    file = tmp_path / "relation.txt"
-    file.write_text("Okapi\t[0, 1]\t2\nZebra\t[]\t0\nFox\t[0]\t1\n")
-    config = default.get_config()
-    config.relation.file = str(file)
-    context, said = made(config)
-    np.testing.assert_array_equal(context.relation, [[1, 0, 1], [1, 0, 0]])
-    assert f"3 edges, from {file}" in said[0]
-    file.write_text("Gnu\t[0]\t1\n")
-    with pytest.raises(ValueError, match="line 1.*'Gnu'"):
-        made(config)
+def test_another_order_of_the_labels(tower):
+    """Nothing is encoded, and everything goes with its name."""
+    context, said = make(tower, (("Eating", "Walking"), ("Fox", "Zebra")))
+    np.testing.assert_array_equal(context.action_features, TRAINED.action_features[::-1])
+    np.testing.assert_array_equal(context.animal_features, TRAINED.animal_features[::-1])
+    np.testing.assert_array_equal(context.relation, TRAINED.relation[::-1, ::-1])
+    assert not any("encoding" in note for note in said)
+
+
+def test_an_order_that_mixes_known_and_unknown(tower):
+    context, _ = make(tower, (("Okay", "Eating", "Resting"), ("Fox", "Owl")))
+    assert_close(context.action_features[[0, 2]], encoded(tower, "Okay", "Resting"))
+    np.testing.assert_array_equal(context.action_features[1], TRAINED.action_features[1])
+    np.testing.assert_array_equal(context.animal_features[0], TRAINED.animal_features[1])
+    assert_close(context.animal_features[1], encoded(tower, "Owl")[0])
+    np.testing.assert_array_equal(context.relation, [[0, 0], [1, 0], [0, 0]])
+
+
+def test_no_animals(tower):
+    context, _ = make(tower, (("Grooming",), ()))
+    assert context.animal_features.shape == (0, tiny.EMBED) and context.relation.shape == (1, 0)
+
+
+def test_texts_from_elsewhere_replace_those_of_the_training(tower, tmp_path):
+    path = tmp_path / "actions.csv"
+    path.write_text("action,text\nGrooming,It grooms.\nWalking,It walks slowly.\n")
+    context, _ = make(tower, sources={"actions": str(path), "animals": "names"})
+    assert_close(context.action_features, encoded(tower, "It grooms.", "It walks slowly."))
+    np.testing.assert_array_equal(context.animal_features[1:], TRAINED.animal_features)
+    path.write_text("action,text\nGrooming,It grooms.\n")
+    with pytest.raises(ValueError, match="actions.csv: no text for 1 of the 2 .*'Walking'"):
+        make(tower, sources={"actions": str(path), "animals": "names"})
+
+
+def test_descriptions_of_the_unknown_alone_are_looked_up(tower, tmp_path):
+    """The file of the training describes its own actions; a known action needs no text of it."""
+    path = tmp_path / "actions.csv"
+    path.write_text("action,text\nGrooming,It grooms.\n")
+    sources = {"actions": str(path), "animals": "names"}
+    context, _ = make(tower, sources=sources, trained_sources=sources)
+    assert_close(context.action_features[0], encoded(tower, "It grooms.")[0])
+    np.testing.assert_array_equal(context.action_features[1], TRAINED.action_features[0])
+
+
+def test_relations_may_be_given(tower):
+    given = np.array([[1, 0, 1], [1, 0, 0]])
+    context, said = make(tower, relation=given)
+    np.testing.assert_array_equal(context.relation, given)
+    assert context.relation.dtype == np.float32
+    assert not any("relation" in note for note in said)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ((("Walking", "Eating", "Walking"), ()), "the action 'Walking' is given more than once"),
+        (((), ("Fox", "Fox")), "the animal 'Fox' is given more than once"),
+        ((("Walking", ""), ()), "the name of action 2 of 2 is empty"),
+        (((), (" \t",)), "the name of animal 1 of 1 is empty"),
+        (((), ("Fox", 3)), "the animal 2 of 2 is 3; expected a name"),
+        ((("Walking", "Crane"), ("Crane",)), "'Crane' is given as an action and as an animal"),
+    ],
+)
+def test_labels_that_cannot_be_told_apart(tower, labels, message):
+    with pytest.raises(ValueError, match=message):
+        check_labels(Labels(*labels))
+    with pytest.raises(ValueError, match=message):
+        make(tower, labels)
+
+
+def test_labels_that_can():
+    check_labels(LABELS)
+    check_labels(Labels((), ()))
+    check_labels(Labels(("walking", "Walking"), ("Fox", "fox")))
+
+
+def test_names_from_a_file_or_those_given(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("Owl\n\nOkapi\n")
+    assert names_or(str(path), ("Fox",)) == ("Owl", "Okapi")
+    assert names_or("", ["Fox"]) == ("Fox",)
+    with pytest.raises(FileNotFoundError, match="absent.txt"):
+        names_or(str(tmp_path / "absent.txt"), ())

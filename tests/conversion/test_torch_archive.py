@@ -186,6 +186,11 @@ def test_too_few_bytes(tmp_path):
     [
         (0, (600,), (1,)),
         (400, (200,), (1,)),
+        # One value beyond the end.
+        (1, (500,), (1,)),
+        (500, (1,), (1,)),
+        (0, (2,), (500,)),
+        (1, (50, 10), (10, 1)),
         (-1, (3,), (1,)),
         (0, (2,), (-1,)),
         (0, (10**9,), (0,)),
@@ -198,6 +203,28 @@ def test_views_stay_inside_their_storage(tmp_path, offset, shape, strides):
         tensor = archive.content["weight"]._replace(offset=offset, shape=shape, strides=strides)
         with pytest.raises(ValueError, match="weight: shape .* does not fit"):
             archive.read(tensor, "weight")
+
+
+@pytest.mark.parametrize(
+    "offset, shape, strides",
+    [
+        (0, (500,), (1,)),
+        (1, (499,), (1,)),
+        (499, (1,), (1,)),
+        (499, (), ()),
+        (0, (2,), (499,)),
+        (1, (2, 3), (248, 125)),
+    ],
+)
+def test_views_may_end_with_their_storage(tmp_path, offset, shape, strides):
+    path, base = tmp_path / "a.pth", torch.arange(500)
+    path.write_bytes(_saved(base))
+    with TorchArchive(path) as archive:
+        tensor = archive.content["weight"]._replace(offset=offset, shape=shape, strides=strides)
+        found = archive.read(tensor, "weight")
+    expected = torch.as_strided(base, shape, strides, offset)
+    assert expected.max() == 499
+    np.testing.assert_array_equal(found, expected.numpy())
 
 
 class _Inner(torch.nn.Module):

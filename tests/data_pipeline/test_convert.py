@@ -2,6 +2,7 @@
 
 import csv
 import filecmp
+import itertools
 import os
 import resource
 import shutil
@@ -12,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import av
+import deadly_videos
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -24,11 +26,13 @@ from made_videos import (
     write_video,
 )
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.annotations.datasets import read_annotations
+from data_pipeline.batches.input import evaluation_batches, train_batches
 from data_pipeline.batches.sampling import uniform_indices
 from data_pipeline.conversion.dataset_writer import ConversionError, Options, convert
 from data_pipeline.convert import main
-from data_pipeline.dataset import load_index, load_info
+from data_pipeline.dataset import RECORD_FRAMING, load_index, load_info
 
 REAL_VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
 
@@ -40,6 +44,16 @@ def read_csv(path):
 
 def examples(directory, split):
     return list(tfds.as_numpy(tfds.builder_from_directory(directory).as_dataset(split=split)))
+
+
+def records(directory, split="train"):
+    """The bytes of the record of every clip."""
+    index = load_index(directory, split)
+    rows = zip(index.clip_ids, index.shards, index.offsets, index.lengths, strict=True)
+    return {
+        clip_id: (directory / shard).read_bytes()[offset : offset + length + RECORD_FRAMING]
+        for clip_id, shard, offset, length in rows
+    }
 
 
 def assert_same_folders(first, second):
@@ -242,6 +256,37 @@ class TestAgain:
         assert_same_folders(dataset, output)
         assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
+    def test_what_a_kill_leaves_behind_is_removed(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        shutil.copytree(dataset, output)
+        (shard, *_) = sorted(output.glob("*.tfrecord*"))
+        shard.unlink()
+        (output / f"{shard.name}.incomplete").write_text("half of a sh")
+        (output / "dataset.json.77.incomplete").write_text("{")
+        (output / "shard_listings" / f"{shard.name}.json.77.incomplete").write_text("{")
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_a_conversion_that_had_just_begun_goes_on(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        output.mkdir()
+        (output / "dataset.json.77.incomplete").write_text("{")
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_a_shard_with_a_damaged_listing_is_written_again(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        shutil.copytree(dataset, output)
+        (listing, *_) = sorted((output / "shard_listings").iterdir())
+        listing.write_text("{")
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_an_output_that_cannot_be_made(self, source, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(UserError, match="file/out cannot be written .*Not a directory"):
+            convert_lote(source, tmp_path / "file" / "out")
+
     def test_a_full_disk_is_a_clear_error_and_no_end(self, source, dataset, tmp_path):
         output = tmp_path / "out"
         command = [
@@ -278,6 +323,25 @@ class TestAgain:
         path.write_text(path.read_text().replace("mp4 0 0", "mp4 1 0", 1))
         with pytest.raises(ConversionError, match="another conversion: its annotations_sha256"):
             convert_lote(changed, output)
+
+    def test_another_division_into_splits_is_refused(self, tmp_path):
+        """The clips, their order and labels stay; one of them moves from one split to the other."""
+        header = "video,animals,actions,split\n"
+        rows = ["a.mp4,Fox,Running,{}\n", "b.mp4,Fox,Running,train\n", "c.mp4,Fox,Running,test\n"]
+        for name in "abc":
+            write_video(tmp_path / f"{name}.mp4", 2)
+
+        def convert_with(split):
+            (tmp_path / "clips.csv").write_text(header + "".join(rows).format(split))
+            annotations = read_annotations("csv", tmp_path)
+            options = Options(short_side=24)
+            return convert("csv", annotations, tmp_path / "out", options=options, workers=1)
+
+        assert convert_with("train") == {"train": 2, "test": 1}
+        with pytest.raises(ConversionError, match="another conversion: its annotations_sha256"):
+            convert_with("test")
+        assert load_info(tmp_path / "out").split_sizes == {"train": 2, "test": 1}
+        assert convert_with("train") == {"train": 2, "test": 1}
 
     def test_a_folder_of_something_else_is_refused(self, source, tmp_path):
         (tmp_path / "thesis.tex").touch()
@@ -357,6 +421,32 @@ class TestFailures:
         assert self.run(tmp_path) == 0
         assert read_csv(tmp_path / "out" / "clips.csv")[0]["video"] == "clip.mp4"
 
+    def test_a_video_that_kills_its_process_is_one_of_them(self, tmp_path):
+        names = [f"clip{k}.mp4" for k in range(9)]
+        for k, name in enumerate(names):
+            write_video(tmp_path / name, 3 + k)
+        write_video(tmp_path / "deadly.mp4", 3)
+        header = "video,animals,actions,split\n"
+        settings = {"options": Options(short_side=24, clips_per_shard=4), "workers": 2}
+        for output, videos, kwargs in (
+            ("without", names, {}),
+            (
+                "with",
+                [*names[:4], "deadly.mp4", *names[4:]],
+                {"encode": deadly_videos.encode, "max_failures": 1},
+            ),
+        ):
+            rows = "".join(f"{name},Fox,Running,train\n" for name in videos)
+            (tmp_path / "clips.csv").write_text(header + rows)
+            annotations = read_annotations("csv", tmp_path)
+            convert("csv", annotations, tmp_path / output, **settings, **kwargs)
+        (failure,) = read_csv(tmp_path / "with" / "failures.csv")
+        assert failure["video"] == "deadly.mp4"
+        assert failure["reason"] == "its decoding killed the process"
+        found, expected = (records(tmp_path / output) for output in ("with", "without"))
+        assert found.keys() == {f"clip{k}" for k in range(9)}
+        assert found == expected
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
@@ -364,6 +454,9 @@ class TestFailures:
             (["--short_side=1"], "short_side is 1; the least is 8"),
             (["--max_frames=-1"], "max_frames is -1; the least is 0"),
             (["--action_labels=none.csv"], "none.csv"),
+            (["--source=gs://bucket/a"], "has to be on this machine, not gs://bucket/a"),
+            (["--source=foo://bucket/a"], "URLs of foo:// are not known"),
+            (["--output=gs://bucket/a"], "has to be on this machine, not gs://bucket/a"),
         ],
     )
     def test_impossible_arguments_are_one_line(self, broken, capsys, arguments, message):
@@ -375,15 +468,49 @@ class TestFailures:
         assert not (broken / "out").exists()
 
 
-def test_videos_without_animals_can_be_converted(tmp_path):
+def test_videos_without_animals_can_be_converted_and_read(tmp_path):
+    splits = ("train", "train", "test", "train", "test", "test")
+    for k in range(6):
+        write_video(tmp_path / "videos" / f"{k}.mp4", 3)
+    rows = "".join(
+        f"{k}.mp4,,{('Running', 'Eating')[k % 2]},{split}\n" for k, split in enumerate(splits)
+    )
+    (tmp_path / "clips.csv").write_text("video,animals,actions,split\n" + rows)
+    output = tmp_path / "out"
+    arguments = ["--dataset=csv", f"--source={tmp_path}", f"--output={output}", "--workers=1"]
+    assert main(arguments) == 0
+    assert (output / "animals.txt").read_text() == ""
+    info = load_info(output)
+    assert info.animal_names == ()
+    assert info.relation_counts.shape == (0, 2)
+    assert load_index(output, "train").animals == ((), (), ())
+    assert [example["animals"].tolist() for example in examples(output, "train")] == [[]] * 3
+    assert main(arguments) == 0  # a complete one is recognised
+
+    settings = {"num_frames": 2, "image_size": 16, "batch_size": 2}
+    for batch in itertools.islice(train_batches(output, seed=0, **settings), 2):
+        assert (batch["animals"].shape, batch["animals"].dtype) == ((2, 0), np.float32)
+        assert batch["actions"].sum(axis=1).tolist() == [1, 1]
+    padded = list(evaluation_batches(output, split="test", **settings))
+    assert [batch["mask"].tolist() for batch in padded] == [[True, True], [True, False]]
+    assert [batch["animals"].shape for batch in padded] == [(2, 0), (2, 0)]
+
+
+def test_labels_may_hold_commas_and_quotes(tmp_path):
     write_video(tmp_path / "a.mp4", 3)
-    (tmp_path / "clips.csv").write_text("video,animals,actions\na.mp4,,Running\n")
+    actions = ("Carrying, in mouth", 'The "zoomies"')
+    with (tmp_path / "clips.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [("video", "animals", "actions"), ("a.mp4", 'Fox, "red"', ";".join(actions))]
+        )
     annotations = read_annotations("csv", tmp_path)
     convert("csv", annotations, tmp_path / "out", options=Options(), workers=1)
     info = load_info(tmp_path / "out")
-    assert info.animal_names == ()
-    assert info.relation_counts.shape == (0, 1)
-    assert examples(tmp_path / "out", "train")[0]["animals"].tolist() == []
+    assert info.action_names == actions
+    assert info.animal_names == ('Fox, "red"',)
+    assert info.relation_counts.tolist() == [[1, 1]]
+    counted = [row["name"] for row in read_csv(tmp_path / "out" / "counts.csv")]
+    assert counted == [*actions, 'Fox, "red"']
 
 
 def test_all_frames_are_stored_on_request(tmp_path):

@@ -81,7 +81,12 @@ def test_the_command_writes_the_sheet(dataset, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--split=val"], "no split 'val'"), (["--clips=-1"], "a sheet needs clips")],
+    [
+        (["--split=val"], "no split 'val'"),
+        (["--clips=-1"], "a sheet needs clips"),
+        (["--head=5", "--tail=10"], "head is 5 and tail 10"),
+        (["--sheet=none/sheet.png"], "none/sheet.png cannot be written: No such file"),
+    ],
 )
 def test_errors_are_one_line(dataset, capsys, arguments, message):
     assert main([str(dataset), *arguments]) == 1

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.synthetic.animals import ANIMALS
+from animal_clip_jax.errors import UserError
+from data_pipeline.annotations.label_files import read_labels
+from data_pipeline.synthetic.drawn_animals import ANIMALS
 from data_pipeline.synthetic.scenes import ACTIONS, PAIRS, render_clip
 from data_pipeline.synthetic.videos import (
     UNSEEN_ANIMAL,
     UNSEEN_PAIRS,
+    label_table,
     plan,
     write_dataset,
     write_video,
@@ -273,10 +276,24 @@ class TestFiles:
         assert not (tmp_path / "set").exists()
 
 
+def test_labels_with_commas_and_quotes_are_read_as_they_are(tmp_path):
+    labels = ("Carrying, in mouth", 'The "zoomies"', "Running")
+    (tmp_path / "label.csv").write_text(label_table(labels))
+    assert read_labels(tmp_path / "label.csv") == labels
+
+
+def test_folders_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file/set cannot be written: Not a directory"):
+        write_dataset(tmp_path / "file" / "set", **SMALL)
+    with pytest.raises(UserError, match="has to be on this machine, not gs://bucket/set"):
+        write_dataset("gs://bucket/set", **SMALL)
+
+
 class TestCommandLine:
     @staticmethod
     def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "data_pipeline.synthetic.videos", f"--output={folder}"]
+        command = [sys.executable, "-m", "data_pipeline.synthetic", f"--output={folder}"]
         command += ["--clips_per_pair=1", "--test_clips_per_pair=1", "--size=32", "--num_frames=3"]
         root = Path(__file__).parents[2]
         return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=root)

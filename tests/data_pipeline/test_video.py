@@ -13,8 +13,9 @@ from made_videos import (
     write_video_with_hidden_frames,
 )
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
-from data_pipeline.video import VideoError, load_video, read_video
+from data_pipeline.video import VideoError, load_video, read_video, views_of_array
 
 
 def everything(num_frames):
@@ -111,6 +112,11 @@ class TestBadVideos:
     def test_missing(self, tmp_path):
         assert self.reason(tmp_path / "none.mp4") == "there is no such file"
 
+    def test_in_a_cloud(self):
+        assert self.reason("gs://bucket/v.mp4") == (
+            "videos are read from this machine, not from a URL"
+        )
+
     def test_empty(self, tmp_path):
         (tmp_path / "v.mp4").touch()
         assert self.reason(tmp_path / "v.mp4") == "the file is empty"
@@ -170,3 +176,56 @@ class TestLoadVideo:
         clip = load_video(path, num_frames=4, image_size=56, short_side=64)
         whole = read_video(path, select=everything).frames
         np.testing.assert_array_equal(clip[0], whole[[4, 12, 20, 28], 4:60, 20:76])
+
+
+class TestViewsOfAnArray:
+    VIEWS = {"num_frames": 4, "image_size": 40, "num_temporal_views": 2, "num_crops": 3}
+
+    def both(self, tmp_path, shape, **settings):
+        """The views of a video's own frames, and those of the file, as int16."""
+        path = write_video(tmp_path / "v.mp4", 37, **shape)
+        frames = read_video(path, select=everything).frames
+        settings = {**self.VIEWS, "max_frames": 16, **settings}
+        found, expected = views_of_array(frames, **settings), load_video(path, **settings)
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        return found.astype(np.int16), expected.astype(np.int16)
+
+    @pytest.mark.parametrize("short_side", [48, 96, 130])
+    @pytest.mark.parametrize("shape", [(90, 120), (120, 90), (51, 67)])
+    def test_they_are_those_of_the_file(self, tmp_path, shape, short_side):
+        shape = {"height": shape[0], "width": shape[1], "pixel_format": "yuv444p"}
+        found, expected = self.both(tmp_path, shape, short_side=short_side)
+        difference = np.abs(found - expected)
+        assert difference.max() <= 2
+        assert difference.mean() < 1
+
+    def test_colour_at_half_the_resolution_differs_near_edges(self, tmp_path):
+        found, expected = self.both(tmp_path, {"height": 360, "width": 480}, short_side=256)
+        assert np.abs(found - expected).mean() < 1
+
+    def test_frames_of_the_right_size_stay_as_they_are(self, tmp_path):
+        found, expected = self.both(tmp_path, {"height": 64, "width": 96}, short_side=64)
+        np.testing.assert_array_equal(found, expected)
+
+    def test_a_part_of_a_larger_array_will_do(self):
+        frames = np.stack([numbered_frame(k, 48, 64) for k in range(9)])
+        wide = np.repeat(frames, 2, axis=2)
+        settings = {**self.VIEWS, "short_side": 36}
+        np.testing.assert_array_equal(
+            views_of_array(wide[:, :, ::2], **settings), views_of_array(frames, **settings)
+        )
+
+    @pytest.mark.parametrize(
+        ("frames", "message"),
+        [
+            (np.zeros((4, 8, 8), np.uint8), r"uint8 array .*, found uint8 \(4, 8, 8\)"),
+            (np.zeros((4, 8, 8, 4), np.uint8), r"found uint8 \(4, 8, 8, 4\)"),
+            (np.zeros((4, 3, 8, 8), np.uint8), r"found uint8 \(4, 3, 8, 8\)"),
+            (np.zeros((4, 8, 8, 3), np.float32), r"found float32 \(4, 8, 8, 3\)"),
+            (np.zeros((0, 8, 8, 3), np.uint8), r"empty: \(0, 8, 8, 3\)"),
+            (np.zeros((4, 0, 8, 3), np.uint8), r"empty: \(4, 0, 8, 3\)"),
+        ],
+    )
+    def test_other_arrays_are_refused(self, frames, message):
+        with pytest.raises(UserError, match=message):
+            views_of_array(frames, **self.VIEWS)

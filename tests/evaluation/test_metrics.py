@@ -211,19 +211,6 @@ def test_nothing_given_is_modified(split):
 # --- Segments
 
 
-def test_segments_at_their_thresholds():
-    found = metrics.segments([500, 499, 100, 99, 0, 24004])
-    assert found.tolist() == ["head", "middle", "middle", "tail", "tail", "head"]
-    assert metrics.segments([9, 5, 1], head=9, tail=2).tolist() == ["head", "middle", "tail"]
-
-
-def test_segments_refuse_thresholds_that_cross_and_counts_that_are_none():
-    with pytest.raises(ValueError, match="head is 5 and tail 10"):
-        metrics.segments([1], head=5, tail=10)
-    with pytest.raises(ValueError, match=r"train_counts holds -3 at \(1,\)"):
-        metrics.segments([1, -3])
-
-
 def test_metrics_of_segments():
     scores, targets, _ = random_split(4)
     names = np.array(["head"] * 3 + ["tail"] * 6)
@@ -397,16 +384,6 @@ def test_summary_of_a_single_label_split_leaves_out_what_it_cannot_say():
     assert not np.isnan(list(summary.values())).any()
 
 
-def test_summary_takes_the_segments_of_the_dataset():
-    scores, actions, animals = random_split(9)
-    names = ["middle"] * 9
-    summary = metrics.summarise(
-        scores, actions, animals, np.ones((4, 9)), np.zeros(9), True, class_segments=names
-    )
-    assert summary["mAP_middle"] == summary["mAP"]
-    assert "mAP_tail" not in summary
-
-
 def test_chance_is_the_accuracy_of_random_scores():
     rng = np.random.default_rng(0)
     _, actions, animals = random_split(10, clips=20_000)
@@ -470,7 +447,6 @@ def valid():
         ("relation_counts", -np.ones((2, 5)), r"holds -1.0 at \(0, 0\)"),
         ("relation_counts", np.full((2, 5), np.nan), r"holds nan at \(0, 0\)"),
         ("train_counts", np.ones(4), r"train_counts has shape \(4,\), expected \(5,\)"),
-        ("class_segments", ["tail"], r"class_segments has shape \(1,\), expected \(5,\)"),
     ],
 )
 def test_bad_input_is_named(field, value, message):

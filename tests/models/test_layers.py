@@ -9,6 +9,7 @@ import pytest
 import tiny
 from flax import nnx
 
+from animal_clip_jax.models import parameters
 from animal_clip_jax.models.layers import CrossFrameBlock, ResidualBlock, drop_path
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.models.video import ImageTower, MultiFrameIntegration, VideoTower, patchify
@@ -70,6 +71,36 @@ def test_drop_path_keeps_the_expectation():
 def test_drop_path_does_nothing_outside_training_or_at_rate_0():
     np.testing.assert_array_equal(drop_path(TOKENS, 0.4, None), TOKENS)
     np.testing.assert_array_equal(drop_path(TOKENS, 0.0, jax.random.key(0)), TOKENS)
+
+
+@pytest.mark.parametrize(("layers", "rates"), [(1, [0]), (2, [0, 0.3]), (4, [0, 0.1, 0.2, 0.3])])
+def test_stochastic_depth_grows_linearly_from_the_first_layer_to_the_last(layers, rates):
+    architecture = dataclasses.replace(tiny.ARCHITECTURE, vision_layers=layers)
+    tower = VideoTower(architecture, drop_path_rate=0.3, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    assert [block.drop_path_rate for block in tower.blocks] == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(("tower", "layers"), [(ImageTower, 3), (VideoTower, 3), (TextTower, 5)])
+def test_initial_values_of_a_block_are_those_of_clip(tower, layers):
+    """CLIP's `initialize_parameters`: normal, with standard deviations width^-½ (attention in),
+    (2 width)^-½ (MLP in), and width^-½ (2 layers)^-½ for what is added to the residual stream."""
+    width = 128
+    architecture = dataclasses.replace(
+        tiny.ARCHITECTURE, vision_width=width, vision_layers=3, text_width=width, text_layers=5
+    )
+    expected = {
+        "attention.query_key_value.kernel": width**-0.5,
+        "attention.out.kernel": width**-0.5 * (2 * layers) ** -0.5,
+        "mlp.expand.kernel": (2 * width) ** -0.5,
+        "mlp.contract.kernel": width**-0.5 * (2 * layers) ** -0.5,
+    }
+    _, values = parameters.split(tower(architecture, dtype=jnp.float32, rngs=nnx.Rngs(0)))
+    for layer in range(layers):
+        for name, deviation in expected.items():
+            kernel = np.asarray(values[f"blocks.{layer}.{name}"], np.float64)
+            # Of 16 384 values or more: four standard deviations of both.
+            assert kernel.std() == pytest.approx(deviation, rel=0.025)
+            assert kernel.mean() == pytest.approx(0, abs=0.035 * deviation)
 
 
 def test_patchify():

@@ -102,3 +102,20 @@ def test_splitting_and_merging(family):
     assert again == graphdef and found.keys() == values.keys()
     for path, value in values.items():
         np.testing.assert_array_equal(found[path], value)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_score_is_the_logits_and_the_video_before_the_animals(family):
+    graphdef, values = tiny.model(family)
+
+    @jax.jit
+    def both(animals):
+        model = parameters.merge(graphdef, values)
+        encoded = model.encode_video(CLIPS)
+        video = encoded[0] if family == "xclip" else encoded
+        return *model.score(CLIPS, tiny.classes(), animals), video
+
+    logits, features, videos = both(BATCH["animals"])
+    np.testing.assert_allclose(logits, _scores(family)(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(features, videos)
+    np.testing.assert_array_equal(both(np.roll(BATCH["animals"], 1, axis=1))[1], features)

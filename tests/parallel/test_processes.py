@@ -1,7 +1,10 @@
 """Several processes of several devices, joined by `jax.distributed`, run `main.py` as one."""
 
+import json
+import os
 import pathlib
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -12,6 +15,7 @@ from jax.sharding import AbstractMesh
 from animal_clip_jax.evaluation.scoring import shuffle_frames
 from animal_clip_jax.parallel import distributed
 from animal_clip_jax.parallel.mesh import AXES
+from animal_clip_jax.run import results
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.evaluator import check_batch_size
 from data_pipeline.batches.input import train_batches
@@ -64,17 +68,36 @@ def assert_same_training(found: pathlib.Path, expected: pathlib.Path) -> None:
 def assert_one_process_evaluates_alike(
     workdir: pathlib.Path, data: pathlib.Path, folder: pathlib.Path
 ) -> None:
-    """One process with one device finds the figures that the run logged at its end, all equal."""
+    """One process with one device finds the result that the run wrote at its end, all equal."""
     copy = folder / "evaluated"
     shutil.copytree(workdir, copy)
-    (copy / "metrics.jsonl").unlink()
-    (copy / "per_class.csv").unlink()
-    process = tiny_run.start(*tiny_run.command(copy, data, *FLAGS, "--mode=evaluate"))
+    shutil.rmtree(copy / results.FOLDER)
+    # The run knows its own configuration, but for where its data lies now.
+    own = (f"--workdir={copy}", f"--config.data.directory={data}", "--mode=evaluate")
+    process = tiny_run.start(sys.executable, "main.py", *own)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
-    ((step, figures),) = tiny_run.logged(copy, "evaluation").items()
-    assert figures == tiny_run.logged(workdir, "evaluation")[step]
-    assert (copy / "per_class.csv").read_text() == (workdir / "per_class.csv").read_text()
+    (found,), (expected,) = (list((path / results.FOLDER).iterdir()) for path in (copy, workdir))
+    assert found.name == expected.name
+    ours, theirs = (
+        json.loads((path / results.METRICS_FILE).read_text()) for path in (found, expected)
+    )
+    for of_run in (ours, theirs):
+        del of_run["data_directory"]
+    assert ours == theirs
+    per_class = (path / results.PER_CLASS_FILE for path in (found, expected))
+    assert len({path.read_text() for path in per_class}) == 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def whole_compilation():
+    """As users compile: without optimisations, other shapes of a batch round otherwise."""
+    before = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0"
+    yield
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    if before is not None:
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = before
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +146,8 @@ def test_two_processes_train_as_one_and_each_reads_only_its_records(
 ):
     workdir, here = tmp_path / "run", tmp_path / "here"
     here.mkdir()
-    # The configuration must be the same, so the folders have one name, seen from two places.
+    # The configuration must be the same, so the folders have one absolute name, seen from two
+    # places: that of each process's own working folder.
     commands = []
     for index, folder in enumerate(data_of_each):
         place = here / str(index)
@@ -131,14 +155,14 @@ def test_two_processes_train_as_one_and_each_reads_only_its_records(
         (place / "data").symlink_to(folder)
         (place / "tests").symlink_to(tiny_run.ROOT / "tests")
         (place / "configs").symlink_to(tiny_run.ROOT / "configs")
-        command = tiny_run.command(workdir, pathlib.Path("data"), *FLAGS)
+        command = tiny_run.command(workdir, pathlib.Path("/proc/self/cwd/data"), *FLAGS)
         command[1] = str(tiny_run.ROOT / "main.py")
         commands.append(["env", f"--chdir={place}", *command])
-    results = tiny_run.run_processes(commands, devices=2)
-    assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
+    outcomes = tiny_run.run_processes(commands, devices=2)
+    assert [code for code, _, _ in outcomes] == [0, 0], outcomes[0][2] + outcomes[1][2]
     assert_same_training(workdir, alone)
     # What a run leaves is written once, by the first process.
-    (_, first, _), (_, second, _) = results
+    (_, first, _), (_, second, _) = outcomes
     assert "2 process(es)" in first and "step" not in second
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == len((alone / "metrics.jsonl").read_text().splitlines())
@@ -151,8 +175,8 @@ def test_two_processes_train_as_one_and_each_reads_only_its_records(
 def test_processes_that_share_a_part_of_the_batch(alone, data, tmp_path):
     """All four devices along `model`: both processes read every clip."""
     command = tiny_run.command(tmp_path / "run", data, *FLAGS, "--config.mesh.model=4")
-    results = tiny_run.run_processes([command, command], devices=2)
-    assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
+    outcomes = tiny_run.run_processes([command, command], devices=2)
+    assert [code for code, _, _ in outcomes] == [0, 0], outcomes[0][2] + outcomes[1][2]
     assert_same_training(tmp_path / "run", alone)
     assert_one_process_evaluates_alike(tmp_path / "run", data, tmp_path)
 
@@ -160,11 +184,11 @@ def test_processes_that_share_a_part_of_the_batch(alone, data, tmp_path):
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_at_one_step(alone, data, tmp_path):
     command = tiny_run.command(tmp_path / "run", data, *FLAGS)
-    results = tiny_run.run_processes([command, command], devices=2, interrupted_at="step 1/3")
-    assert [code for code, _, _ in results] == [75, 75], results[0][2] + results[1][2]
-    assert "stopped by SIGTERM" in results[0][2] and "stopped by SIGTERM" in results[1][2]
-    results = tiny_run.run_processes([command, command], devices=2)
-    assert [code for code, _, _ in results] == [0, 0], results[0][2] + results[1][2]
+    outcomes = tiny_run.run_processes([command, command], devices=2, interrupted_at="step 1/3")
+    assert [code for code, _, _ in outcomes] == [75, 75], outcomes[0][2] + outcomes[1][2]
+    assert "stopped by SIGTERM" in outcomes[0][2] and "stopped by SIGTERM" in outcomes[1][2]
+    outcomes = tiny_run.run_processes([command, command], devices=2)
+    assert [code for code, _, _ in outcomes] == [0, 0], outcomes[0][2] + outcomes[1][2]
     assert_same_parameters(tmp_path / "run", alone)
 
 
@@ -183,13 +207,14 @@ def test_saved_on_eight_devices_restored_on_one_and_on_four(data, tmp_path):
         workdir = tmp_path / name
         shutil.copytree(eight, workdir)
         shutil.rmtree(workdir / "checkpoints" / "6")
+        shutil.rmtree(workdir / results.FOLDER)
         goes_on(workdir, devices, *mesh)
         assert_same_training(workdir, eight)
         assert_one_process_evaluates_alike(workdir, data, tmp_path / f"{name}_again")
 
 
 def test_processes_that_disagree_name_the_fields(data, tmp_path):
-    results = tiny_run.run_processes(
+    outcomes = tiny_run.run_processes(
         [
             tiny_run.command(
                 tmp_path / "run", data, f"--config.seed={seed}", f"--config.loss={loss}"
@@ -198,7 +223,7 @@ def test_processes_that_disagree_name_the_fields(data, tmp_path):
         ],
         devices=1,
     )
-    for code, _, errors in results:
+    for code, _, errors in outcomes:
         assert code == 2
         error = tiny_run.error_line(errors)
         assert "process 1 has loss 'ldam', process 0 'focal'" in error
@@ -206,6 +231,7 @@ def test_processes_that_disagree_name_the_fields(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_fails_on_one_process_ends_all(data, tmp_path):
     """The workdir, below a file, is made by process 0 alone."""
     (tmp_path / "file").touch()

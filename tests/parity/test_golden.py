@@ -12,7 +12,7 @@ from animal_clip_jax.conversion.openai_names import torch_names
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 

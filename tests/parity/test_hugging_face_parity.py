@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hugging_face import CONTEXT, VOCABULARY, converted, randomise, relative_error, tokens
 
-from animal_clip_jax.models.classes import ClassContext
+from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.clip import unit_length
 
 torch = pytest.importorskip("torch")

@@ -15,9 +15,11 @@ RANDOM = np.random.default_rng(0)
 LOGITS = (3 * RANDOM.standard_normal((6, 7))).astype(np.float32)
 MULTI_HOT = np.float32(RANDOM.random((6, 7)) < 0.3)
 MULTI_HOT[0] = 0  # a clip without any label
+ONE_HOT = np.eye(7, dtype=np.float32)[[0, 6, 3, 2, 6, 4]]
 SOFT = RANDOM.dirichlet(np.ones(7), 6).astype(np.float32)
 COUNTS = np.array([400, 120, 60, 33, 10, 4, 1])
 CLIPS = 500
+SCALE = 100.0
 
 
 def _cross_entropy(logits, targets):
@@ -56,6 +58,24 @@ def _distribution_balanced(logits, targets):
     return total.mean(1)
 
 
+def _focal(logits, targets):
+    """Lin et al., 2017, equation 5, positives and negatives each for themselves."""
+    p = torch.sigmoid(logits)
+    positive = -0.25 * (1 - p) ** 2 * torch.log(p)
+    negative = -0.75 * p**2 * torch.log(1 - p)
+    return torch.where(targets == 1, positive, negative).mean(1)
+
+
+def _ldam(logits, targets):
+    """Cao et al., 2019, as its authors compute it: from cosines and the number of the class."""
+    margins = 1 / torch.tensor(COUNTS, dtype=torch.float64).sqrt().sqrt()
+    margins = margins * (0.5 / margins.max())
+    action = targets.argmax(1)
+    cosines = logits.double() / SCALE
+    lowered = cosines - margins[action][:, None] * targets
+    return torch.nn.functional.cross_entropy(SCALE * lowered, action, reduction="none")
+
+
 CASES = [
     (losses.cross_entropy, _cross_entropy, MULTI_HOT),
     (losses.cross_entropy, _cross_entropy, SOFT),
@@ -63,6 +83,8 @@ CASES = [
     (losses.binary_cross_entropy, _binary_cross_entropy, SOFT),
     (losses.asymmetric, _asymmetric, MULTI_HOT),
     (losses.DistributionBalanced(COUNTS, CLIPS), _distribution_balanced, MULTI_HOT),
+    (losses.focal, _focal, MULTI_HOT),
+    (losses.Ldam(COUNTS, SCALE), _ldam, ONE_HOT),
 ]
 
 

@@ -5,18 +5,21 @@ import sys
 import numpy as np
 import pytest
 import tiny_run
+from etils import epath
 
 from animal_clip_jax.conversion.weights import load_weights
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.run.animals import AnimalRecognition
-from data_pipeline.dataset import load_info
+from animal_clip_jax.run.data import open_training_data, whole_split
+from data_pipeline.dataset import dataset_digest, load_info
 
 
 def command(data, output, *arguments: str) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "animal_clip_jax.recognition.finetune",
+        "animal_clip_jax.finetune_recogniser",
         "--config=tests/tiny_run.py",
         f"--config.data.directory={data}",
         f"--output={output}",
@@ -55,14 +58,44 @@ def test_it_learns_to_name_the_animals_and_keeps_the_texts(
         config = tiny_run.config_on(data, animals__weights=str(folder))
         workdir = tmp_path / title
         workdir.mkdir()
-        recognition = AnimalRecognition(config, workdir, names, make_mesh(config.mesh))
-        weights = recognition.weights("predicted", "train")
-        found[title] = recognition.figures(weights, "train")["animals_mAP"]
+        recognition = AnimalRecognition(config, epath.Path(workdir), names, make_mesh(config.mesh))
+        clips = whole_split(str(data), "train")
+        weights = recognition.weights("predicted", clips)
+        found[title] = recognition.figures(weights, clips)["animals_mAP"]
     assert found["after"] > found["before"] + 0.2
-    before, after = (load_weights(folder)[0] for folder in (recogniser_folder, fitted))
+    before, after = (load_weights(folder).parameters for folder in (recogniser_folder, fitted))
     assert before.keys() == after.keys()
     for path, value in before.items():
         assert np.array_equal(value, after[path]) == path.startswith("text."), path
+
+
+def test_the_weights_say_what_they_were_fitted_to(fitted, data, recogniser_folder):
+    assert load_weights(fitted).metadata.fitted_to == f"{dataset_digest(data)}/train"
+    assert load_weights(recogniser_folder).metadata.fitted_to == ""
+
+
+def test_a_run_does_not_learn_from_what_was_fitted_to_its_own_clips(
+    fitted, data, recogniser_folder, tmp_path
+):
+    def recognition_for(folder, **fields):
+        config = tiny_run.config_on(data, animals__weights=str(folder), **fields)
+        given = open_training_data(config)
+        return AnimalRecognition.for_training(
+            config, epath.Path(tmp_path), given, make_mesh(config.mesh)
+        )
+
+    half = {"animals__otherwise": "predicted", "animals__label_dropout": 0.5}
+    for fields in (half, {"animals__source": "predicted"}, {"animals__source": "learned"}):
+        with pytest.raises(UserError, match=f"config.animals.weights: {fitted} was fitted to"):
+            recognition_for(fitted, **fields)
+        assert recognition_for(recogniser_folder, **fields) is not None
+    with pytest.raises(UserError, match=f"config.init_from: {fitted} was fitted to"):
+        recognition_for("", init_from=str(fitted), **half)
+    # Evaluated with it, or where what is withheld is not recognised, it may be used.
+    evaluated = {"evaluation__animal_sources": ("predicted",)}
+    assert recognition_for(fitted, **evaluated) is not None
+    assert recognition_for(fitted, **{**half, "data__train_split": "test"}) is not None
+    assert recognition_for(fitted, **{**half, "animals__label_dropout": 0.0}) is None
 
 
 def test_weights_that_are_there_are_not_replaced(fitted, data):

@@ -29,8 +29,8 @@ def frames() -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, shape, np.uint8)
 
 
-def see(recogniser: Recogniser, frames: np.ndarray) -> np.ndarray:
-    return np.asarray(jax.jit(recogniser.see)(recogniser.values, frames))
+def encode(recogniser: Recogniser, frames: np.ndarray) -> np.ndarray:
+    return np.asarray(jax.jit(recogniser.encode_frames)(recogniser.values, frames))
 
 
 def test_one_frame_is_named_as_the_model_names_an_image(recogniser, frames):
@@ -40,7 +40,7 @@ def test_one_frame_is_named_as_the_model_names_an_image(recogniser, frames):
     expected = jax.nn.softmax(compiled(recogniser.values, pixels, tokenize(NAMES, 12)))
     features = encode_classes(model.text, [[name] for name in NAMES], pooling="mean")
     scale = float(recogniser.values["logit_scale"])
-    seen = see(recogniser, frames[:, :1])
+    seen = encode(recogniser, frames[:, :1])
     found = name_probabilities(seen, features, logit_scale=scale)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     warm = name_probabilities(seen, features, logit_scale=scale, temperature=2.0)
@@ -50,10 +50,10 @@ def test_one_frame_is_named_as_the_model_names_an_image(recogniser, frames):
 
 
 def test_several_frames_are_averaged(recogniser, frames):
-    single = [see(recogniser, frames[:, k : k + 1]) for k in range(3)]
+    single = [encode(recogniser, frames[:, k : k + 1]) for k in range(3)]
     mean = np.mean(single, axis=0)
     expected = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-    found = see(recogniser, frames)
+    found = encode(recogniser, frames)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -66,7 +66,20 @@ def test_the_towers_inside_an_animal_clip_are_the_same(
     # But an Animal-CLIP takes other pixel statistics, and these are what its folder records.
     assert inside.normalisation == IMAGENET
     inside = dataclasses.replace(inside, normalisation=recogniser.normalisation)
-    np.testing.assert_array_equal(see(recogniser, frames), see(inside, frames))
+    np.testing.assert_array_equal(encode(recogniser, frames), encode(inside, frames))
+
+
+def test_the_digest_is_of_all_parameters(recogniser):
+    again = dataclasses.replace(recogniser, values=dict(reversed(recogniser.values.items())))
+    assert again.digest == recogniser.digest
+    digests = {recogniser.digest}
+    for path, value in recogniser.values.items():
+        changed = np.array(value)
+        changed[(0,) * changed.ndim] += 1
+        digests.add(
+            dataclasses.replace(recogniser, values={**recogniser.values, path: changed}).digest
+        )
+    assert len(digests) == 1 + len(recogniser.values)
 
 
 def test_weights_that_are_not_there(tmp_path):

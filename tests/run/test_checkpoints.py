@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 
@@ -7,6 +8,7 @@ import pytest
 import tiny
 from jax.sharding import NamedSharding, PartitionSpec
 
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.run.checkpoints import RunCheckpoints, RunDescription
 from animal_clip_jax.training import optimizer
@@ -62,9 +64,16 @@ def checkpoints(tmp_path):
     opened.close()
 
 
-def _save(checkpoints: RunCheckpoints, step: int, state: TrainState, **arguments) -> None:
-    checkpoints.save(state, tiny.classes(), DESCRIPTION, step, **arguments)
+def _save(checkpoints: RunCheckpoints, step: int, state: TrainState) -> None:
+    checkpoints.save(state, tiny.classes(), DESCRIPTION, step)
     checkpoints.wait()
+
+
+def _restore(checkpoints: RunCheckpoints, step: int, like: TrainState):
+    """Restores into the structure of another state, of which nothing may remain."""
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, like)
+    return checkpoints.restore(step, shapes, shardings)
 
 
 def _assert_identical(found, expected) -> None:
@@ -79,8 +88,7 @@ def test_a_state_comes_back_bit_by_bit(checkpoints, tmp_path):
     state = _state(seed=7)
     _save(checkpoints, 7, state)
     other = RunCheckpoints(tmp_path)  # as a new process would
-    # From another state of the same structure: nothing of it may remain.
-    restored, classes = other.restore(7, _state(seed=1), tiny.classes(seed=1))
+    restored, classes = _restore(other, 7, _state(seed=1))
     _assert_identical(restored, state)
     _assert_identical(classes, tiny.classes())
     assert int(restored.step) == 7
@@ -103,7 +111,7 @@ def test_weights_alone(checkpoints):
 def test_averages_are_restored_and_are_the_weights_to_evaluate(checkpoints):
     state = _state(with_averages=True)
     _save(checkpoints, 1, state)
-    restored, _ = checkpoints.restore(1, _state(seed=1, with_averages=True), tiny.classes())
+    restored, _ = _restore(checkpoints, 1, _state(seed=1, with_averages=True))
     _assert_identical(restored, state)
     sharding = jax.tree.leaves(state.frozen)[0].sharding
     weights, _ = checkpoints.restore_weights(1, sharding)
@@ -130,33 +138,74 @@ def test_the_newest_are_kept(checkpoints):
 
 def test_the_best_is_kept_beside_the_newest(checkpoints, tmp_path):
     assert checkpoints.best_step() is None
-    for step, metric in ((5, 0.2), (10, 0.6), (15, 0.4), (20, None), (25, 0.5)):
-        _save(checkpoints, step, _state(step), metric=metric)
+    for step, figure in ((5, 0.2), (10, 0.6), (15, 0.4), (20, None), (25, 0.5)):
+        if figure is not None:
+            is_best = all(figure >= earlier for earlier in (0.2, 0.6)[: step // 5 - 1])
+            assert checkpoints.would_be_best(figure) == is_best
+            checkpoints.record_figure(step, figure)
+        _save(checkpoints, step, _state(step))
     kept = {name for name in os.listdir(checkpoints.directory) if name.isdigit()}
     assert kept == {"10", "20", "25"}
     for which, expected in (("best", 10), ("latest", 25)):
         opened, step = RunCheckpoints.open(tmp_path, which)
         assert step == expected
-        restored, _ = opened.restore(step, _state(), tiny.classes())
+        restored, _ = _restore(opened, step, _state())
         _assert_identical(restored, _state(expected))
         opened.close()
 
 
 def test_opening_the_best_of_a_run_that_was_never_evaluated(checkpoints, tmp_path):
     _save(checkpoints, 5, _state())
-    with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no .*best.* checkpoint"):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no checkpoint here is the best"):
         RunCheckpoints.open(tmp_path, "best")
 
 
+def test_opening_a_step(checkpoints, tmp_path):
+    for step in (3, 4):
+        _save(checkpoints, step, _state(step))
+    for which, expected in (("latest", 4), (3, 3), ("3", 3)):
+        opened, step = RunCheckpoints.open(tmp_path, which)
+        assert step == expected
+        opened.close()
+    with pytest.raises(UserError, match=r"no complete 5 checkpoint here \(complete ones: 3, 4\)"):
+        RunCheckpoints.open(tmp_path, 5)
+
+
+def test_the_figures_of_a_run_that_kept_them_in_its_checkpoints(checkpoints, tmp_path):
+    for step in (3, 4):
+        _save(checkpoints, step, _state(step))
+        folder = checkpoints.directory / str(step) / "metrics"
+        folder.mkdir()
+        (folder / "metrics").write_text(json.dumps({"metric": 1 / step}))
+    opened, step = RunCheckpoints.open(tmp_path, "best")
+    assert step == 3 and opened.is_evaluated(4)
+    opened.close()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"3": null}'])
+def test_damaged_figures_are_named(content, checkpoints, tmp_path):
+    _save(checkpoints, 3, _state())
+    (tmp_path / "evaluated.json").write_text(content)
+    with pytest.raises(UserError, match=f"{tmp_path}/evaluated.json is damaged"):
+        RunCheckpoints.open(tmp_path)
+
+
+def test_a_description_of_a_newer_version_is_refused():
+    content = DESCRIPTION.to_json()
+    assert RunDescription.from_json(content).to_json() == content
+    with pytest.raises(UserError, match="version 3, made by a newer animal_clip_jax"):
+        RunDescription.from_json({**content, "version": 3})
+
+
 def test_opening_neither_the_newest_nor_the_best(tmp_path):
-    with pytest.raises(ValueError, match="is 'newest'; expected 'latest' or 'best'"):
+    with pytest.raises(ValueError, match="is 'newest'; expected 'latest', 'best' or a"):
         RunCheckpoints.open(tmp_path, "newest")
 
 
 def test_a_step_that_is_there_is_not_written_over(checkpoints):
     _save(checkpoints, 5, _state(1))
     _save(checkpoints, 5, _state(2))
-    restored, _ = checkpoints.restore(5, _state(3), tiny.classes())
+    restored, _ = _restore(checkpoints, 5, _state(3))
     _assert_identical(restored, _state(1))
 
 
@@ -170,14 +219,7 @@ def test_a_step_that_is_there_is_not_written_over(checkpoints):
 def test_another_model_is_not_restored(checkpoints, change, message):
     _save(checkpoints, 1, _state())
     with pytest.raises(ValueError, match=message):
-        checkpoints.restore(1, _state(shapes={**SHAPES, **change}), tiny.classes())
-
-
-def test_other_classes_are_not_restored(checkpoints):
-    _save(checkpoints, 1, _state())
-    fewer = tiny.classes()._replace(animal_features=np.zeros((2, 64), np.float32))
-    with pytest.raises(ValueError, match=r"animal_features has shape \(4, 64\); .*\(2, 64\)"):
-        checkpoints.restore(1, _state(), fewer)
+        _restore(checkpoints, 1, _state(shapes={**SHAPES, **change}))
 
 
 def test_a_checkpoint_that_was_cut_off_is_not_seen(checkpoints, tmp_path):
@@ -187,7 +229,7 @@ def test_a_checkpoint_that_was_cut_off_is_not_seen(checkpoints, tmp_path):
     (checkpoints.directory / "2").rename(checkpoints.directory / "2.orbax-checkpoint-tmp")
     opened, step = RunCheckpoints.open(tmp_path)
     assert step == 1
-    restored, _ = opened.restore(step, _state(3), tiny.classes())
+    restored, _ = _restore(opened, step, _state(3))
     _assert_identical(restored, _state(1))
     # The run goes on, and saves that step after all.
     _save(opened, 2, _state(2))
@@ -195,12 +237,17 @@ def test_a_checkpoint_that_was_cut_off_is_not_seen(checkpoints, tmp_path):
     opened.close()
 
 
-def test_opening_the_newest(checkpoints, tmp_path):
-    for step in (3, 4):
-        _save(checkpoints, step, _state(step))
-    opened, step = RunCheckpoints.open(tmp_path)
-    assert step == 4
-    opened.close()
+@pytest.mark.parametrize("tidies", [True, False])
+def test_what_a_killed_save_left_is_tidied_by_the_run_that_saves(tidies, checkpoints, tmp_path):
+    """Of a step that is not saved again, in whose place nothing comes."""
+    _save(checkpoints, 3, _state())
+    left = checkpoints.directory / "2.orbax-checkpoint-tmp"
+    (checkpoints.directory / "3").replace(left)
+    other = RunCheckpoints(tmp_path, tidies=tidies)
+    assert other.latest_step() is None
+    _save(other, 4, _state())
+    other.close()
+    assert left.exists() == (not tidies)
 
 
 def test_opening_a_workdir_without_checkpoints(tmp_path):
@@ -225,7 +272,7 @@ def test_a_disk_without_room_for_a_checkpoint(tmp_path):
         checkpoints = RunCheckpoints(tmp_path)
         state = _state(shapes={**SHAPES, "visual.large.kernel": (128, 256)})
         message = rf"{tmp_path}/checkpoints: a checkpoint needs 0\.4 MiB, .* 0\.1 MiB left; there"
-        with pytest.raises(OSError, match=message):
+        with pytest.raises(UserError, match=message):
             _save(checkpoints, 1, state)
         assert checkpoints.latest_step() is None and not os.listdir(checkpoints.directory)
         checkpoints.close()

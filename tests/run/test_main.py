@@ -1,6 +1,8 @@
 """The main job end to end, on a handful of rendered videos: train, go on, evaluate, predict."""
 
+import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,15 +13,19 @@ import pytest
 import tiny_run
 from flax import nnx
 
+import animal_clip_jax
 from animal_clip_jax.conversion import weights
-from animal_clip_jax.inference.predictor import predict
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import as_path
+from animal_clip_jax.inference.predict import predict
 from animal_clip_jax.models.description import build
 from animal_clip_jax.models.normalisation import CLIP, IMAGENET
 from animal_clip_jax.models.parameters import split
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.checkpoints import RunCheckpoints
-from animal_clip_jax.run.evaluator import evaluate_run
+from animal_clip_jax.run.evaluate import evaluate, open_for_use
 from animal_clip_jax.run.train import train
+from animal_clip_jax.run.workdir import read_config
 
 
 def test_training_leaves_metrics_checkpoints_and_its_configuration(run, data):
@@ -30,22 +36,17 @@ def test_training_leaves_metrics_checkpoints_and_its_configuration(run, data):
     final = [line for line in lines if line["kind"] == "evaluation"][-1]
     assert final["none/clips"] == final["labels/clips"] == 48 + 16 + 16
     assert final["none/clips_unseen_animals"] == 16 and final["none/clips_unseen_pairs"] == 16
+    (folder,) = (run / "evaluations").iterdir()
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written["metrics"]["none/top1"] == final["none/top1"]
+    assert written["split"] == final["split"] == "test" and written["step"] == steps
+    assert written["best_checkpoint_chosen_on"] == "none"
     config = json.loads((run / "config.json").read_text())
     assert config["data"]["directory"] == str(data)
     run_checkpoints, step = RunCheckpoints.open(run)
     assert step == steps
     assert run_checkpoints.describe(step).action_names[0] == "Walking"
     run_checkpoints.close()
-
-
-def test_a_run_that_was_killed_goes_on_to_the_same_end(run, data, tmp_path):
-    workdir = tmp_path / "killed"
-    shutil.copytree(run, workdir)
-    shutil.rmtree(workdir / "checkpoints" / "6")  # killed after the first epoch's checkpoint
-    tiny_run.finish(workdir, data)
-    (step, expected), (again, found) = tiny_run.checkpoint(run), tiny_run.checkpoint(workdir)
-    assert step == again == 6
-    tiny_run.assert_identical(found, expected)
 
 
 def test_another_configuration_is_refused_in_the_same_workdir(run, data):
@@ -57,36 +58,34 @@ def test_another_configuration_is_refused_in_the_same_workdir(run, data):
     assert (run / "config.json").read_bytes() == before
 
 
-def test_evaluate_and_predict(run, data, videos):
-    config = tiny_run.config_on(data)
-    report = evaluate_run(config, run)
-    assert "animals from: none, frames shuffled" in report and "unseen animals" in report
-
-    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
-    predictions = predict(config, run, video)
-    assert (predictions.animal_source, predictions.animals) == ("none", [])
-    assert sum(score for _, score in predictions.actions) == pytest.approx(1, abs=1e-5)
-    assert len({action for action, _ in predictions.actions}) == 8
-    scores = [score for _, score in predictions.actions]
-    assert scores == sorted(scores, reverse=True)
-    told = predict(config, run, video, animals=("Zebra",))
-    assert (told.animal_source, told.animals) == ("given", [("Zebra", 1.0)])
-    assert [score for _, score in told.actions] != scores
-
-
 def test_predict_names_what_is_wrong(run, data, videos, tmp_path):
-    config = tiny_run.config_on(data)
-    with pytest.raises(FileNotFoundError, match="no such file: 'nothing.mp4'"):
-        predict(config, run, "nothing.mp4")
+    def wrong(workdir=run, **fields):
+        config = tiny_run.config_on(
+            data, **{f"predict__{name}": value for name, value in fields.items()}
+        )
+        return predict(workdir, config)
+
+    with pytest.raises(UserError, match="config.predict.video is empty"):
+        wrong()
+    with pytest.raises(UserError, match=r"config\.predict\.video: nothing.mp4 is not there"):
+        wrong(video="nothing.mp4")
+    with pytest.raises(UserError, match=r"config\.predict\.video: .* is a folder"):
+        wrong(video=str(tmp_path))
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video")
-    with pytest.raises(ValueError, match=r"config\.predict\.video: .*broken\.mp4"):
-        predict(config, run, str(broken))
+    with pytest.raises(UserError, match=r"broken\.mp4: not a readable video"):
+        wrong(video=str(broken))
     video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
-    with pytest.raises(ValueError, match="'Unicorn' not among the animals"):
-        predict(config, run, video, animals=("Unicorn",))
-    with pytest.raises(FileNotFoundError, match="train first"):
-        predict(config, tmp_path / "elsewhere", video)
+    with pytest.raises(UserError, match="'Unicorn' not among the animals"):
+        wrong(video=video, animals="Unicorn")
+    with pytest.raises(MissingFileError, match="there is no such folder"):
+        wrong(tmp_path / "elsewhere", video=video)
+    for field, value, message in (
+        ("top_k", 0, "predict.top_k is 0; expected at least 1"),
+        ("source", "labels", "predict.source has 'labels'; expected one of predicted"),
+    ):
+        with pytest.raises(UserError, match=message):
+            wrong(**{"video": video, field: value})
 
 
 def saved_weights(folder, config, **changes):
@@ -99,18 +98,6 @@ def saved_weights(folder, config, **changes):
     )
     weights.save_weights(folder, values, metadata)
     return values
-
-
-def test_starting_from_converted_weights(data, tmp_path):
-    config = tiny_run.config_on(data)
-    values = saved_weights(tmp_path / "weights", config)
-    config.init_from = str(tmp_path / "weights")
-    config.epochs = 1
-    config.optimizer.learning_rate = config.optimizer.minimum_learning_rate = 0.0
-    train(config, tmp_path / "run")
-    _, content = tiny_run.checkpoint(tmp_path / "run")
-    for path, value in values.items():
-        np.testing.assert_array_equal(content["parameters"][path], value, err_msg=path)
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_written(data, tmp_path):
@@ -146,6 +133,20 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(data, tm
         ("mesh.data", 3, "data 3 × fsdp 1 × model 1 = 3 devices, but there are"),
         ("batch_size", 100_000, "100000"),
         ("accumulation", 3, "batch_size 16 is not a multiple of config.accumulation 3"),
+        *(
+            (field, 0, rf"config\.{field} is 0; expected at least 1")
+            for field in (
+                *("epochs", "batch_size", "accumulation", "log_every_steps"),
+                *("checkpoint.every_epochs", "checkpoint.keep", "animals.num_frames"),
+                *("evaluation.every_epochs", "evaluation.batch_size", "evaluation.temporal_views"),
+            )
+        ),
+        ("warmup_epochs", 3, r"config.warmup_epochs is 3; expected 0 to config.epochs, which is 2"),
+        ("augmentation.mixup_alpha", 0.0, r"mixup_alpha is 0.0; expected more than 0, or .*mix=F"),
+        ("evaluation.crops", 2, "config.evaluation.crops is 2; expected one of 1, 3"),
+        ("evaluation.checkpoint", "worst", "checkpoint is 'worst'; expected 'latest', 'best' or"),
+        ("evaluation.scores", "raw", "evaluation.scores is 'raw'; expected one of as_trained"),
+        ("distribution_balanced_bias", "none", "bias is 'none'; expected one of paper, code"),
     ],
 )
 def test_a_wrong_field_is_named_before_anything_is_written(field, value, message, data, tmp_path):
@@ -174,3 +175,127 @@ def test_a_wrong_command_line_is_answered_in_one_line(arguments, message, tmp_pa
     (error,) = result.stderr.splitlines()
     assert error.startswith("error: ") and message in error
     assert not workdir.exists()
+
+
+def config_flags_of(run, fields):
+    """The run's own configuration with fields changed, as flags change it."""
+    config = read_config(as_path(run))
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def answer(*arguments: str) -> tuple[int, str]:
+    """The exit code of main.py and all that it says of errors."""
+    result = subprocess.run(
+        [sys.executable, "main.py", *arguments], cwd=tiny_run.ROOT, capture_output=True, text=True
+    )
+    return result.returncode, result.stderr
+
+
+def test_a_run_is_used_without_its_configuration_from_any_folder(run, videos, tmp_path):
+    video = videos / "videos" / "Walking" / "Zebra5001.mp4"
+    result = subprocess.run(
+        [
+            sys.executable,
+            str(tiny_run.ROOT / "main.py"),
+            *(f"--workdir={run}", "--mode=predict", f"--config.predict.video={video}"),
+            *("--config.predict.animals=Zebra", "--config.predict.top_k=3"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    animals, *actions = result.stdout.splitlines()
+    assert animals == "animals (given): Zebra 100%" and len(actions) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"model.refinement": False}, "model.refinement (trained with True, now False)"),
+        ({"model.architecture.activation": "gelu"}, "architecture.activation (trained with 'quick"),
+        ({"data.mean": (0.0, 0.0, 0.0)}, "data.mean (trained with (123.675"),
+        ({"prompts.actions": "templates"}, "prompts.actions (trained with 'names'"),
+        ({"relation.file": "other.csv"}, "relation.file (trained with ''"),
+        ({"model.num_frames": 8, "seed": 1}, "model.num_frames (trained with 4, now 8); seed (tr"),
+    ],
+)
+def test_what_contradicts_the_training_is_refused_by_name(flags, message, run):
+    config = config_flags_of(run, flags)
+    with pytest.raises(UserError, match=f"contradicts what was trained: .*{re.escape(message)}"):
+        open_for_use(run, config)
+
+
+def test_a_contradiction_is_one_line_and_leaves_nothing(run):
+    before = sorted(path.name for path in run.rglob("*"))
+    flags = ("--mode=evaluate", "--config.model.refinement=False")
+    code, errors = answer(f"--workdir={run}", *flags)
+    assert code == 2 and "contradicts what was trained" in tiny_run.error_line(errors)
+    assert sorted(path.name for path in run.rglob("*")) == before
+
+
+def test_what_is_no_run_is_said_in_one_line(tmp_path):
+    for folder, message in (
+        (tmp_path / "nothing", "there is no such folder"),
+        (tmp_path, "not the folder of a run"),
+        ("foo://bucket/run", "URLs of foo:// are not known"),
+    ):
+        code, errors = answer(f"--workdir={folder}", "--mode=evaluate")
+        assert code == 2 and message in tiny_run.error_line(errors)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_program_keeps_its_traceback(run):
+    """What is not a mistake of the user: here, a function that does what it should not."""
+    program = (
+        "import sys, main; from absl import app\n"
+        "from animal_clip_jax.run import train\n"
+        "def broken(*arguments, **settings): raise ValueError('inner')\n"
+        "train.train = broken\n"
+        f"sys.argv = ['main.py', '--workdir={run}']\n"
+        "app.run(main.main, flags_parser=main.parse_flags)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tiny_run.ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr and "ValueError: inner" in result.stderr
+
+
+def test_an_evaluation_leaves_the_record_of_the_training_alone(run, data, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    kept = {name: (copy / name).read_bytes() for name in ("metrics.jsonl", "config.json")}
+    events = sorted((copy / "tensorboard").iterdir())
+    for views in (1, 1):
+        evaluate(copy, tiny_run.config_on(data, evaluation__temporal_views=views))
+    assert {name: (copy / name).read_bytes() for name in kept} == kept
+    assert sorted((copy / "tensorboard").iterdir()) == events
+    # The training's own of two views, and one of one view, made twice.
+    found = {}
+    for folder in (copy / "evaluations").iterdir():
+        content = json.loads((folder / "metrics.json").read_text())
+        found[content["temporal_views"]] = content["metrics"]["none/mAP"]
+        rows = list(csv.DictReader((folder / "per_class.csv").open()))
+        assert len(rows) == 8 * 2 * 2 and {row["animals_from"] for row in rows} == {
+            "none",
+            "labels",
+        }
+    assert found.keys() == {1, 2} and len(set(found.values())) == 2
+
+
+def test_all_devices_answer_as_one(run, videos):
+    """On four virtual devices, where the other tests have one."""
+    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    program = (
+        "import jax, animal_clip_jax\n"
+        f"answers = animal_clip_jax.load({str(run)!r}).predict([{video!r}] * 3)\n"
+        "print(jax.device_count(), [answer.actions[0][1] for answer in answers])"
+    )
+    process = tiny_run.start(sys.executable, "-c", program, devices=4)
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    count, _, rest = output.splitlines()[-1].partition(" ")
+    expected = animal_clip_jax.load(run).predict(video).actions[0][1]
+    assert count == "4" and json.loads(rest) == pytest.approx([expected] * 3, abs=1e-6)

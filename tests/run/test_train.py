@@ -12,15 +12,19 @@ import pytest
 import tiny_run
 from flax import nnx
 
+from animal_clip_jax.classes.relation_graph import relation_of
 from animal_clip_jax.conversion import weights
+from animal_clip_jax.errors import DivergenceError, UserError
 from animal_clip_jax.models.description import build
 from animal_clip_jax.models.normalisation import IMAGENET
 from animal_clip_jax.models.parameters import split
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.checkpoints import RunCheckpoints
-from animal_clip_jax.run.evaluator import evaluate_run
-from animal_clip_jax.run.train import train
+from animal_clip_jax.run.data import open_training_data
+from animal_clip_jax.run.evaluate import evaluate
+from animal_clip_jax.run.train import describe_run, train
 from data_pipeline.batches.input import train_batches
+from data_pipeline.dataset import load_info
 
 # Twelve steps, six an epoch, and no more evaluation than there must be.
 LONGER = dict(
@@ -42,6 +46,12 @@ def uninterrupted(data, tmp_path_factory) -> pathlib.Path:
     return workdir
 
 
+def evaluated(config, workdir: pathlib.Path) -> dict[str, float]:
+    """The figures of an evaluation of its own."""
+    folder = evaluate(workdir, config).splitlines()[-1]
+    return json.loads((pathlib.Path(folder) / "metrics.json").read_text())["metrics"]
+
+
 def assert_same_end(workdir: pathlib.Path, expected: pathlib.Path) -> None:
     (step, found), (last, wanted) = tiny_run.checkpoint(workdir), tiny_run.checkpoint(expected)
     assert step == last
@@ -61,22 +71,22 @@ def half(run, tmp_path) -> pathlib.Path:
     return workdir
 
 
-def test_sigterm_saves_and_the_same_command_goes_on_to_the_same_end(uninterrupted, data, tmp_path):
-    workdir = tmp_path / "run"
-    process = tiny_run.start(*tiny_run.command(workdir, data, *LONGER_FLAGS))
+def test_sigterm_saves_and_the_same_command_goes_on_to_the_same_end(run, data, tmp_path):
+    workdir, brief = tmp_path / "run", LONGER_FLAGS[1:]
+    process = tiny_run.start(*tiny_run.command(workdir, data, *brief))
     for line in process.stdout:
-        if line.startswith("step 2/12"):
+        if line.startswith("step 2/6"):
             process.send_signal(signal.SIGTERM)
             break
     _, errors = process.communicate()
     assert process.returncode == 75, errors
     step, _ = tiny_run.checkpoint(workdir)
-    assert 2 <= step < 12
-    said = f"stopped by SIGTERM; step {step} of 12 is saved in {workdir}: run the same command"
+    assert 2 <= step < 6
+    said = f"stopped by SIGTERM; step {step} of 6 is saved in {workdir}: run the same command"
     assert said in errors and "Traceback" not in errors
 
-    assert f"going on from step {step} of 12" in tiny_run.finish(workdir, data, *LONGER_FLAGS)
-    assert_same_end(workdir, uninterrupted)
+    assert f"going on from step {step} of 6" in tiny_run.finish(workdir, data, *brief)
+    assert_same_end(workdir, run)
 
 
 @pytest.mark.slow
@@ -178,10 +188,10 @@ def test_weights_that_are_no_numbers_stop_the_first_step(data, tmp_path):
     values["visual.class_embedding"][3] = np.nan
     metadata = weights.WeightsMetadata(model=description, normalisation=IMAGENET, source_files={})
     weights.save_weights(folder, values, metadata)
-    process = tiny_run.start(*tiny_run.command(workdir, data, f"--config.init_from={folder}"))
-    _, errors = process.communicate()
-    assert process.returncode == 2
-    error = tiny_run.error_line(errors)
+    config.init_from = str(folder)
+    with pytest.raises(DivergenceError) as caught:
+        train(config, workdir)
+    error = str(caught.value)
     assert "step 1: " in error and "loss is nan" in error and "gradient_norm is nan" in error
     assert f"there is no checkpoint in {workdir}" in error
     assert f"its clips: {', '.join(clip_ids(config, 1))};" in error
@@ -203,8 +213,10 @@ def clip_ids(config, step: int) -> list[str]:
 
 def test_numbers_that_overflow_later_leave_the_good_checkpoint(data, tmp_path):
     """A decay that multiplies the parameters in every step, until they overflow."""
-    config = tiny_run.config_on(data, optimizer__weight_decay=1e8, epochs=4)
-    with pytest.raises(FloatingPointError) as caught:
+    config = tiny_run.config_on(
+        data, optimizer__weight_decay=1e8, epochs=4, evaluation__every_epochs=100
+    )
+    with pytest.raises(DivergenceError) as caught:
         train(config, tmp_path / "run")
     message = str(caught.value)
     step = int(message.removeprefix("step ").partition(":")[0])
@@ -223,29 +235,25 @@ def test_averages_are_what_is_evaluated(data, tmp_path):
     config = tiny_run.config_on(data, optimizer__ema_decay=0.9, optimizer__learning_rate=0.01)
     train(config, workdir)
     figures = tiny_run.logged(workdir, "evaluation")[6]
-    evaluate_run(config, workdir)
-    assert tiny_run.logged(workdir, "evaluation")[6] == figures
+    assert evaluated(config, workdir) == {name: figures[name] for name in figures if "/" in name}
+    shutil.rmtree(workdir / "evaluations")
     # Without the averages in the checkpoint, the parameters themselves are scored.
     _, saved = tiny_run.checkpoint(workdir)
     assert any(
         np.any(saved["averaged"][path] != saved["parameters"][path]) for path in saved["averaged"]
     )
     shutil.rmtree(workdir / "checkpoints" / "6" / "averaged")
-    evaluate_run(config, workdir)
-    assert tiny_run.logged(workdir, "evaluation")[6] != figures
+    found = evaluated(config, workdir)
+    assert any(found[name] != figures[name] for name in found)
 
 
 def test_the_best_checkpoint_can_be_evaluated(run, data, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(run, workdir)
-    for step, metric in (("3", 0.9), ("6", 0.1)):
-        path = workdir / "checkpoints" / step / "metrics" / "metrics"
-        assert json.loads(path.read_text()).keys() == {"metric"}
-        path.write_text(json.dumps({"metric": metric}))
+    (workdir / "evaluated.json").write_text(json.dumps({"3": 0.9, "6": 0.1}))
     for which, step in (("best", 3), ("latest", 6)):
-        (workdir / "metrics.jsonl").unlink()
-        evaluate_run(tiny_run.config_on(data, evaluation__checkpoint=which), workdir)
-        assert tiny_run.logged(workdir, "evaluation").keys() == {step}
+        report = evaluate(workdir, tiny_run.config_on(data, evaluation__checkpoint=which))
+        assert f"{which} checkpoint, of step {step}" in report
 
 
 @pytest.mark.parametrize(
@@ -272,7 +280,43 @@ def test_a_damaged_checkpoint_is_named(damaged, read_by_evaluation, half, data):
             train(config, half)
     if read_by_evaluation:
         with pytest.raises(ValueError, match=message):
-            evaluate_run(config, half)
+            evaluate(half, config)
+
+
+def test_an_older_checkpoint_that_is_intact_is_offered(run, data, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(run, workdir)
+    (workdir / "checkpoints" / "6" / "parameters" / "_METADATA").unlink()
+    config = tiny_run.config_on(data)
+    offered = f"{workdir}/checkpoints/6 cannot be read, .*; that of step 3 is intact: remove this"
+    for use in (lambda: train(config, workdir), lambda: evaluate(workdir, config)):
+        with pytest.raises(UserError, match=offered):
+            use()
+    config.evaluation.checkpoint = "3"
+    assert "3 checkpoint, of step 3" in evaluate(workdir, config)
+    # Nothing is offered that is damaged too, be it the last of its parts.
+    shutil.rmtree(workdir / "checkpoints" / "3" / "progress")
+    with pytest.raises(UserError, match="6 cannot be read, .*; there is no older checkpoint"):
+        train(config, workdir)
+
+
+def test_what_animals_inherit_does_not_count_as_observed(data, tmp_path):
+    """The model's graph has what animals inherit; figures are of what training showed."""
+    names = (data / "animals.txt").read_text().split("\n")[:-1]
+    rows = "".join(f"{name},mammal\n" for name in names)
+    (tmp_path / "t.csv").write_text(f"animal,class\n{rows}")
+    config = tiny_run.config_on(
+        data, relation__min_clips=100, relation__taxonomy=str(tmp_path / "t.csv")
+    )
+    given = open_training_data(config)
+    relation, _ = relation_of(
+        given.info, given.train.index, taxonomy=config.relation.taxonomy, min_clips=100
+    )
+    observed = load_info(data).relation_counts
+    # All animals inherit all actions: against that graph nothing would be inconsistent.
+    assert relation.all() and not observed.all()
+    described = describe_run(config, given, "")
+    np.testing.assert_array_equal(described.relation_counts, observed)
 
 
 def test_arrays_that_are_damaged_are_named(half, data):
@@ -286,12 +330,12 @@ def test_arrays_that_are_damaged_are_named(half, data):
 def test_without_its_checkpoints_a_run_begins_again_and_is_not_evaluated(half, data):
     shutil.rmtree(half / "checkpoints")
     with pytest.raises(FileNotFoundError, match=f"{half}: no checkpoints here; train first"):
-        evaluate_run(tiny_run.config_on(data), half)
+        evaluate(half, tiny_run.config_on(data))
 
 
 def test_a_workdir_that_cannot_be_made(data, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=f"{tmp_path}/file/run"):
+    with pytest.raises(UserError, match=f"{tmp_path}/file/run cannot be written"):
         train(tiny_run.config_on(data), tmp_path / "file" / "run")
 
 

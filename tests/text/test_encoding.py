@@ -125,7 +125,7 @@ def test_published_class_features():
 def start(devices: int, *arguments) -> subprocess.Popen:
     flags = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
-        [sys.executable, "tests/prompts/encode_on_devices.py", *map(str, arguments)],
+        [sys.executable, "tests/text/encode_on_devices.py", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE,
@@ -163,6 +163,7 @@ def test_eight_devices_encode_as_one(tmp_path):
         assert_expected(tmp_path / f"{mesh}.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filled", [0, 1])
 def test_processes_whose_caches_differ(tmp_path, filled):
     """Only one of the two has the features; what process 0 has counts."""

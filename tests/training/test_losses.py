@@ -10,14 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.run import assembly
 from animal_clip_jax.training import losses
+from configs import default
 
 LOGITS = np.float32([[0.5, -1.0, 2.0, 0.0], [-3.0, 4.0, 0.1, 1.0]])
 COUNTS = np.array([50, 5, 1, 20])
 
 
-def _build(name: str):
-    return losses.build(name, positives=COUNTS, num_clips=100)
+# Losses of every action by itself, and losses of one action against the others.
+SIGMOID = ("binary_cross_entropy", "asymmetric", "distribution_balanced", "focal")
+SOFTMAX = ("cross_entropy", "ldam")
+
+
+def _build(name: str, **changes):
+    arguments = {"positives": COUNTS, "num_clips": 100, "logit_scale": 10.0, **changes}
+    return losses.build(name, **arguments)
 
 
 def test_cross_entropy_of_even_logits_is_the_logarithm_of_the_number_of_actions():
@@ -97,6 +106,59 @@ def test_distribution_balanced_bias_lowers_what_is_rare():
     np.testing.assert_allclose(value, [math.log1p(math.exp(0.05 * math.log(99)))], rtol=1e-6)
 
 
+@pytest.mark.parametrize("variant", ["paper", "code"])
+def test_distribution_balanced_class_bias(variant):
+    """Wu et al., 2020, equation 9, in NumPy: a positive costs log(1 + e^{−(z − ν)}), a negative
+    log(1 + e^{λ(z − ν)}) / λ, each weighed by r̂ and focused. With p the share of clips,
+    ν = 0.05 log(1/p − 1) in the paper; the authors' code has that over λ = 2."""
+    frequency = COUNTS / 100
+    shift = 0.05 * np.log(1 / frequency - 1) / {"paper": 1, "code": 2}[variant]
+    targets = np.array([[1, 0, 1, 0], [0, 1, 0, 0]])
+    inverse = 1 / COUNTS
+    rebalance = inverse / (targets * inverse).sum(axis=1, keepdims=True)
+    weight = 0.1 + 1 / (1 + np.exp(-10 * (rebalance - 0.2)))
+    positive = np.log1p(np.exp(-(LOGITS - shift)))
+    negative = np.log1p(np.exp(2 * (LOGITS - shift)))
+    entropy = np.where(targets == 1, positive, negative)
+    focus = 2 * (1 - np.exp(-entropy)) ** 2
+    expected = (weight * focus * entropy / np.where(targets == 1, 1, 2)).mean(axis=1)
+    loss = _build("distribution_balanced", distribution_balanced_bias=variant)
+    np.testing.assert_allclose(loss(LOGITS, np.float32(targets)), expected, rtol=1e-5)
+    if variant == "paper":
+        unsaid = _build("distribution_balanced")
+        np.testing.assert_array_equal(
+            unsaid(LOGITS, np.float32(targets)), loss(LOGITS, np.float32(targets))
+        )
+
+
+@pytest.mark.parametrize("name", ["distribution_balanced", "cross_entropy"])
+def test_an_unknown_variant_of_the_class_bias(name):
+    with pytest.raises(
+        UserError, match="config.distribution_balanced_bias is 'both'; expected 'paper' or 'code'"
+    ):
+        _build(name, distribution_balanced_bias="both")
+
+
+@pytest.mark.parametrize(
+    ("name", "reduction", "fields"),
+    [
+        ("cross_entropy", "mean", {}),
+        ("distribution_balanced", "mean", {"distribution_balanced_bias": "code"}),
+        ("distribution_balanced", "mean", {"distribution_balanced_bias": "paper"}),
+        ("ldam", "mean", {}),
+        ("asymmetric", "sum", {}),
+    ],
+)
+def test_the_loss_of_a_configuration(name, reduction, fields):
+    config = default.get_config()
+    config.loss = name
+    config.update(fields)
+    loss, found = assembly.make_loss(config, COUNTS, 100, logit_scale=10.0)
+    assert found == reduction
+    targets = jnp.float32([[1, 0, 1, 0], [0, 1, 0, 0]])
+    np.testing.assert_array_equal(loss(LOGITS, targets), _build(name, **fields)(LOGITS, targets))
+
+
 @pytest.mark.parametrize("positives", [0, 100])
 def test_distribution_balanced_of_an_action_in_no_clip_or_in_all(positives):
     loss = losses.DistributionBalanced(np.array([positives, 10]), 100)
@@ -105,10 +167,11 @@ def test_distribution_balanced_of_an_action_in_no_clip_or_in_all(positives):
         assert np.isfinite(value) and np.all(np.isfinite(slope))
 
 
-def test_focal_loss_of_undecided_logits():
-    """A quarter of log 2, times α or 1 − α; half the actions are positive."""
-    value = losses.focal(jnp.zeros((1, 2)), jnp.float32([[1, 0]]))
-    np.testing.assert_allclose(value, [0.5 * 0.25 * math.log(2)], rtol=1e-6)
+@pytest.mark.parametrize(("targets", "alpha"), [([1, 1], 0.25), ([0, 0], 0.75), ([1, 0], 0.5)])
+def test_focal_loss_of_undecided_logits(targets, alpha):
+    """A quarter of log 2, times α for a positive and 1 − α for a negative."""
+    value = losses.focal(jnp.zeros((1, 2)), jnp.float32([targets]))
+    np.testing.assert_allclose(value, [alpha * 0.25 * math.log(2)], rtol=1e-6)
 
 
 def test_focal_loss_without_focus_is_half_the_binary_cross_entropy():
@@ -117,13 +180,28 @@ def test_focal_loss_without_focus_is_half_the_binary_cross_entropy():
     np.testing.assert_allclose(half, losses.binary_cross_entropy(LOGITS, targets) / 2, rtol=1e-6)
 
 
-def test_ldam_lowers_the_true_action_by_its_margin():
-    """The rarest by max_margin, one with 16 times its clips by half of that."""
-    loss = losses.Ldam(np.array([16, 1, 16, 81]), max_margin=0.6, scale=10.0)
+@pytest.mark.parametrize("scale", [10.0, 100.0])
+def test_ldam_lowers_the_true_action_by_its_margin(scale):
+    """The cosine of the rarest by max_margin, of one with 16 times its clips by half of that:
+    −log of e^{s(cos_y − m_y)} / (e^{s(cos_y − m_y)} + Σ_{k≠y} e^{s cos_k})."""
+    cosines = np.array([0.3, -0.1, 0.25, 0.2])
+    loss = losses.Ldam(np.array([16, 1, 16, 81]), scale, max_margin=0.6)
     for action, margin in ((0, 0.3), (1, 0.6), (3, 0.2)):
-        targets = np.eye(4, dtype=np.float32)[[action, action]]
-        expected = losses.cross_entropy(LOGITS - 10 * margin * targets, targets)
-        np.testing.assert_allclose(loss(LOGITS, targets), expected, rtol=1e-6)
+        target = np.eye(4)[action]
+        powers = np.exp(scale * (cosines - margin * target))
+        expected = -math.log(powers[action] / powers.sum())
+        value = loss(np.float32([scale * cosines]), np.float32([target]))
+        np.testing.assert_allclose(value, [expected], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1 / 0.07, 100.0])
+def test_ldams_margin_is_one_of_cosines_whatever_the_scale(scale):
+    """Two actions are alike likely where the true one's cosine is ahead by its margin, 0.5 for the
+    rarest of all."""
+    loss = _build("ldam", positives=np.array([1, 16]), logit_scale=scale)
+    for cosines, target in (([0.4, -0.1], [1, 0]), ([0.1, 0.35], [0, 1])):
+        value = loss(scale * jnp.float32([cosines]), jnp.float32([target]))
+        np.testing.assert_allclose(value, [math.log(2)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", losses.REDUCTIONS)
@@ -149,6 +227,48 @@ def test_computes_in_float32(name):
     np.testing.assert_array_equal(_build(name)(logits, targets), expected)
 
 
+def test_the_asymmetric_loss_alone_is_published_as_a_sum_over_the_batch():
+    assert {name for name, how in losses.REDUCTIONS.items() if how == "sum"} == {"asymmetric"}
+    assert set(losses.REDUCTIONS.values()) == {"sum", "mean"}
+    assert set(losses.REDUCTIONS) == {*SIGMOID, *SOFTMAX}
+
+
+@pytest.mark.parametrize("name", [*SIGMOID, *SOFTMAX])
+def test_what_turns_logits_into_probabilities(name):
+    """A sigmoid where no action's slope depends on another's logit; a softmax where nothing but
+    differences of logits counts."""
+    loss = _build(name)
+    targets = np.float32([[1, 0, 0, 0], [0, 0, 1, 0]])
+    slope = jax.grad(lambda x: jnp.sum(loss(x, targets)))
+    changed = LOGITS + np.float32([0, 0, 0, 0.7])
+    is_by_itself = bool(np.all(slope(LOGITS)[:, :3] == slope(changed)[:, :3]))
+    counts_differences = np.allclose(loss(LOGITS + 3, targets), loss(LOGITS, targets), rtol=1e-5)
+    assert (is_by_itself, counts_differences) == (name in SIGMOID, name in SOFTMAX)
+    assert losses.OUTPUTS[name] == ("sigmoid" if name in SIGMOID else "softmax")
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [
+        ("binary_cross_entropy", [0.9, 0.5, 0.05, 0.7]),  # several actions a clip
+        ("cross_entropy", [0.6, 0.25, 0.05, 0.1]),
+    ],
+)
+def test_the_output_of_the_best_logits_are_the_shares_of_the_clips(name, shares):
+    """The loss over clips of which a share shows each action, minimised by Newton's method."""
+    loss, targets = _build(name), np.float32([shares])
+
+    def total(logits):
+        return jnp.sum(loss(logits[None], targets))
+
+    logits = jnp.zeros(4)
+    for _ in range(10):
+        # A softmax has a direction in which nothing changes, where the inverse does not exist.
+        logits -= jnp.linalg.pinv(jax.hessian(total)(logits), rtol=1e-4) @ jax.grad(total)(logits)
+    outputs = {"sigmoid": jax.nn.sigmoid, "softmax": jax.nn.softmax}
+    np.testing.assert_allclose(outputs[losses.OUTPUTS[name]](logits), shares, atol=1e-4)
+
+
 def test_unknown_loss():
-    with pytest.raises(ValueError, match="config.loss is 'hinge'; expected one of cross_entropy"):
+    with pytest.raises(UserError, match="config.loss is 'hinge'; expected one of cross_entropy"):
         _build("hinge")

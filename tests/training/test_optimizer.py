@@ -8,8 +8,10 @@ import tiny
 
 from animal_clip_jax.conversion.openai_names import torch_name
 from animal_clip_jax.models import parameters
+from animal_clip_jax.run import assembly
 from animal_clip_jax.training import losses, optimizer
 from animal_clip_jax.training.optimizer import BASE, DECAY_ONLY, FROZEN, NEW
+from configs import default
 
 FAMILIES = ("animal_clip", "xclip")
 # Animal-CLIP's parameters that can receive no gradient: the projection of the patches is not used,
@@ -131,3 +133,62 @@ def test_clipping_scales_all_gradients_to_the_norm(clip_norm, factor):
     found, expected = updates(clip_norm, 1.0), updates(0.0, factor)
     for path in values:
         np.testing.assert_allclose(found[path], expected[path], rtol=1e-5)
+
+
+EPOCHS, WARMUP_EPOCHS, STEPS_PER_EPOCH = 6, 2, 7
+
+
+def _assembled(**options):
+    """The optimizer and the rates of a configuration of 6 epochs, of which 2 warm up."""
+    config = default.get_config()
+    config.epochs, config.warmup_epochs = EPOCHS, WARMUP_EPOCHS
+    config.optimizer.update(
+        dict(learning_rate=3e-4, minimum_learning_rate=1e-6, weight_decay=0.02, **options)
+    )
+    groups = optimizer.parameter_groups(tiny.model()[1])
+    return assembly.make_optimizer(config, groups, steps_per_epoch=STEPS_PER_EPOCH)
+
+
+def _expected_rate(base: float, step: int) -> float:
+    """SPEC's schedule: linear from 0 over the epochs of warm-up, then a cosine whose time counts
+    from the start of the run, down to the minimum."""
+    if step < WARMUP_EPOCHS * STEPS_PER_EPOCH:
+        return base * step / (WARMUP_EPOCHS * STEPS_PER_EPOCH)
+    share = step / (EPOCHS * STEPS_PER_EPOCH)
+    return 1e-6 + 0.5 * (base - 1e-6) * (1 + math.cos(math.pi * share))
+
+
+@pytest.mark.parametrize("step", [0, 1, 7, 13, 14, 15, 21, 35, 41, 42])
+def test_rates_of_a_configuration(step):
+    _, rates = _assembled()
+    assert set(rates) == {BASE, NEW}
+    for group, base in ((BASE, 3e-4), (NEW, 3e-3)):
+        expected = _expected_rate(base, step)
+        assert float(rates[group](step)) == pytest.approx(expected, rel=1e-4, abs=1e-12)
+
+
+def test_every_group_of_a_configuration_ends_at_the_minimum():
+    _, rates = _assembled()
+    for rate in rates.values():
+        assert float(rate(EPOCHS * STEPS_PER_EPOCH)) == pytest.approx(1e-6, rel=1e-2)
+    _, rates = _assembled(new_multiplier=3.0)
+    assert float(rates[NEW](14)) == pytest.approx(_expected_rate(9e-4, 14), rel=1e-4)
+
+
+def test_the_optimizer_of_a_configuration_steps_at_these_rates():
+    """With gradients that are always the same, AdamW's direction is their sign."""
+    adamw, _ = _assembled()
+    _, values = tiny.model()
+    groups = optimizer.parameter_groups(values)
+    trained = {path: value for path, value in values.items() if groups[path] != FROZEN}
+    gradients = {path: np.ones_like(value) for path, value in trained.items()}
+    state = adamw.init(trained)
+    update = jax.jit(adamw.update)
+    for step in range(16):
+        updates, state = update(gradients, state, trained)
+        for path, change in updates.items():
+            rate = _expected_rate(3e-4 if groups[path] == BASE else 3e-3, step)
+            decay = 0.02 * trained[path] if optimizer.is_decayed(path, change.shape) else 0.0
+            direction = 0.0 if groups[path] == DECAY_ONLY else 1.0
+            expected = -rate * (direction + decay) * np.ones_like(change)
+            np.testing.assert_allclose(change, expected, rtol=1e-3, atol=1e-12, err_msg=path)

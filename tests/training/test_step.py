@@ -7,6 +7,7 @@ import tiny
 from flax import nnx
 
 from animal_clip_jax.models import parameters
+from animal_clip_jax.models.layers import drop_path
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.training import losses
 from animal_clip_jax.training.step import create_state, make_train_step
@@ -30,10 +31,21 @@ class ColourModel(nnx.Module):
         return colours @ self.colours[...] + animal_weights @ self.animals[...] + self.text[...]
 
 
+class DroppingModel(ColourModel):
+    """Drops the colours of some clips, by the key that it is given."""
+
+    RATE = 0.3
+
+    def __call__(self, clips, classes, animal_weights, *, key):
+        colours = jnp.mean(clips, axis=(1, 2, 3))
+        return drop_path(colours @ self.colours[...], self.RATE, key) + self.text[...]
+
+
 def _start(
     graphdef=None,
     values=None,
     *,
+    loss=losses.cross_entropy,
     reduction="mean",
     seed=0,
     optimizer=None,
@@ -54,7 +66,7 @@ def _start(
     step = make_train_step(
         graphdef,
         optimizer,
-        losses.cross_entropy,
+        loss,
         reduction=reduction,
         settings=tiny.settings(**changes),
         mesh=mesh,
@@ -102,6 +114,31 @@ def test_a_step_follows_the_gradient_of_the_whole_batch(accumulation, reduction,
         np.testing.assert_allclose(
             after.trained[path], before[path] - RATE * factor * gradient, rtol=1e-5, atol=1e-6
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("asymmetric", 2),
+        ("binary_cross_entropy", 1),
+        ("cross_entropy", 1),
+        ("distribution_balanced", 1),
+        ("focal", 1),
+        ("ldam", 1),
+    ],
+)
+def test_every_clip_twice_doubles_a_loss_that_is_published_as_a_sum(name, factor):
+    loss = losses.build(
+        name, positives=np.arange(1, tiny.ACTIONS + 1), num_clips=20, logit_scale=1.0
+    )
+    once = tiny.batch(8)
+    twice = {field: np.concatenate([value, value]) for field, value in once.items()}
+    figures = []
+    for batch in (once, twice):
+        step, state = _start(loss=loss, reduction=losses.REDUCTIONS[name])
+        figures.append(step(state, batch, tiny.classes())[1])
+    for figure in ("loss", "gradient_norm"):
+        np.testing.assert_allclose(figures[1][figure], factor * figures[0][figure], rtol=1e-5)
 
 
 def test_averages_follow_the_parameters():
@@ -223,3 +260,38 @@ def test_withholding_some_animals():
     told, untold = loss(), loss(animal_source="none")
     share_untold = (loss(label_dropout=0.3) - told) / (untold - told)
     assert share_untold == pytest.approx(0.3, abs=0.07)  # three standard deviations
+
+
+def test_animals_are_withheld_from_whole_clips():
+    """Where all clips show all animals, all of them get the gradients of the same clips."""
+    every = {**tiny.batch(8), "animals": np.ones((8, tiny.ANIMALS), np.float32)}
+
+    def change(**changes) -> np.ndarray:
+        step, state = _start(**changes)
+        before = jax.device_get(state.trained["animals"])
+        return np.asarray(step(state, every, tiny.classes())[0].trained["animals"]) - before
+
+    withheld = change(label_dropout=0.5)
+    np.testing.assert_allclose(withheld, np.broadcast_to(withheld[:1], withheld.shape), atol=1e-6)
+    assert np.abs(withheld).max() > 1e-3
+    assert np.abs(withheld - change()).max() > 1e-3
+
+
+def test_the_model_drops_branches_in_training():
+    """The mean loss of equal clips shows of how many the branch was dropped."""
+    equal = {name: np.repeat(value[:1], 400, axis=0) for name, value in tiny.batch(1).items()}
+    graphdef, values = parameters.split(DroppingModel())
+    step, state = _start(graphdef, values)
+    found = float(step(state, equal, tiny.classes())[1]["loss"])
+
+    settings, target = tiny.settings(), equal["actions"][0]
+    colours = (equal["frames"][0].mean(axis=(0, 1, 2)) - settings.mean) / settings.std
+    kept, dropped = (
+        float(-(target * (logits - np.log(np.exp(logits).sum()))).sum())
+        for logits in (
+            colours @ values["colours"] / (1 - DroppingModel.RATE) + values["text"],
+            values["text"],
+        )
+    )
+    share = (found - kept) / (dropped - kept)
+    assert share == pytest.approx(DroppingModel.RATE, abs=0.07)  # three standard deviations

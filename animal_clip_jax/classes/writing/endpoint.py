@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from animal_clip_jax.classes.writing.questions import Answer, Question
+from animal_clip_jax.errors import UserError
 
 if TYPE_CHECKING:
     import httpx2
@@ -266,9 +267,9 @@ def parse_completion(content: object) -> Answer:
         text = message.get("content") or message.get("refusal") or ""
         is_cut = choice.get("finish_reason") == "length"
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError("what came is not a chat completion") from error
+        raise UserError("what came is not a chat completion") from error
     if not isinstance(text, str):
-        raise ValueError("the content of the message is not text")
+        raise UserError("the content of the message is not text")
     return Answer(text, is_cut)
 
 

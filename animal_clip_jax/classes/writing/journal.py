@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping
 
 from animal_clip_jax.classes.writing.questions import Answer, Question
+from animal_clip_jax.errors import UserError
 
 Settings = Mapping[str, str | int | float]
 Answers = dict[tuple[int, str], Answer]
@@ -56,7 +57,7 @@ def read_answers(path: pathlib.Path, settings: Settings) -> Answers:
             TypeError,
             AttributeError,
         ) as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}, line {number}: not {'a journal' if number == 1 else 'an answer'}; "
                 "repair or remove the line, or start again with --restart"
             ) from error
@@ -82,7 +83,7 @@ def _check_settings(path: pathlib.Path, found: Settings, expected: Settings) -> 
         if found.get(name) != expected.get(name)
     ]
     if differences:
-        raise ValueError(
+        raise UserError(
             f"{path} holds answers to other questions: {'; '.join(differences)}. Give what it was "
             "started with, another --output, or --restart to drop these answers"
         )
@@ -107,7 +108,7 @@ class Journal:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ValueError(f"{path} is in use: another command is writing it") from error
+                raise UserError(f"{path} is in use: another command is writing it") from error
             if restart:
                 self._file.truncate(0)
             self.answers = read_answers(path, settings)

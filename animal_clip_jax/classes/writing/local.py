@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from animal_clip_jax.classes.writing.questions import Answer, Question
+from animal_clip_jax.errors import MissingFileError, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ class LocalWriter:
         if pathlib.Path(model).is_dir():
             _check_folder(pathlib.Path(model))
         elif pathlib.Path(model).is_absolute() or model.startswith("."):
-            raise FileNotFoundError(f"there is no model folder {model}")
+            raise MissingFileError(f"there is no model folder {model}")
         import transformers
 
         transformers.logging.set_verbosity_error()
@@ -59,7 +60,7 @@ class LocalWriter:
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token is None:
             if self._tokenizer.eos_token is None:
-                raise ValueError(
+                raise UserError(
                     f"the tokenizer of {model} has neither a padding nor an end token; set "
                     "eos_token in its tokenizer_config.json"
                 )
@@ -91,7 +92,7 @@ class LocalWriter:
             try:
                 answers = self._answers(batch)
             except torch.OutOfMemoryError as error:
-                raise ValueError(
+                raise UserError(
                     f"out of memory with {len(batch)} questions at once; give a smaller "
                     "--batch_size"
                 ) from error
@@ -110,7 +111,7 @@ class LocalWriter:
         encoded = self._encode([question.prompt for question in questions], return_tensors="pt")
         length = encoded["input_ids"].shape[1]
         if self._context and length + self._max_tokens > self._context:
-            raise ValueError(
+            raise UserError(
                 f"{self._model_name} has a context of {self._context} tokens; the prompt takes "
                 f"{length} and the answer may take {self._max_tokens}: lower --max_tokens or "
                 "--per_request, or shorten the prompt"
@@ -176,7 +177,7 @@ class LocalWriter:
         except (OSError, ValueError) as error:
             # transformers explains at length; what is wrong comes first.
             reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"cannot read the model {self._model_name}: {reason}") from error
+            raise UserError(f"cannot read the model {self._model_name}: {reason}") from error
 
 
 class GumbelNoise:
@@ -201,12 +202,12 @@ class GumbelNoise:
 
 def _check_folder(folder: pathlib.Path) -> None:
     if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is not a model: it has no config.json")
+        raise MissingFileError(f"{folder} is not a model: it has no config.json")
     if not any(folder.glob("*.safetensors")):
         other = " (weights of another form are not read)" if any(folder.glob("*.bin")) else ""
-        raise FileNotFoundError(f"the model {folder} has no weights: no *.safetensors{other}")
+        raise MissingFileError(f"the model {folder} has no weights: no *.safetensors{other}")
     tokenizer_files = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
     if not any((folder / name).is_file() for name in tokenizer_files):
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"the model {folder} has no tokenizer: none of {', '.join(tokenizer_files)}"
         )

@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal, Protocol
 
+from animal_clip_jax.errors import MissingFileError, UserError
+
 Kind = Literal["action", "animal"]
 # A line of its own in a prompt file, between what is always asked and what is added when a class
 # has some texts already.
@@ -61,23 +63,23 @@ def read_prompt(path: str | os.PathLike[str] | None, kind: Kind) -> Prompt:
     else:
         path = pathlib.Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"there is no prompt file at {path}")
+            raise MissingFileError(f"there is no prompt file at {path}")
         content = path.read_bytes()
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text; save the prompt as UTF-8") from error
+        raise UserError(f"{path}: not UTF-8 text; save the prompt as UTF-8") from error
     is_separator = [line.strip() == _SEPARATOR for line in lines]
     end = is_separator.index(True) if any(is_separator) else len(lines)
     prompt = Prompt("\n".join(lines[:end]).strip(), "\n".join(lines[end + 1 :]).strip())
     for place in ("{name}", "{count}"):
         if place not in prompt.request:
-            raise ValueError(
+            raise UserError(
                 f"{path}: the prompt has no {place}"
                 + (f" before its line {_SEPARATOR}" if any(is_separator) else "")
             )
     if prompt.again and "{written}" not in prompt.again:
-        raise ValueError(f"{path}: the part after the line {_SEPARATOR} has no {{written}}")
+        raise UserError(f"{path}: the part after the line {_SEPARATOR} has no {{written}}")
     return prompt
 
 

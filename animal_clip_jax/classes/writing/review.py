@@ -4,7 +4,7 @@ import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from animal_clip_jax.classes.writing.checks import normalised, parse_list, problem
+from animal_clip_jax.classes.writing.answer_checks import normalised, parse_list, problem
 from animal_clip_jax.classes.writing.questions import Answer, Prompt, Question, seed_of
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animal_clip_jax.classes.writing.checks import normalised, parse_list, problem
+from animal_clip_jax.classes.writing.answer_checks import normalised, parse_list, problem
 from animal_clip_jax.classes.writing.questions import Answer
 from animal_clip_jax.classes.writing.review import Review
 from animal_clip_jax.text import tokenizer

@@ -43,6 +43,18 @@ def test_what_is_wrong_is_named(tmp_path, rows, column, labels, message):
     assert not (tmp_path / "taxonomy.csv").exists()
 
 
+@pytest.mark.parametrize("name", ["book.xlsx", "book.txt"])
+def test_a_file_that_is_no_workbook(tmp_path, name):
+    (tmp_path / name).write_text("Animal,Parent Class")
+    with pytest.raises(AnnotationError, match=f"{name} is not a workbook"):
+        taxonomy.write_taxonomy(tmp_path / name, "Order", ["Fox"], tmp_path / "taxonomy.csv")
+
+
+def test_a_workbook_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="the file .*book.xlsx does not exist"):
+        taxonomy.write_taxonomy(tmp_path / "book.xlsx", "Order", ["Fox"], tmp_path / "t.csv")
+
+
 def test_the_command(tmp_path, data, capsys):
     names = load_info(data).animal_names
     workbook = write_workbook(tmp_path / "book.xlsx", [(name, "Mammal") for name in names])

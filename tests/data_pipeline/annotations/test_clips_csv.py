@@ -46,6 +46,8 @@ def test_a_file_may_be_given_and_videos_may_have_their_folder(tmp_path):
         ("video,animals,actions,split\na.mp4,Fox,Running,dev\n", "line 2: the split is 'dev'"),
         ("video,animals,actions\na.mp4,F,R\na.avi,F,R\n", "line 3: the clip 'a' is twice"),
         ("video,animals,actions\n", "no clip is annotated"),
+        ('video,animals,actions\na.mp4,F,"Two\nlines"\n', "label 'Two.nlines' has a line break"),
+        (f"video,animals,actions\na.mp4,F,{'R' * 200_000}\n", "clips.csv: not a CSV .*larger"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, text, message):

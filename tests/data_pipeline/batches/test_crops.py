@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_pipeline.batches.crops import (
-    MULTI_SCALES,
     evaluation_crops,
     multi_scale_crops,
     resize_bilinear,
@@ -38,7 +37,7 @@ def test_crops_lie_inside_at_one_of_five_places(height, width, scale, place):
 
 @given(SIDES, SIDES, UNIT, UNIT)
 def test_sides_are_scales_of_the_short_side_at_most_one_step_apart(height, width, scale, place):
-    sizes = [max(int(min(height, width) * scale), 1) for scale in MULTI_SCALES]
+    sizes = [max(int(min(height, width) * scale), 1) for scale in (1, 0.875, 0.75, 0.66)]
     _, _, crop_height, crop_width = crop_once(height, width, scale, place)
     assert any(
         (crop_height, crop_width) == (sizes[i], sizes[j])
@@ -57,6 +56,14 @@ def test_all_shapes_and_places_are_alike_likely():
     full = crops[(crops[:, 2:] == 300).all(axis=1)]
     _, places = np.unique(full[:, :2], axis=0, return_counts=True)
     assert len(places) == 5
+
+
+def test_every_published_scale_is_drawn():
+    """Of a short side of 400 pixels."""
+    uniforms = np.random.default_rng(0).random((1000, 2))
+    crops = multi_scale_crops(np.full(1000, 600), np.full(1000, 400), uniforms)
+    for sides in crops[:, 2:].T:
+        assert set(sides) == {400, 350, 300, 264}
 
 
 def test_evaluation_crops_of_the_published_sizes():

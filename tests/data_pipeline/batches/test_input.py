@@ -22,7 +22,7 @@ from data_pipeline.batches.input import (
 )
 from data_pipeline.batches.plan import training_plan
 from data_pipeline.batches.sampling import evaluation_positions
-from data_pipeline.dataset import DatasetError, load_index, load_info
+from data_pipeline.dataset import DatasetError, load_index
 from data_pipeline.video import load_video
 
 SETTINGS = {"num_frames": 4, "image_size": 24, "batch_size": 4, "seed": 3}
@@ -98,7 +98,7 @@ class TestTraining:
         assert_equal_batches(joined(parts), take(dataset, STEPS + 1))
 
     def test_an_epoch_shows_every_clip_at_most_once_in_a_new_order(self, dataset):
-        assert steps_per_epoch(load_info(dataset), 4) == STEPS
+        assert steps_per_epoch(NUM_TRAIN, 4) == STEPS
         batches = take(dataset, 3 * STEPS)
         orders = [
             [name for batch in batches[e * STEPS : (e + 1) * STEPS] for name in batch["clip_id"]]
@@ -168,7 +168,7 @@ class TestEvaluation:
             )
             for k in range(process_count)
         ]
-        steps = evaluation_steps(load_info(dataset), batch_size, "test")
+        steps = evaluation_steps(NUM_TEST, batch_size)
         assert [len(part) for part in parts] == [steps] * process_count
         batches = joined(parts)
         seen = Counter(
@@ -253,13 +253,63 @@ class TestAnimalWeights:
             take(dataset, 1, animal_weights=weights)
 
 
+class TestSomeOfTheClips:
+    ROWS = np.array([20, 3, 4, 11, 9, 0, 15, 7, 2])
+
+    def test_they_alone_are_trained_on(self, dataset):
+        names = load_index(dataset, "train").clip_ids
+        batches = take(dataset, 4, rows=self.ROWS)
+        for epoch in (batches[:2], batches[2:]):
+            seen = [name for batch in epoch for name in batch["clip_id"]]
+            assert len(set(seen)) == 8
+            assert set(seen) < {names[row] for row in self.ROWS}
+
+    def test_all_rows_are_the_whole_split(self, dataset):
+        rows = np.arange(NUM_TRAIN)
+        assert_equal_batches(take(dataset, STEPS, rows=rows), take(dataset, STEPS))
+
+    def test_they_alone_are_evaluated_in_the_order_given(self, dataset):
+        settings = {**TestEvaluation.SETTINGS, "split": "train"}
+        whole = joined([list(evaluation_batches(dataset, **settings))])
+        every = {name: np.concatenate([batch[name] for batch in whole]) for name in whole[0]}
+        batches = list(evaluation_batches(dataset, **settings, rows=self.ROWS))
+        assert [batch["mask"].sum() for batch in batches] == [4, 4, 1]
+        for name in every:
+            found = np.concatenate([batch[name][batch["mask"]] for batch in batches])
+            np.testing.assert_array_equal(found, every[name][self.ROWS], err_msg=name)
+
+    def test_none_is_no_batch(self, dataset):
+        rows = np.zeros(0, np.int64)
+        assert list(evaluation_batches(dataset, **TestEvaluation.SETTINGS, rows=rows)) == []
+
+    def test_only_they_need_animal_weights(self, dataset):
+        names = load_index(dataset, "train").clip_ids
+        weights = {names[row]: np.full(len(ANIMALS), row) for row in self.ROWS}
+        (batch,) = take(dataset, 1, rows=self.ROWS, animal_weights=weights)
+        expected = [names.index(name) for name in batch["clip_id"]]
+        np.testing.assert_array_equal(batch["animal_weights"][:, 0], expected)
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            ([0, NUM_TRAIN], "from 0 to below 22, the number of clips; found 0 to 22"),
+            ([-1], "found -1 to -1"),
+            ([True] * NUM_TRAIN, "positions of clips, int .n.; found bool"),
+            ([0, 1, 2], "3 clips to train on, fewer than a batch of 4"),
+        ],
+    )
+    def test_impossible_rows(self, dataset, rows, message):
+        with pytest.raises(ValueError, match=message):
+            take(dataset, 1, rows=np.array(rows))
+
+
 class TestErrorsComeAtTheCall:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
             ({"batch_size": 5, "process_count": 2}, "5 clips does not divide among 2"),
             ({"process_index": 2, "process_count": 2}, "no process 2 among 2"),
-            ({"batch_size": 32}, "has 22 clips, fewer than a batch of 32"),
+            ({"batch_size": 32}, "22 clips to train on, fewer than a batch of 32"),
             ({"split": "val"}, "no split 'val'"),
         ],
     )

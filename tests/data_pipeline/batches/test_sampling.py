@@ -30,18 +30,41 @@ def test_views_share_the_frames_of_one_longer_view(n, samples, views):
     assert found.T.ravel().tolist() == together.tolist()
 
 
-@given(FRAMES, SAMPLES, st.integers(0, 2**32))
-def test_training_draws_one_frame_from_each_segment(n, samples, seed):
+@given(SAMPLES, st.integers(0, 5000), st.integers(0, 2**32))
+def test_training_draws_one_frame_from_each_segment(samples, more, seed):
+    n = samples + more
     uniforms = np.random.default_rng(seed).random((1, samples))
     found = training_positions(np.array([n]), uniforms)[0]
     segment = n // samples
-    if segment:
-        starts = np.arange(samples) * segment
-        assert (starts <= found).all()
-        assert (found < starts + segment).all()
-    else:
-        expected = [min(round(Fraction(i * n, samples)), n - 1) for i in range(samples)]
-        assert found.tolist() == expected
+    starts = np.arange(samples) * segment
+    assert (starts <= found).all()
+    assert (found < starts + segment).all()
+
+
+@given(st.integers(2, 32), st.integers(0, 2**32), st.data())
+def test_training_on_a_clip_of_fewer_frames_than_are_drawn(samples, seed, data):
+    """round(i n/T) in exact arithmetic, halves to the even number."""
+    n = data.draw(st.integers(1, samples - 1), label="frames")
+    uniforms = np.random.default_rng(seed).random((1, samples))
+    found = training_positions(np.array([n]), uniforms)[0]
+    expected = [min(round(Fraction(i * n, samples)), n - 1) for i in range(samples)]
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [
+        (1, [0, 0, 0, 0, 0, 0, 0, 0]),
+        (2, [0, 0, 0, 1, 1, 1, 1, 1]),  # 0, 0.25, 0.5, 0.75, 1, ...
+        (3, [0, 0, 1, 1, 2, 2, 2, 2]),  # 0, 0.375, 0.75, 1.125, 1.5, 1.875, 2.25, 2.625
+        (5, [0, 1, 1, 2, 2, 3, 4, 4]),  # 0, 0.625, 1.25, 1.875, 2.5, 3.125, 3.75, 4.375
+        (7, [0, 1, 2, 3, 4, 4, 5, 6]),  # 0, 0.875, 1.75, 2.625, 3.5, 4.375, 5.25, 6.125
+    ],
+)
+def test_training_on_short_clips(n, expected):
+    """round(i n/8), by hand; no frame lies beyond the last."""
+    for value in (0.0, 0.999):
+        assert training_positions(np.array([n]), np.full((1, 8), value))[0].tolist() == expected
 
 
 def test_training_draws_every_frame_of_a_segment_alike():

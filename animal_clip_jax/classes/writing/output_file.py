@@ -1,4 +1,4 @@
-"""The names to describe, and the finished file."""
+"""The finished file of descriptions."""
 
 import csv
 import os
@@ -7,37 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from animal_clip_jax.classes.descriptions import read_descriptions
 from animal_clip_jax.classes.writing.questions import Kind
-from data_pipeline.annotations.label_files import numbered_lines, read_labels
-
-
-def read_names(path: str | os.PathLike[str]) -> list[str]:
-    """Class names, in label order.
-
-    Args:
-        path: a file of one name a line, such as `actions.txt` and `animals.txt` of a converted
-            dataset; or, if it ends in .csv, of `id,name` with a header line.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not UTF-8, holds no name, or a name several times; one line for each.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file of labels at {path}")
-    if path.suffix.lower() == ".csv":
-        return list(read_labels(path))
-    places: dict[str, str] = {}
-    problems = []
-    for place, name in numbered_lines(path):
-        if name in places:
-            problems.append(f"{place}: the name {name!r} was given before, at {places[name]}")
-        else:
-            places[name] = place
-    if problems:
-        raise ValueError("\n".join(problems))
-    if not places:
-        raise ValueError(f"{path} holds no names; expected one a line")
-    return list(places)
+from animal_clip_jax.errors import MissingFileError, UserError
 
 
 def check_output(path: pathlib.Path, *, overwrite: bool) -> None:
@@ -48,11 +18,11 @@ def check_output(path: pathlib.Path, *, overwrite: bool) -> None:
         ValueError: it is a folder, or exists and may not be replaced.
     """
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder; create it first")
+        raise MissingFileError(f"{path.parent}: no such folder; create it first")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; --output is the file to write")
+        raise UserError(f"{path} is a folder; --output is the file to write")
     if path.exists() and not overwrite:
-        raise ValueError(f"{path}: already exists; --overwrite replaces it")
+        raise UserError(f"{path}: already exists; --overwrite replaces it")
 
 
 def write_descriptions(path: pathlib.Path, kind: Kind, texts: Mapping[str, Sequence[str]]) -> None:
@@ -73,7 +43,7 @@ def write_descriptions(path: pathlib.Path, kind: Kind, texts: Mapping[str, Seque
             file.flush()
             os.fsync(file.fileno())
         if read_descriptions(unfinished, list(texts)) != [list(rows) for rows in texts.values()]:
-            raise ValueError(f"{unfinished} does not read as it was written")
+            raise UserError(f"{unfinished} does not read as it was written")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -1,0 +1,37 @@
+"""Files of class names."""
+
+import os
+import pathlib
+
+from animal_clip_jax.errors import MissingFileError, UserError
+from data_pipeline.annotations.label_files import numbered_lines, read_labels
+
+
+def read_names(path: str | os.PathLike[str]) -> list[str]:
+    """Class names, in label order.
+
+    Args:
+        path: a file of one name a line, such as `actions.txt` and `animals.txt` of a converted
+            dataset; or, if it ends in .csv, of `id,name` with a header line.
+
+    Raises:
+        MissingFileError: there is no such file.
+        UserError: it is not UTF-8, holds no name, or a name several times; one line for each.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"there is no file of labels at {path}")
+    if path.suffix.lower() == ".csv":
+        return list(read_labels(path))
+    places: dict[str, str] = {}
+    problems = []
+    for place, name in numbered_lines(path):
+        if name in places:
+            problems.append(f"{place}: the name {name!r} was given before, at {places[name]}")
+        else:
+            places[name] = place
+    if problems:
+        raise UserError("\n".join(problems))
+    if not places:
+        raise UserError(f"{path} holds no names; expected one a line")
+    return list(places)

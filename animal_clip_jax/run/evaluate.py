@@ -1,0 +1,277 @@
+"""Evaluation of a trained run, on its own data or any other."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from ml_collections import ConfigDict
+
+from animal_clip_jax.classes.context import text_tower
+from animal_clip_jax.classes.relation_graph import read_relations
+from animal_clip_jax.classes.vocabulary import Labels, carry_over, context_of_labels
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.parallel.distributed import check_same_config, is_first, on_all, on_first
+from animal_clip_jax.run import results
+from animal_clip_jax.run.animals import AnimalRecognition
+from animal_clip_jax.run.config import (
+    check_data,
+    check_directory,
+    check_fields,
+    check_use,
+    complete,
+    flat_config,
+    recognised_sources,
+    selection,
+    with_absolute_paths,
+)
+from animal_clip_jax.run.data import clips_of_labels, open_training_data, whole_split
+from animal_clip_jax.run.evaluator import Evaluator, Known, check_batch_size
+from animal_clip_jax.run.interruption import InterruptionNotice
+from animal_clip_jax.run.progress import Activity
+from animal_clip_jax.run.trained_run import TrainedRun
+from animal_clip_jax.run.workdir import read_config
+from data_pipeline.dataset import DatasetInfo, dataset_digest, load_index, load_info
+
+Say = Callable[[str], None]
+
+
+def evaluate(folder: str | os.PathLike[str], config: ConfigDict | None = None) -> str:
+    """Evaluates a run, in several views and under every source of the animals.
+
+    The result is written into a folder of its own below the run's, see `results.write`; nothing
+    else there changes, but for what is kept of recognised animals.
+
+    With `evaluation.open_vocabulary`, the actions and animals of the data may be others than those
+    of the training: their features are made from `config.prompts`, and an animal performs the
+    actions that training showed, where both have the same name, or those of `relation.file`. The
+    training split is not read.
+
+    Args:
+        folder: of the run.
+        config: how to evaluate: the run's own configuration, with fields of
+            `run.config.FREE_WHEN_TRAINED` changed. None takes it as it is.
+
+    Returns:
+        tables to print.
+
+    Raises:
+        MissingFileError, UserError: there is no checkpoint or no data; the configuration
+            contradicts what was trained; the data has other labels.
+        Interrupted: the process was asked to stop.
+    """
+    with InterruptionNotice() as notice:
+        return _evaluate(folder, config, notice)
+
+
+def _evaluate(
+    folder: str | os.PathLike[str], config: ConfigDict | None, notice: InterruptionNotice
+) -> str:
+    say: Say = print if is_first() else lambda note: None
+    if config is not None:
+        check_same_config(flat_config(config))
+    run, config = on_all(open_for_use, folder, config)
+    on_all(check_fields, config)
+    on_all(check_directory, config)
+    mesh = _mesh(config, run)
+    check_batch_size(config, mesh)
+    is_open = config.evaluation.open_vocabulary
+    info = on_all(load_info, config.data.directory)
+    on_all(check_data, config, info, is_trained_on=not is_open)
+    labels = Labels(info.action_names, info.animal_names)
+    if labels != run.labels and not is_open:
+        raise UserError(_other_labels(config, labels, run))
+    digest = on_all(dataset_digest, config.data.directory)
+    is_same_data = not is_open and _is_trained_on(run, info, digest)
+    clips = on_all(whole_split, config.data.directory, config.data.test_split)
+    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+    values, classes = run.restore(replicated)
+    if is_open:
+        known = _known_of(run, info)
+        classes = classes_of_labels(run, config, values, classes, labels, mesh=mesh, say=say)
+        classes = jax.device_put(classes, replicated)
+    else:
+        counts = run.description.relation_counts
+        known = Known(dataclasses.replace(info, relation_counts=counts), _action_clips(run, config))
+    recognition = None
+    if recognised_sources_of(config):
+        # The clips of the training, whatever is tested on.
+        training = run.with_data_at(config.data.directory).config
+        train = on_all(open_training_data, training).train if is_same_data else None
+        recognition = AnimalRecognition(
+            config,
+            run.folder,
+            info.animal_names,
+            mesh,
+            train=train,
+            digest=expected_recogniser(run, config),
+        )
+    evaluator = Evaluator(
+        config,
+        run.graphdef,
+        known,
+        mesh,
+        replicated,
+        recognition,
+        wait_for=notice.wait_for,
+    )
+    with Activity(len(clips.index), is_shown=is_first()) as activity:
+        result = evaluator.evaluate(values, classes, clips, advance=activity.show)
+    source = results.provenance(
+        config,
+        clips,
+        data_name=info.name,
+        data_digest=digest,
+        step=run.step,
+        checkpoint=config.evaluation.checkpoint,
+        selection=selection(run.config),
+        recogniser_digest="" if recognition is None else recognition.recogniser.digest,
+    )
+    text = results.report(source, result, multi_label=info.multi_label)
+    on_first(results.write, run.folder, source, result, text)
+    return f"{text}\n\n{run.folder / results.FOLDER / results.name_of(source)}"
+
+
+def _mesh(config: ConfigDict, run: TrainedRun) -> Mesh:
+    """The devices to evaluate on: as asked for, or all, where the run's own were other ones."""
+    try:
+        return mesh_lib.make_mesh(config.mesh)
+    except UserError:
+        # A run that went on under another mesh has one in its folder, and one in its checkpoint.
+        recorded = read_config(run.folder) or run.config
+        own = (run.config.mesh.to_dict(), recorded.mesh.to_dict())
+        if config.mesh.to_dict() not in own:
+            raise
+        return mesh_lib.make_mesh({"data": -1, "fsdp": 1, "model": 1})
+
+
+def open_for_use(
+    folder: str | os.PathLike[str], config: ConfigDict | None
+) -> tuple[TrainedRun, ConfigDict]:
+    """Opens a run to evaluate or use it under a configuration.
+
+    Args:
+        config: None takes the run's own.
+
+    Returns:
+        the run, and the configuration with whole paths.
+
+    Raises:
+        UserError: there is no run; the configuration contradicts what was trained.
+    """
+    if config is None:
+        run = TrainedRun.open(folder)
+        if run.config.evaluation.checkpoint != "latest":
+            run = TrainedRun.open(folder, run.config.evaluation.checkpoint)
+        return run, run.config
+    run = TrainedRun.open(folder, config.evaluation.checkpoint)
+    given = with_absolute_paths(complete(config.to_dict()))
+    check_use(given, with_absolute_paths(run.config))
+    return run.with_data_at(given.data.directory), given
+
+
+def recognised_sources_of(config: ConfigDict) -> set[str]:
+    """The recognised sources that an evaluation is asked for."""
+    untrained = config.copy_and_resolve_references()
+    untrained.animals.source, untrained.animals.label_dropout = "none", 0.0
+    return recognised_sources(untrained)
+
+
+def expected_recogniser(run: TrainedRun, config: ConfigDict) -> str:
+    """The digest of the recogniser that a run must be used with; "" if any will do.
+
+    Where a configuration names other weights than the run's, it asks for another recogniser.
+    """
+    own = (run.config.animals.weights, run.config.init_from)
+    if (config.animals.weights, config.init_from) != own:
+        return ""
+    return run.description.recogniser_digest or ""
+
+
+def classes_of_labels(
+    run: TrainedRun,
+    config: ConfigDict,
+    values: Parameters,
+    classes: ClassContext,
+    labels: Labels,
+    *,
+    mesh: Mesh | None = None,
+    say: Say = lambda note: None,
+) -> ClassContext:
+    """The class context of a run for other labels; see `vocabulary.context_of_labels`.
+
+    Args:
+        config: its `prompts` and `relation.file` are those of the labels.
+
+    Raises:
+        UserError: labels cannot be told apart; a file is missing or does not fit them.
+    """
+    relation = None
+    if config.relation.file and config.relation.file != run.config.relation.file:
+        relation = on_all(read_relations, config.relation.file, *labels, allow_ids=False)
+        say(f"relation graph: {int(relation.sum())} edges, from {config.relation.file}")
+    return context_of_labels(
+        text_tower(run.model.architecture, values),
+        classes,
+        run.labels,
+        labels,
+        sources={"actions": config.prompts.actions, "animals": config.prompts.animals},
+        trained_sources={
+            "actions": run.config.prompts.actions,
+            "animals": run.config.prompts.animals,
+        },
+        relation=relation,
+        pooling=run.config.prompts.pooling,
+        cache=config.prompts.cache,
+        mesh=mesh,
+        say=say,
+    )
+
+
+def _known_of(run: TrainedRun, info: DatasetInfo) -> Known:
+    """What training showed, by the labels of another data set."""
+    counts, trained = run.description.relation_counts, run.labels
+    by_animal, by_action = (counts.sum(axis=axis, keepdims=True) for axis in (1, 0))
+    action_clips = run.description.action_clips
+    if action_clips is not None:
+        by_action = action_clips[None]
+    carried = carry_over(
+        counts, trained.animals, trained.actions, info.animal_names, info.action_names
+    )
+    return Known(
+        info=dataclasses.replace(info, relation_counts=carried),
+        action_clips=carry_over(by_action, ("",), trained.actions, ("",), info.action_names)[0],
+        seen_animals=carry_over(by_animal, trained.animals, ("",), info.animal_names, ("",))[:, 0],
+    )
+
+
+def _action_clips(run: TrainedRun, config: ConfigDict) -> np.ndarray:
+    """(actions,) training clips of each action; of an older run, those of the data's split."""
+    if run.description.action_clips is not None:
+        return run.description.action_clips
+    index = load_index(config.data.directory, config.data.train_split)
+    return clips_of_labels(index.actions, len(run.labels.actions))
+
+
+def _is_trained_on(run: TrainedRun, info: DatasetInfo, digest: str) -> bool:
+    """Whether data is that which a run was trained on."""
+    if run.description.data_digest is not None:
+        return run.description.data_digest == digest
+    return np.array_equal(info.relation_counts, run.description.relation_counts)
+
+
+def _other_labels(config: ConfigDict, labels: Labels, run: TrainedRun) -> str:
+    kind = "actions" if labels.actions != run.labels.actions else "animals"
+    ours, theirs = getattr(labels, kind), getattr(run.labels, kind)
+    unknown = [name for name in ours if name not in theirs]
+    example = f"; {unknown[0]!r} is new" if unknown else "; they are in another order"
+    return (
+        f"{config.data.directory} has {len(ours)} {kind}, the run in {run.folder} {len(theirs)}"
+        f"{example}. Evaluate it on the labels that it was trained on, or set "
+        "config.evaluation.open_vocabulary"
+    )

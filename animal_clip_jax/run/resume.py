@@ -1,0 +1,103 @@
+"""Going on with a run: whether a folder holds the same one, and how it is made longer."""
+
+import dataclasses
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.run.checkpoints import RunCheckpoints
+from animal_clip_jax.run.config import FREE_WHEN_RESUMING, complete, is_among
+from animal_clip_jax.run.inputs import check_inputs, same_but_for_paths
+from animal_clip_jax.run.trained_run import TrainedRun
+from animal_clip_jax.run.workdir import read_config, read_record, write_config, write_record
+from data_pipeline.dataset import DatasetInfo
+
+
+def earlier_run(
+    config: ConfigDict, workdir: epath.Path, info: DatasetInfo, *, extends: bool = False
+) -> TrainedRun | None:
+    """Looks whether a folder holds the same run, to go on with.
+
+    Args:
+        config: with absolute paths.
+        info: of the data set.
+        extends: whether more epochs than the run was planned for are wanted.
+
+    Returns:
+        the run at its newest checkpoint; None if it has none yet.
+
+    Raises:
+        UserError: the folder holds a run with another configuration, or of other data; names the
+            fields. Or there is nothing to make longer.
+    """
+    theirs = read_config(workdir)
+    found = None
+    if (workdir / "checkpoints").is_dir():
+        checkpoints = RunCheckpoints(workdir)
+        steps = checkpoints.steps()
+        checkpoints.close()
+        found = TrainedRun.open(workdir) if steps else None
+    if theirs is None and found is not None:
+        theirs = found.config
+    if extends and (found is None or theirs is None):
+        raise UserError(f"--extend: {workdir} holds no checkpoint to go on from")
+    if theirs is not None:
+        _check_same(config, complete(theirs.to_dict()), workdir, extends=extends)
+        check_inputs(config, read_record(workdir).inputs, str(workdir))
+    if found is not None:
+        for kind, ours in (("actions", info.action_names), ("animals", info.animal_names)):
+            held = getattr(found.labels, kind)
+            if ours != held:
+                raise UserError(
+                    f"{config.data.directory} has other {kind} than {workdir} was trained on, or "
+                    f"in another order ({len(ours)}, there {len(held)}); give the same data to go "
+                    "on, or choose another --workdir"
+                )
+    return found
+
+
+def _check_same(config: ConfigDict, theirs: ConfigDict, workdir: epath.Path, *, extends: bool):
+    ours, held = same_but_for_paths(config), same_but_for_paths(theirs)
+    different = {
+        name: (held.get(name, "absent"), ours.get(name, "absent"))
+        for name in sorted(ours.keys() | held.keys())
+        if not is_among(name, FREE_WHEN_RESUMING) and ours.get(name) != held.get(name)
+    }
+    is_longer = "epochs" in different and config.epochs > theirs.epochs
+    if extends and is_longer:
+        del different["epochs"]
+    elif extends and config.epochs not in [
+        change["to"] for change in read_record(workdir).extended
+    ]:
+        # The same command again, after a stop, finds the run extended already.
+        raise UserError(
+            f"--extend: config.epochs is {config.epochs}, and {workdir} was planned for "
+            f"{theirs.epochs}; give more"
+        )
+    if different:
+        fields = "; ".join(
+            f"{name} (there {there!r}, now {now!r})" for name, (there, now) in different.items()
+        )
+        hint = " (--extend goes on with more epochs)" if is_longer else ""
+        raise UserError(
+            f"{workdir} holds a run with another configuration: {fields}{hint}. Choose another "
+            "--workdir, or give the same configuration to go on"
+        )
+
+
+def extend(config: ConfigDict, workdir: epath.Path, step: int) -> None:
+    """Records that a run is made longer.
+
+    Args:
+        config: with absolute paths and the new number of epochs.
+        step: at which it goes on.
+    """
+    record, before = read_record(workdir), read_config(workdir)
+    change = {
+        "step": step,
+        "epochs": before.epochs if before is not None else 0,
+        "to": config.epochs,
+    }
+    write_record(workdir, dataclasses.replace(record, extended=(*record.extended, change)))
+    write_config(workdir, config)

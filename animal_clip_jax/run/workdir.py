@@ -1,0 +1,178 @@
+"""The folder of a run: what lies where, and whose it is.
+
+    config.json          the configuration, with whole paths
+    run.json             what the run was made from: paths and digests; the program's version
+    parameters.txt       every parameter, its shape and how it is trained
+    metrics.jsonl        a line for every figure that training logs, and for its evaluations
+    tensorboard/         the same, for TensorBoard
+    checkpoints/         the newest, and the best where one is chosen
+    evaluated.json       the figure by which the best checkpoint is chosen, step by step
+    evaluations/NAME/    the result of an evaluation: metrics.json, per_class.csv, report.txt
+    image_features/      what a recogniser of animals sees in the clips
+    linear_probe.npz     the learned part of it
+
+Nothing that a run needs later lies outside, but for the data and for a recogniser of animals, which
+are recorded.
+"""
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import cannot_write, write_whole
+from animal_clip_jax.run.config import complete
+from animal_clip_jax.run.inputs import Input
+from animal_clip_jax.version import VERSION as PROGRAM_VERSION
+
+VERSION = 2
+CONFIG_FILE, RECORD_FILE = "config.json", "run.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What a run says of itself beside its configuration.
+
+    Attributes:
+        inputs: what it was made from, by field of the configuration.
+        program: version and commit of this program when the run began.
+        extended: how its schedule was made longer: {"step", "epochs", "to"} each time.
+    """
+
+    inputs: dict[str, Input]
+    program: str = ""
+    extended: tuple[dict[str, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested dictionaries, lists, texts and numbers."""
+        return {
+            "version": VERSION,
+            "program": self.program,
+            "inputs": {name: dataclasses.asdict(given) for name, given in self.inputs.items()},
+            "extended": list(self.extended),
+        }
+
+
+def check_is_run(folder: epath.Path) -> None:
+    """Makes sure that a folder is that of a run.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        UserError: it is something else.
+    """
+    if not folder.is_dir():
+        raise MissingFileError(f"{folder}: there is no such folder; expected that of a run")
+    if not (folder / CONFIG_FILE).exists() and not (folder / "checkpoints").is_dir():
+        raise UserError(
+            f"{folder}: not the folder of a run: it has neither {CONFIG_FILE} nor checkpoints; "
+            "train first, with --mode=train"
+        )
+
+
+def read_config(workdir: epath.Path) -> ConfigDict | None:
+    """The configuration of the run in a folder, as one of this version; None if it holds no run.
+
+    Raises:
+        UserError: the file is damaged; names it.
+    """
+    content = _read_json(workdir / CONFIG_FILE)
+    if content is None:
+        return None
+    try:
+        return complete(content)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise UserError(f"{workdir / CONFIG_FILE} is damaged: {error}") from error
+
+
+def read_record(workdir: epath.Path) -> RunRecord:
+    """What the run in a folder says of itself; of a run older than that, that it knows nothing.
+
+    Raises:
+        UserError: the file is damaged, or of a newer version of this program; names it.
+    """
+    path = workdir / RECORD_FILE
+    content = _read_json(path)
+    if content is None:
+        return RunRecord({})
+    try:
+        check_version(content["version"], path)
+        return RunRecord(
+            inputs={name: Input(**given) for name, given in content["inputs"].items()},
+            program=content["program"],
+            extended=tuple(content["extended"]),
+        )
+    except (TypeError, AttributeError, KeyError) as error:
+        raise UserError(f"{path} is damaged: {error!r}") from error
+
+
+def check_version(version: int, path: epath.Path) -> None:
+    """Raises UserError if a file is of a newer version than this program reads."""
+    if version > VERSION:
+        raise UserError(
+            f"{path} is of version {version}, made by a newer animal_clip_jax; this one "
+            f"({PROGRAM_VERSION}) reads up to version {VERSION}: update it"
+        )
+
+
+def _read_json(path: epath.Path) -> Mapping[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} is damaged: expected an object, found {type(content).__name__}")
+    return content
+
+
+def claim(config: ConfigDict, workdir: epath.Path, inputs: Mapping[str, Input]) -> None:
+    """Records a new run in its folder.
+
+    Args:
+        config: with absolute paths.
+        inputs: what the run is made from.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(workdir, error) from error
+    write_record(workdir, RunRecord(dict(inputs), program()))
+    write_config(workdir, config)
+
+
+def write_config(workdir: epath.Path, config: ConfigDict) -> None:
+    """Writes `config.json`."""
+    write_whole(workdir / CONFIG_FILE, json.dumps(config.to_dict(), indent=2) + "\n")
+
+
+def write_record(workdir: epath.Path, record: RunRecord) -> None:
+    """Writes `run.json`."""
+    write_whole(workdir / RECORD_FILE, json.dumps(record.to_json(), indent=2) + "\n")
+
+
+def program() -> str:
+    """Version of this program, and its commit where it is in a repository."""
+    revision = git_revision()
+    return f"animal_clip_jax {PROGRAM_VERSION}{f' {revision}' if revision else ''}"
+
+
+def git_revision() -> str:
+    """The commit of this code, "" where it is not in a repository."""
+    folder = pathlib.Path(__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return result.stdout.strip()

@@ -1,0 +1,191 @@
+"""The scores of a split, against a loop in NumPy over the model's logits."""
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from jax.sharding import AbstractMesh
+
+from animal_clip_jax.evaluation import scoring
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.normalisation import IMAGENET
+from animal_clip_jax.parallel.mesh import AXES, make_mesh, tree_shardings
+
+CLIPS, VIEWS, BATCH = 7, 3, 4
+MESH = make_mesh(dict.fromkeys(AXES, 1), jax.devices()[:1])
+GRAPHDEF, VALUES = tiny.model()
+CLASSES = tiny.classes()
+
+
+@pytest.fixture(scope="module")
+def split() -> dict[str, np.ndarray]:
+    """Seven clips in three views; recognised animals are not the annotated ones."""
+    views = [tiny.batch(CLIPS, seed=seed) for seed in range(VIEWS)]
+    weights = np.random.default_rng(3).random((CLIPS, tiny.ANIMALS)).astype(np.float32)
+    return {
+        "frames": np.stack([view["frames"] for view in views], axis=1),
+        "actions": views[0]["actions"],
+        "animals": views[0]["animals"],
+        "animal_weights": weights / weights.sum(axis=1, keepdims=True),
+    }
+
+
+def batches_of(split, size: int = BATCH) -> list[dict[str, np.ndarray]]:
+    """The clips in batches, the last filled up with copies that the mask leaves out."""
+    found = []
+    for start in range(0, CLIPS, size):
+        rows = np.arange(start, start + size)
+        batch = {name: value[np.minimum(rows, CLIPS - 1)] for name, value in split.items()}
+        found.append({**batch, "mask": rows < CLIPS})
+    return found
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """The compiled steps by what they make of logits."""
+    return {
+        outputs: scoring.make_scoring_step(
+            GRAPHDEF,
+            normalisation=IMAGENET,
+            outputs=outputs,
+            mesh=MESH,
+            parameter_shardings=tree_shardings(VALUES, MESH),
+        )
+        for outputs in ("softmax", "sigmoid")
+    }
+
+
+@pytest.fixture(scope="module")
+def logits_of():
+    """The model by itself, of one view of one clip: (logits, video features)."""
+
+    @jax.jit
+    def score(frames, animals):
+        return parameters.merge(GRAPHDEF, VALUES).score(frames, CLASSES, animals)
+
+    @jax.jit
+    def logits(frames, animals):
+        return parameters.merge(GRAPHDEF, VALUES)(frames, CLASSES, animals)
+
+    def one(frames: np.ndarray, animals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, std = (np.array(values, np.float32) for values in IMAGENET)
+        pixels = ((frames.astype(np.float32) - mean) / std)[None]
+        found = np.asarray(logits(pixels, animals[None]), np.float64)[0]
+        return found, np.asarray(score(pixels, animals[None])[1], np.float64)[0]
+
+    return one
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
+
+
+def score(steps, outputs, split, source="labels", size=BATCH, **arguments) -> scoring.Scores:
+    return scoring.score_split(
+        steps[outputs],
+        VALUES,
+        CLASSES,
+        batches_of(split, size),
+        MESH,
+        animal_source=source,
+        **arguments,
+    )
+
+
+@pytest.mark.parametrize("source", ["labels", "predicted", "none"])
+@pytest.mark.parametrize(("outputs", "function"), [("softmax", softmax), ("sigmoid", sigmoid)])
+def test_scores_are_the_sums_over_views(steps, split, logits_of, outputs, function, source):
+    given = {
+        "labels": split["animals"],
+        "predicted": split["animal_weights"],
+        "none": np.zeros_like(split["animals"]),
+    }[source]
+    expected = np.zeros((CLIPS, tiny.ACTIONS))
+    for clip in range(CLIPS):
+        for view in range(VIEWS):
+            expected[clip] += function(logits_of(split["frames"][clip, view], given[clip])[0])
+    found = score(steps, outputs, split, source)
+    assert found.scores.dtype == np.float64
+    np.testing.assert_allclose(found.scores, expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(found.actions, split["actions"])
+    np.testing.assert_array_equal(found.animals, split["animals"])
+
+
+def test_views_of_a_batch_are_summed_with_their_features(steps, split, logits_of):
+    (batch, _) = batches_of(split)
+    found = scoring.score_views(
+        steps["sigmoid"], VALUES, CLASSES, batch["frames"], batch["animals"], MESH
+    )
+    for clip in range(BATCH):
+        views = [logits_of(frames, batch["animals"][clip]) for frames in batch["frames"][clip]]
+        expected = sum(sigmoid(logits) for logits, _ in views)
+        np.testing.assert_allclose(found.probabilities[clip], expected, rtol=0, atol=1e-6)
+        features = sum(features for _, features in views)
+        np.testing.assert_allclose(found.features[clip], features, rtol=1e-4, atol=1e-5)
+
+
+def test_any_batch_size_gives_the_same_scores_and_tells_how_far_it_is(steps, split):
+    waited, done = [], []
+    found = score(steps, "softmax", split, wait_for=waited.append, advance=done.append)
+    assert done == [4, 7]
+    assert len(waited) == 2 * VIEWS
+    other = score(steps, "softmax", split, size=2)
+    np.testing.assert_allclose(other.scores, found.scores, rtol=0, atol=1e-6)
+
+
+def test_a_wait_that_raises_gives_the_scoring_up(steps, split):
+    def wait_for(array):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        score(steps, "softmax", split, wait_for=wait_for)
+
+
+def test_shuffled_frames_reach_the_model_in_the_order_of_their_place(steps, split, logits_of):
+    """Whatever the batch, a clip's frames are in the order that its place in the split gives."""
+    plain = score(steps, "softmax", split)
+    shuffled = score(steps, "softmax", split, shuffle_seed=5)
+    expected = np.zeros((CLIPS, tiny.ACTIONS))
+    orders, is_moved = set(), np.zeros(CLIPS, bool)
+    for clip in range(CLIPS):
+        positions = np.arange(VIEWS * tiny.FRAMES).reshape(1, VIEWS, tiny.FRAMES)
+        order = scoring.shuffle_frames(positions, 5, clip)[0] % tiny.FRAMES
+        for view in range(VIEWS):
+            orders.add(tuple(order[view]))
+            is_moved[clip] |= order[view].tolist() != [0, 1, 2]
+            frames = split["frames"][clip, view][order[view]]
+            expected[clip] += softmax(logits_of(frames, split["animals"][clip])[0])
+    assert len(orders) > 3 and is_moved.sum() > 4
+    change = np.abs(shuffled.scores - plain.scores).max(axis=1)
+    np.testing.assert_array_equal(change > 1e-4, is_moved)
+    np.testing.assert_allclose(shuffled.scores, expected, rtol=0, atol=1e-6)
+    for size in (1, 2, 7):
+        again = score(steps, "softmax", split, size=size, shuffle_seed=5)
+        np.testing.assert_allclose(again.scores, expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(shuffled.actions, plain.actions)
+    other = score(steps, "softmax", split, shuffle_seed=6)
+    assert np.abs(other.scores - shuffled.scores).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "clips", "mesh", "expected"),
+    [
+        (32, 2, (1, 1, 1), 2),
+        (32, 32, (1, 1, 1), 32),
+        (32, 80, (1, 1, 1), 32),
+        (32, 2, (2, 2, 1), 4),
+        (32, 5, (2, 2, 1), 8),
+        (32, 31, (8, 1, 1), 32),
+        (32, 5, (1, 1, 8), 5),  # devices along `model` do not share a batch
+        (32, 5, (2, 1, 4), 6),
+    ],
+)
+def test_the_batch_size_fits_the_data(wanted, clips, mesh, expected):
+    found = scoring.batch_size_for(wanted, clips, AbstractMesh(mesh, AXES))
+    assert found == expected
+    assert found % (mesh[0] * mesh[1]) == 0

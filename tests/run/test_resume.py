@@ -1,0 +1,182 @@
+"""Going on with a run: elsewhere, longer, from its weights; and what is refused."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tiny_run
+from flax import nnx
+
+from animal_clip_jax.conversion import weights
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import as_path
+from animal_clip_jax.models.description import build
+from animal_clip_jax.models.normalisation import IMAGENET
+from animal_clip_jax.models.parameters import split
+from animal_clip_jax.run import assembly
+from animal_clip_jax.run.config import with_absolute_paths
+from animal_clip_jax.run.resume import earlier_run
+from animal_clip_jax.run.train import train
+from animal_clip_jax.run.trained_run import load_start
+from animal_clip_jax.run.workdir import read_record
+from data_pipeline.dataset import load_info
+
+# No more evaluation than there must be.
+BRIEF = dict(
+    evaluation__every_epochs=100,
+    evaluation__temporal_views=1,
+    evaluation__shuffle_frames=False,
+    evaluation__animal_sources=("none",),
+)
+
+
+@pytest.fixture
+def half(run, tmp_path) -> pathlib.Path:
+    """A copy of the finished run that lacks its last checkpoint, and has that of step 3."""
+    workdir = tmp_path / "half"
+    shutil.copytree(run, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "6")
+    return workdir
+
+
+def parameters_of(workdir: pathlib.Path) -> dict[str, np.ndarray]:
+    return tiny_run.checkpoint(workdir)[1]["parameters"]
+
+
+def test_it_goes_on_where_its_data_lies_elsewhere(half, data, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(data, moved)
+    config = with_absolute_paths(tiny_run.config_on(moved))
+    found = earlier_run(config, as_path(half), load_info(moved))
+    assert found is not None and found.step == 3
+
+
+def _swapped_labels(data: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """The data with its actions in another order."""
+    shutil.copytree(data, folder)
+    names = (folder / "actions.txt").read_text().split("\n")
+    names[0], names[1] = names[1], names[0]
+    (folder / "actions.txt").write_text("\n".join(names))
+    return folder
+
+
+def test_other_data_is_refused_wherever_it_lies(half, data, tmp_path):
+    other = _swapped_labels(data, tmp_path / "other")
+    config = tiny_run.config_on(other)
+    with pytest.raises(UserError, match=rf"data.directory \({other} is not what the run was made"):
+        train(config, half)
+    # Changed in its place, too.
+    shutil.rmtree(half / "checkpoints")
+    for path in (half / "config.json", half / "run.json"):
+        path.write_text(path.read_text().replace(str(data), str(other)))
+    with pytest.raises(UserError, match="is not what the run was made from"):
+        train(config, half)
+    assert not (half / "checkpoints").exists()
+
+
+def test_labels_in_another_order_are_refused_by_a_run_without_a_record(half, data, tmp_path):
+    other = _swapped_labels(data, tmp_path / "other")
+    (half / "run.json").unlink()
+    with pytest.raises(UserError, match="other actions than .*, or in another order"):
+        train(tiny_run.config_on(other), half)
+
+
+def test_it_goes_on_without_what_it_was_made_from(data, tmp_path):
+    """It begins with converted weights. They, descriptions and relations may go once there is a
+    checkpoint."""
+    config = tiny_run.config_on(data, **BRIEF, epochs=1)
+    description = assembly.model_description(config.model)
+    _, values = split(build(description, rngs=nnx.Rngs(7)))
+    values = {path: np.asarray(value) for path, value in values.items()}
+    files = tmp_path / "files"
+    weights.save_weights(
+        files / "weights", values, weights.WeightsMetadata(description, IMAGENET, {})
+    )
+    names = (data / "actions.txt").read_text().split("\n")[:-1]
+    rows = "".join(f"{name},it is {name}\n" for name in names)
+    (files / "actions.csv").write_text(f"action,text\n{rows}")
+    shutil.copy(data / "relation.csv", files / "relation.csv")
+    config.init_from = str(files / "weights")
+    config.prompts.actions = str(files / "actions.csv")
+    config.relation.file = str(files / "relation.csv")
+    config.optimizer.learning_rate = config.optimizer.minimum_learning_rate = 0.0
+    train(config, tmp_path / "run")
+    expected = tiny_run.checkpoint(tmp_path / "run")
+    for path, value in values.items():
+        np.testing.assert_array_equal(expected[1]["parameters"][path], value, err_msg=path)
+
+    changed = config.copy_and_resolve_references()
+    changed.relation.file = str(tmp_path / "relation.csv")
+    (tmp_path / "relation.csv").write_text("animal,action\nFox,Walking\n")
+    with pytest.raises(UserError, match=r"relation.file \(.*relation.csv is not what the run was"):
+        train(changed, tmp_path / "run")
+
+    shutil.rmtree(files)
+    config.epochs = 2
+    train(config, tmp_path / "run", extends=True)
+    step, content = tiny_run.checkpoint(tmp_path / "run")
+    assert (expected[0], step) == (3, 6)
+    tiny_run.assert_identical(content["classes"], expected[1]["classes"])
+    fresh = tiny_run.config_on(data, init_from=str(files / "weights"))
+    with pytest.raises(MissingFileError, match="weights: no such checkpoint"):
+        train(fresh, tmp_path / "fresh")
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_more_epochs(run, data, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(run, workdir)
+    config = tiny_run.config_on(data, **BRIEF, epochs=3)
+    with pytest.raises(UserError, match=r"epochs \(there 2, now 3\) \(--extend goes on with more"):
+        train(config, workdir)
+    train(config, workdir, extends=True)
+    assert tiny_run.checkpoint(workdir)[0] == 9
+    assert read_record(workdir).extended == ({"step": 6, "epochs": 2, "to": 3},)
+    rates = {
+        step: line["learning_rate"] for step, line in tiny_run.logged(workdir, "train").items()
+    }
+    # The longer schedule from here: the cosine over nine steps, at its eighth.
+    base, least = config.optimizer.learning_rate, config.optimizer.minimum_learning_rate
+    expected = least + 0.5 * (base - least) * (1 + np.cos(np.pi * 8 / 9))
+    assert rates[9] == pytest.approx(expected, rel=1e-5)
+    # The same command again, after a stop, and the same without --extend.
+    same = with_absolute_paths(config)
+    for extends in (True, False):
+        assert earlier_run(same, as_path(workdir), load_info(data), extends=extends).step == 9
+    config.epochs = 2
+    with pytest.raises(UserError, match="config.epochs is 2, and .* was planned for 3; give more"):
+        train(config, workdir, extends=True)
+    with pytest.raises(UserError, match="holds no checkpoint to go on from"):
+        train(config, tmp_path / "nothing", extends=True)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_another_training_starts_from_its_weights(run, data, tmp_path):
+    start = load_start(str(run))
+    expected = parameters_of(run)
+    assert start.parameters.keys() == expected.keys()
+    for path, value in expected.items():
+        np.testing.assert_array_equal(start.parameters[path], value, err_msg=path)
+    config = tiny_run.config_on(data, init_from=str(run), model__num_frames=8)
+    with pytest.raises(UserError, match="the weights have num_frames 4, but config.model.num_fr"):
+        train(config, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_record_of_a_newer_version_is_refused(half, data):
+    content = json.loads((half / "run.json").read_text())
+    (half / "run.json").write_text(json.dumps({**content, "version": 99}))
+    with pytest.raises(UserError, match="run.json is of version 99, made by a newer animal_clip_j"):
+        train(tiny_run.config_on(data), half)
+    (half / "run.json").write_text("[]")
+    with pytest.raises(UserError, match="run.json is damaged"):
+        train(tiny_run.config_on(data), half)
+
+
+def test_a_profile_of_a_run_of_few_steps(run, data, tmp_path):
+    """Three steps, where the trace would begin with the fifth."""
+    config = tiny_run.config_on(data, **BRIEF, epochs=1, profile=True)
+    train(config, tmp_path / "run")
+    assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
