@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.conversion.weights import is_weights, load_weights
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import as_path
-from animal_clip_jax.run.config import NAMED_TEXTS, flat_config, input_paths
+from animal_clip_jax.run.config import flat_config, input_paths
 from data_pipeline.dataset import dataset_digest
 
 
@@ -79,13 +79,8 @@ def check_inputs(config: ConfigDict, recorded: Mapping[str, Input], where: str) 
         return
     given = input_paths(config)
     different = []
-    for field in sorted(given.keys() | recorded.keys()):
-        if field not in recorded or field not in given:
-            was = recorded[field].path if field in recorded else flat_config(config)[field]
-            now = flat_config(config)[field]
-            there = was if field in recorded else "nothing"
-            different.append(f"{field} (there {there!r}, now {now!r})")
-            continue
+    # Whether a field names a path at all was compared with the rest of the configuration.
+    for field in sorted(given.keys() & recorded.keys()):
         path, was = given[field], recorded[field]
         is_data = field == "data.directory"
         # Of a run to start from, only the weights were taken, and it may have gone on since.
@@ -104,6 +99,4 @@ def check_inputs(config: ConfigDict, recorded: Mapping[str, Input], where: str) 
 def same_but_for_paths(config: ConfigDict) -> dict[str, Any]:
     """The leaves of a configuration with one word for every path that `check_inputs` looks at."""
     flat = flat_config(config)
-    return flat | {
-        field: "a path" for field in input_paths(config) if flat[field] not in NAMED_TEXTS
-    }
+    return flat | dict.fromkeys(input_paths(config), "a path")
