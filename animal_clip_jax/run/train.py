@@ -5,6 +5,7 @@ import dataclasses
 import os
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import NamedSharding
@@ -127,7 +128,8 @@ def _train(
         config,
         action_clips,
         len(data.train.index),
-        logit_scale=float(np.exp(np.asarray(state.frozen["logit_scale"]))),
+        # Computed on the device: the host keeps no view of a state that the steps give up.
+        logit_scale=float(jnp.exp(state.frozen["logit_scale"])),
     )
     train_step = make_train_step(
         graphdef,
