@@ -1,12 +1,13 @@
-"""Installation: `pip install -e .` and the extras cuda, tpu, torch, test."""
+"""Installation: `pip install .`, and extras for what not everybody needs."""
 
 import pathlib
 
 from setuptools import find_packages, setup
 
-# The model and the step need these alone.
-CORE = [
+# Prediction, export and the conversion of our own weights.
+BASE = [
     "absl-py>=2.5",
+    "av>=18.1",
     "etils>=1.15",
     "flax>=0.12.8",
     "jax>=0.10.2",
@@ -15,20 +16,43 @@ CORE = [
     "numpy>=2.4",
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
-    "rich>=15.0",
-    "tensorboardX>=2.6.5",
-]
-# What data_pipeline/, the tokenizer and the writing of descriptions add.
-DATA = [
-    "av>=18.1",
-    "httpx2>=2.16",
-    "openpyxl>=3.1",
     "pillow>=13.0",
-    "tensorflow>=2.21.0",
-    "tensorflow-datasets>=4.9.10",
-    "tqdm>=4.67",
-    "transformers>=5.23",
+    "rich>=15.0",
+    "tokenizers>=0.23",
 ]
+EXTRAS = {
+    # Conversion of videos, training, and evaluation on what was converted.
+    "data": [
+        "openpyxl>=3.1",
+        "tensorflow>=2.21.0",
+        "tensorflow-datasets>=4.9.10",
+    ],
+    # Having a language model behind an endpoint describe the labels.
+    "descriptions": ["openai>=3.22"],
+    # Conversion of torch checkpoints, and a language model on this machine.
+    "torch": [
+        "huggingface_hub>=2.4",
+        "safetensors>=0.8",
+        "torch>=2.13.0",
+        "transformers>=5.23",
+    ],
+    "tensorboard": ["tensorboardX>=2.6.5", "tensorboard>=2.21"],
+}
+DEVICES = {"cuda": ["jax[cuda12]>=0.10.2"], "tpu": ["jax[tpu]>=0.10.2"]}
+DEVELOPMENT = {
+    "docs": ["mkdocs-material>=9.8", "mkdocstrings[python]>=1.0"],
+    "test": [
+        "hypothesis>=6.170",
+        "import-linter>=2.17",
+        "instant-clip-tokenizer>=0.1.1",
+        "mypy>=2.4",
+        "pre-commit>=4.7",
+        "pytest>=9.2",
+        "pytest-xdist>=3.8",
+        "ruff>=0.17",
+        "scikit-learn>=1.9",
+    ],
+}
 
 setup(
     name="animal-clip-jax",
@@ -42,26 +66,21 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["animal_clip_jax*", "data_pipeline*", "configs*"]),
+    packages=find_packages(
+        include=["animal_clip_jax", "animal_clip_jax.*", "data_pipeline", "data_pipeline.*"]
+    ),
     package_data={
+        "animal_clip_jax": ["py.typed"],
         "animal_clip_jax.text": ["data/*"],
         "animal_clip_jax.classes.writing": ["data/*"],
+        "data_pipeline": ["py.typed"],
     },
-    install_requires=CORE + DATA,
+    entry_points={"console_scripts": ["animal-clip = animal_clip_jax.__main__:main"]},
+    install_requires=BASE,
     extras_require={
-        "cuda": ["jax[cuda12]>=0.10.2"],
-        "tpu": ["jax[tpu]>=0.10.2"],
-        "torch": ["torch>=2.13.0", "safetensors>=0.8"],
-        "test": [
-            "hypothesis>=6.170",
-            "import-linter>=2.17",
-            "instant-clip-tokenizer>=0.1.1",
-            "mypy>=2.4",
-            "pre-commit>=4.7",
-            "pytest>=9.2",
-            "pytest-xdist>=3.8",
-            "ruff>=0.17",
-            "scikit-learn>=1.9",
-        ],
+        **EXTRAS,
+        **DEVICES,
+        **DEVELOPMENT,
+        "all": [requirement for extra in EXTRAS.values() for requirement in extra],
     },
 )

@@ -1,4 +1,6 @@
-"""Mistakes of a user, which a person is told in one line."""
+"""Mistakes of a user, which a person is told in one line, and being asked to stop."""
+
+import os
 
 
 class UserError(ValueError):
@@ -11,7 +13,16 @@ class UserError(ValueError):
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file or folder that the user named is not there."""
+    """A file or folder that the user named is not there.
+
+    Args:
+        message: as for `UserError`.
+        path: that is not there, if another of a name like it may have been meant.
+    """
+
+    def __init__(self, message: str, path: str | os.PathLike[str] | None = None):
+        super().__init__(message)
+        self.path = path
 
     # FileNotFoundError's own constructor would take several arguments for an error number.
     def __str__(self) -> str:
@@ -27,3 +38,7 @@ class AlreadyThereError(UserError, FileExistsError):
 
 class DivergenceError(UserError, FloatingPointError):
     """Losses or gradients are not finite."""
+
+
+class Interrupted(Exception):
+    """The program was asked to stop, by SIGTERM or Ctrl-C, and has saved what it had done."""

@@ -1,30 +1,35 @@
 """Memory and traffic of a training step, before any device is rented.
 
-    python -m animal_clip_jax.estimate --config=configs/animal_kingdom.py --devices=8 --remat=all
+    animal-clip estimate --config=configs/animal_kingdom.py --devices=8 --remat=all
 
 The step is compiled for that many virtual devices of this machine's processor. Nothing is run, and
 neither data nor weights are needed.
 """
 
+import argparse
 import dataclasses
 import math
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
 from jax.sharding import Mesh
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from animal_clip_jax import command_line
+from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import as_path
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.config import check_fields, training_source
+from animal_clip_jax.run.config_flags import read_config_file, with_fields
+from animal_clip_jax.run.start import as_published, resolved
 from animal_clip_jax.tables import format_table
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state, make_train_step
@@ -174,6 +179,16 @@ def _inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], ClassC
     return jax.eval_shape(build)
 
 
+def resolved_without_weights(config: ConfigDict) -> ConfigDict:
+    """A configuration with nothing left open; weights that are not there yet are as published.
+
+    Raises:
+        UserError: the weights are damaged, or the configuration contradicts them.
+    """
+    is_there = bool(config.init_from) and as_path(config.init_from).exists()
+    return resolved(config) if is_there else as_published(config)
+
+
 def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> str:
     """The tables that the command prints.
 
@@ -215,53 +230,44 @@ def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> st
     return "\n\n".join([*parts, _NOTE])
 
 
-def main() -> None:
-    """Defines the flags and runs the command; a mistake ends it with one line and exit code 2."""
-    config_flag = config_flags.DEFINE_config_file(
-        "config", None, "configuration file", lock_config=True
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`animal-clip estimate`; returns the exit code."""
+    parser = Parser(
+        "estimate",
+        usage="--config=FILE [options] [--config.FIELD=VALUE ...]",
+        summary="Memory and traffic of a training step, before any device is rented.",
+        examples=("animal-clip estimate --config=configs/animal_kingdom.py --devices=8",),
+        takes_fields=True,
     )
-    devices_flag = flags.DEFINE_integer("devices", 1, "devices of the job", lower_bound=1)
-    remat_flag = flags.DEFINE_enum(
-        "remat",
-        "config",
-        ["config", "all", *REMAT_POLICIES],
-        "what the backward pass computes again; by default as the configuration says",
+    parser.add_argument(
+        "--config", metavar="FILE", required=True, help="configs/NAME.py, or a run's config.json"
     )
-    flags.mark_flag_as_required("config")
-
-    def parse(argv: list[str]) -> list[str]:
-        try:
-            return flags.FLAGS(argv)
-        except AttributeError as error:
-            _fail(f"the configuration has no such field: {error}")
-        except (flags.Error, ValueError, TypeError, KeyError, OSError) as error:
-            _fail(str(error))
-
-    def run(argv: list[str]) -> None:
-        if len(argv) > 1:
-            _fail(f"unknown argument {argv[1]!r}; flags begin with --")
-        # Must come before anything that touches a device.
-        jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", devices_flag.value)
-        config, chosen = config_flag.value, remat_flag.value
-        policies = {"config": [config.model.remat], "all": list(REMAT_POLICIES)}
-        try:
-            mesh = mesh_lib.make_mesh(config.mesh)
-            estimates = {}
-            for policy in policies.get(chosen, [chosen]):
-                config.model.remat = policy
-                estimates[policy] = estimate_step(config, mesh)
-        except UserError as error:
-            _fail(str(error))
-        print(report(config, estimates, mesh))
-
-    app.run(run, flags_parser=parse)
+    parser.add_argument(
+        "--devices", metavar="N", type=numeric(int, least=1), default=1, help="of the job (1)"
+    )
+    parser.add_argument(
+        "--remat",
+        choices=("config", "all", *REMAT_POLICIES),
+        default="config",
+        help="what the backward pass computes again (config: as that says)",
+    )
+    return command_line.run(lambda: _estimate(parser.parse(arguments)))
 
 
-def _fail(message: str) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+def _estimate(options: argparse.Namespace) -> None:
+    # Must come before anything that touches a device.
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", options.devices)
+    config = with_fields(read_config_file(options.config), options.fields)
+    config = resolved_without_weights(config)
+    mesh = mesh_lib.make_mesh(config.mesh)
+    policies = {"config": [config.model.remat], "all": list(REMAT_POLICIES)}
+    estimates = {}
+    for policy in policies.get(options.remat, [options.remat]):
+        config.model.remat = policy
+        estimates[policy] = estimate_step(config, mesh)
+    print(report(config, estimates, mesh))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,11 +3,12 @@
 import os
 import pathlib
 import re
+from collections.abc import Callable
 from contextlib import suppress
 
 from etils import epath
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import MissingFileError, UserError
 
 Path = str | os.PathLike
 
@@ -64,7 +65,28 @@ def as_local_path(path: Path, what: str) -> pathlib.Path:
     return pathlib.Path(path)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def check_is_file(path: Path, expected: str) -> epath.Path:
+    """The path of a file that is there.
+
+    Args:
+        path: as for `as_path`.
+        expected: what the file should be, such as "a video"; for the message.
+
+    Raises:
+        MissingFileError: there is nothing.
+        UserError: it is a folder.
+    """
+    found = as_path(path)
+    if found.is_dir():
+        raise UserError(f"{found} is a folder; expected {expected}")
+    if not found.exists():
+        raise MissingFileError(f"{found}: there is no such file; expected {expected}", found)
+    return found
+
+
+def write_whole(
+    path: Path, content: str | bytes, *, check: Callable[[Path], None] | None = None
+) -> None:
     """Writes a file whole or not at all: under another name beside it, which is then changed.
 
     The other name holds the number of this process, so that two of them do not write into the same
@@ -73,6 +95,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Args:
         path: of the file, in a folder that is there.
         content: text is written as UTF-8, line ends as they are.
+        check: is given the finished file under its other name; where it raises, the former file
+            stays.
 
     Raises:
         UserError: it cannot be written, since the disk is full, for instance; names the path.
@@ -87,6 +111,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
                 # Or a crash of the machine could leave the final name with nothing in it.
                 file.flush()
                 os.fsync(file.fileno())
+        if check is not None:
+            check(temporary)
         temporary.replace(target)
     except BaseException as error:
         with suppress(OSError):

@@ -1,23 +1,26 @@
-"""Fits an image–text model to the animals of a data set, to recognise them in others.
+"""Fits an image–text model to the animals of a data set, for others to use.
 
-    python -m animal_clip_jax.finetune_recogniser --config=configs/animal_kingdom.py \
+    animal-clip finetune-recogniser --config=configs/animal_kingdom.py \
       --config.init_from=weights/bioclip --output=weights/bioclip_animal_kingdom
 
 `config.init_from` is what it starts from; "" starts from random weights of
-`config.model.architecture`. The output is for `config.animals.weights`: of runs that evaluate or
-predict with it, or that train on other clips than these.
+`config.model.architecture`, ViT-B/16 where that says nothing. The output is for
+`config.animals.weights`: of runs that evaluate or predict with it, or that train on other clips
+than these.
 """
 
+import argparse
 import pathlib
 import sys
+from collections.abc import Sequence
 
-from absl import app, flags, logging
 from flax import nnx
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from animal_clip_jax import command_line
 from animal_clip_jax.classes import features
+from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.conversion import weights
-from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.clip import Clip
@@ -27,15 +30,8 @@ from animal_clip_jax.recognition.finetune import fit
 from animal_clip_jax.recognition.zero_shot import Recogniser
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.config import check_directory
-
-_CONFIG = config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
-_OUTPUT = flags.DEFINE_string("output", None, "folder to write the weights to")
-_OVERWRITE = flags.DEFINE_boolean("overwrite", False, "replace weights that are there")
-_STEPS = flags.DEFINE_integer("steps", 2000, "batches to train on", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "frames a step", lower_bound=1)
-_LEARNING_RATE = flags.DEFINE_float(
-    "learning_rate", 1e-5, "the highest, after warming up", lower_bound=0.0
-)
+from animal_clip_jax.run.config_flags import read_config_file, with_fields
+from animal_clip_jax.run.start import as_published
 
 
 def start_from(config: ConfigDict) -> Recogniser:
@@ -46,38 +42,60 @@ def start_from(config: ConfigDict) -> Recogniser:
     """
     if config.init_from:
         return Recogniser.load(config.init_from)
+    config = as_published(config)
     architecture = ClipArchitecture(**config.model.architecture)
     graphdef, values = parameters.split(Clip(architecture, rngs=nnx.Rngs(config.seed)))
     return Recogniser(graphdef, values, architecture, assembly.normalisation(config))
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command line; what is wrong with the input is said in one line, with exit code 2."""
-    del argv
-    logging.set_verbosity(logging.FATAL)
-    try:
-        _train(_CONFIG.value, pathlib.Path(str(_OUTPUT.value)))
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`animal-clip finetune-recogniser`; returns the exit code."""
+    parser = Parser(
+        "finetune-recogniser",
+        usage="--config=FILE --output=DIR [options]",
+        summary="Fits an image–text model to the animals of a data set, for others to use.",
+        examples=(
+            "animal-clip finetune-recogniser --config=configs/animal_kingdom.py \\",
+            "  --config.init_from=weights/bioclip --output=weights/bioclip_animal_kingdom",
+        ),
+        takes_fields=True,
+    )
+    add = parser.add_argument
+    add("--config", metavar="FILE", required=True, help="configs/NAME.py, for data and init_from")
+    add("--output", metavar="DIR", required=True, help="folder to write the weights to")
+    add("--overwrite", action="store_true", help="replace weights that are there")
+    positive = numeric(int, least=1)
+    add("--steps", metavar="N", type=positive, default=2000, help="batches to train on (2000)")
+    add("--batch_size", metavar="N", type=positive, default=64, help="frames a step (64)")
+    add(
+        "--learning_rate",
+        metavar="RATE",
+        type=numeric(float),
+        default=1e-5,
+        help="the highest, after warming up (1e-5)",
+    )
+    return command_line.run(lambda: _train(parser.parse(arguments)))
 
 
-def _train(config: ConfigDict, output: pathlib.Path) -> None:
+def _train(options: argparse.Namespace) -> None:
+    command_line.need("tensorflow", "tensorflow_datasets")
+    config = with_fields(read_config_file(options.config), options.fields)
+    output = pathlib.Path(options.output)
     from data_pipeline.batches import input as input_pipeline
     from data_pipeline.dataset import dataset_digest, load_info
 
-    weights.check_destination(output, overwrite=_OVERWRITE.value)
+    weights.check_destination(output, overwrite=options.overwrite)
     check_directory(config)
     info = load_info(config.data.directory)
     texts = features.class_texts(config.animals.prompts, info.animal_names, "animal")
     recogniser = start_from(config)
     mesh = mesh_lib.make_mesh(config.mesh)
-    mesh_lib.check_batch_size(_BATCH_SIZE.value, 1, mesh)
+    mesh_lib.check_batch_size(options.batch_size, 1, mesh)
     batches = input_pipeline.train_batches(
         config.data.directory,
         num_frames=1,
         image_size=recogniser.architecture.image_size,
-        batch_size=_BATCH_SIZE.value,
+        batch_size=options.batch_size,
         seed=config.seed,
         multi_scale_crop=config.data.multi_scale_crop,
         flip=config.data.flip,
@@ -88,8 +106,8 @@ def _train(config: ConfigDict, output: pathlib.Path) -> None:
         recogniser,
         batches,
         features.encode_classes(recogniser.model().text, texts, pooling="mean"),
-        steps=_STEPS.value,
-        learning_rate=_LEARNING_RATE.value,
+        steps=options.steps,
+        learning_rate=options.learning_rate,
         mesh=mesh,
     )
     metadata = weights.WeightsMetadata(
@@ -98,10 +116,9 @@ def _train(config: ConfigDict, output: pathlib.Path) -> None:
         source_files={},
         fitted_to=f"{dataset_digest(config.data.directory)}/{config.data.train_split}",
     )
-    weights.save_weights(output, values, metadata, overwrite=_OVERWRITE.value)
+    weights.save_weights(output, values, metadata, overwrite=options.overwrite)
     print(f"{output}: an image–text model, for config.animals.weights")
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "output"])
-    app.run(main)
+    sys.exit(main())

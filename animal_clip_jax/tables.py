@@ -61,6 +61,19 @@ def format_table(
     return "\n".join(([title] if title else []) + [line for line in lines if line])
 
 
+def format_columns(rows: Sequence[Sequence[str]], *, labels: int) -> str:
+    """Cells of text in columns, two blanks apart: the first `labels` to the left, others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if index < labels else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 

@@ -40,12 +40,15 @@ def _texts(kind: str) -> dict[str, str]:
 # Title, and what differs from the demo's configuration, which withholds the animals of half of the
 # training clips.
 _VARIANTS = {
-    "refinement-names": ("yes, names, half told", _texts("names")),
-    "refinement-templates": ("yes, templates, half told", _texts("templates")),
-    "refinement-descriptions": ("yes, descriptions, half told", _texts("descriptions")),
-    "told": ("yes, names, all told", {**_texts("names"), "animals.label_dropout": "0"}),
+    "refinement-names": ("yes, names, half withheld", _texts("names")),
+    "refinement-templates": ("yes, templates, half withheld", _texts("templates")),
+    "refinement-descriptions": ("yes, descriptions, half withheld", _texts("descriptions")),
+    "none-withheld": (
+        "yes, names, none withheld",
+        {**_texts("names"), "animals.label_dropout": "0"},
+    ),
     "predicted": (
-        "yes, names, half told, half predicted",
+        "yes, names, half replaced by predicted ones",
         {**_texts("names"), "animals.otherwise": "predicted"},
     ),
     "plain-names": ("no, names", {**_texts("names"), "model.refinement": "False"}),

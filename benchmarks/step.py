@@ -61,6 +61,7 @@ def measure_ours(family: str) -> dict[str, float]:
     from animal_clip_jax.models.class_context import ClassContext
     from animal_clip_jax.parallel import mesh as mesh_lib
     from animal_clip_jax.run import assembly
+    from animal_clip_jax.run.start import as_published
     from animal_clip_jax.training import losses
     from animal_clip_jax.training import optimizer as optimizer_lib
     from animal_clip_jax.training.step import StepSettings, create_state, make_train_step
@@ -69,8 +70,8 @@ def measure_ours(family: str) -> dict[str, float]:
     config = default.get_config()
     config.model.family = family
     config.model.num_frames = _NUM_FRAMES.value
-    config.model.prompt_layers = 2 if family == "xclip" else 3
     config.model.dtype = _DTYPE.value
+    config = as_published(config)
     mesh = mesh_lib.make_mesh(config.mesh, jax.devices()[:1])
     graphdef, abstract = parameters.abstract(
         lambda: assembly.build_model(config.model, rngs=nnx.Rngs(0))

@@ -1,15 +1,16 @@
-"""Every field of a run, with the published Animal-CLIP's values (ViT-B/16, 8 frames)."""
-
-import dataclasses
+"""Every field of a run. What it says and what it leaves open are the published Animal-CLIP's."""
 
 from ml_collections import ConfigDict
 
-from animal_clip_jax.models.architectures import ARCHITECTURES
+from animal_clip_jax.models.architectures import ARCHITECTURES, dimensions
 
 
 def architecture(name: str) -> ConfigDict:
-    """The fields of one of the published architectures, e.g. "ViT-B/16"."""
-    return ConfigDict(dataclasses.asdict(ARCHITECTURES[name]))
+    """The dimensions of one of CLIP's architectures: ViT-B/32, B/16, L/14 or L/14@336.
+
+    As `--config.model.architecture=NAME` on the command line.
+    """
+    return ConfigDict(dimensions(ARCHITECTURES[name]) | {"activation": ""})
 
 
 def get_config() -> ConfigDict:
@@ -17,25 +18,42 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
 
+    # What a model is made of comes with its weights, so most of it is left open here: 0, "" and ()
+    # take it from the weights of `init_from`, or without any as published. What is said must agree
+    # with the weights.
     config.model = ConfigDict()
     config.model.family = "animal_clip"  # or "xclip"
-    config.model.architecture = architecture("ViT-B/16")
-    config.model.num_frames = 8
-    config.model.integration_layers = 1
-    config.model.prompt_layers = 3
-    config.model.graph_width = 256  # hidden width of the relation graph (animal_clip)
+    # The CLIP towers, as published ViT-B/16. By name, in a file as `architecture("ViT-B/32")`, on
+    # the command line as --config.model.architecture=ViT-B/32; or one by one.
+    config.model.architecture = ConfigDict()
+    config.model.architecture.embed_dim = 0  # of the space that images and texts share
+    config.model.architecture.image_size = 0  # of the square input, in pixels
+    config.model.architecture.patch_size = 0  # in pixels; divides image_size
+    config.model.architecture.vision_width = 0
+    config.model.architecture.vision_layers = 0
+    config.model.architecture.vision_heads = 0
+    config.model.architecture.text_width = 0
+    config.model.architecture.text_layers = 0
+    config.model.architecture.text_heads = 0
+    config.model.architecture.context_length = 0  # longest text, in tokens
+    config.model.architecture.vocab_size = 0
+    config.model.architecture.activation = ""  # "quick_gelu" (as published) or "gelu" (BioCLIP)
+    config.model.num_frames = 0  # of a clip; as published 8
+    config.model.integration_layers = 0  # of the attention between frames; as published 1
+    config.model.prompt_layers = 0  # as published 3, of X-CLIP 2
+    config.model.graph_width = 0  # hidden width of the relation graph; as published 256
     config.model.refinement = True  # False compares video and texts as they are (animal_clip)
     config.model.drop_path_rate = 0.0
     # Blocks of the video tower that the backward pass computes again, to save memory: "none",
     # "blocks" (keeps their inputs only) or "dots" (keeps the results of their matrix products).
     config.model.remat = "none"
     config.model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
-    # A folder written by `python -m animal_clip_jax.convert`; "" starts from random weights.
-    # So does a run's workdir: its weights, and a training of its own from there.
+    # A folder written by `animal-clip convert`, or the workdir of a run; "" starts
+    # from random weights. Of a plain CLIP, what the model has beyond it is initialised.
     config.init_from = ""
 
     config.data = ConfigDict()
-    config.data.directory = ""  # written by `python -m data_pipeline.convert`
+    config.data.directory = ""  # written by `animal-clip convert-videos`
     config.data.train_split = "train"
     config.data.test_split = "test"
     # On which clips the best checkpoint is chosen: a split of the data, or a share of the training
@@ -48,9 +66,10 @@ def get_config() -> ConfigDict:
     config.data.flip = True
     config.data.multi_scale_crop = True
     config.data.num_workers = 0  # threads that decode; 0 leaves the choice to tf.data
-    # Of the pixels, 0 to 255. BioCLIP and plain CLIP have means and deviations of their own.
-    config.data.mean = (123.675, 116.28, 103.53)
-    config.data.std = (58.395, 57.12, 57.375)
+    # Of the pixels, 0 to 255, a value a channel. () takes those of the weights of `init_from`, or
+    # without any the published (123.675, 116.28, 103.53) and (58.395, 57.12, 57.375).
+    config.data.mean = ()
+    config.data.std = ()
 
     # The texts of a class: "names", "templates", or a CSV file of descriptions.
     config.prompts = ConfigDict()
@@ -78,7 +97,7 @@ def get_config() -> ConfigDict:
     config.animals.source = "labels"
     config.animals.label_dropout = 0.0  # share of training clips that are told otherwise:
     config.animals.otherwise = "none"  # by this source
-    # The image-text model: a folder written by `python -m animal_clip_jax.convert`, such as
+    # The image-text model: a folder written by `animal-clip convert`, such as
     # BioCLIP's; "" takes the CLIP towers of `init_from`.
     config.animals.weights = ""
     config.animals.num_frames = 4  # that it looks at in each clip

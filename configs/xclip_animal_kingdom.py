@@ -9,7 +9,6 @@ def get_config() -> ConfigDict:
     """As `animal_kingdom`, with X-CLIP's text side."""
     config = animal_kingdom.get_config()
     config.model.family = "xclip"
-    config.model.prompt_layers = 2
     config.animals.source = "none"
     config.evaluation.animal_sources = ("none",)
     config.init_from = "weights/xclip_init_vit_b16"

@@ -164,7 +164,7 @@ def load_info(directory: str | os.PathLike) -> DatasetInfo:
     """Reads the description of a converted dataset.
 
     Args:
-        directory: the output folder of `python -m data_pipeline.convert`, or its URL.
+        directory: the output folder of `animal-clip convert-videos`, or its URL.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -301,13 +301,14 @@ def _read_description(directory: epath.Path) -> dict:
     if not directory.is_dir():
         raise MissingFileError(
             f"the dataset folder {directory} does not exist; "
-            "make it with `python -m data_pipeline.convert`"
+            "make it with `animal-clip convert-videos`",
+            directory,
         )
     path = directory / DATASET_FILE
     if not path.is_file():
         raise DatasetError(
             f"{directory} is not a converted dataset: it has no {DATASET_FILE}; "
-            "make one with `python -m data_pipeline.convert`"
+            "make one with `animal-clip convert-videos`"
         )
     try:
         description = json.loads(_read(path))

@@ -1,6 +1,6 @@
 """What is in a converted dataset: counts, histograms, the long tail, and a sheet of its clips.
 
-python -m data_pipeline.inspect lote_tfrecord
+animal-clip inspect lote_tfrecord
 """
 
 import argparse
@@ -15,6 +15,8 @@ from itertools import combinations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from animal_clip_jax import command_line
+from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import as_path, write_whole
 from data_pipeline.dataset import (
@@ -247,42 +249,57 @@ def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, wi
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_pipeline.inspect", description="What is in a converted dataset."
+    """`animal-clip inspect`; returns the exit code."""
+    parser = Parser(
+        "inspect",
+        usage="DATA [options]",
+        summary="Says what is in converted videos, and draws a sheet of some clips.",
+        examples=("animal-clip inspect data/mine",),
     )
-    parser.add_argument("directory")
-    parser.add_argument("--split", default=TRAIN_SPLIT)
-    parser.add_argument("--top", type=int, default=20, help="lines of a list")
-    parser.add_argument("--head", type=int, default=HEAD_CLIPS, help="clips of a head class")
-    parser.add_argument("--tail", type=int, default=TAIL_CLIPS, help="a tail class has fewer")
-    parser.add_argument("--clips", type=int, default=24, help="on the contact sheet; 0 makes none")
-    parser.add_argument("--sheet", help="PNG to write; contact_sheet.png in the folder by default")
-    parsed = parser.parse_args(arguments)
-    try:
-        print(
-            describe(
-                parsed.directory,
-                parsed.split,
-                top=parsed.top,
-                head=parsed.head,
-                tail=parsed.tail,
-            )
+    add, whole = parser.add_argument, numeric(int)
+    add("directory", metavar="DATA", help="a folder that convert-videos has written")
+    add("--split", metavar="NAME", default=TRAIN_SPLIT, help="of the data (%(default)s)")
+    add("--top", metavar="N", type=whole, default=20, help="lines of a list (%(default)s)")
+    add(
+        "--head",
+        metavar="N",
+        type=whole,
+        default=HEAD_CLIPS,
+        help="clips of a class of the head (%(default)s)",
+    )
+    add(
+        "--tail",
+        metavar="N",
+        type=whole,
+        default=TAIL_CLIPS,
+        help="a class of the tail has fewer clips (%(default)s)",
+    )
+    add(
+        "--clips",
+        metavar="N",
+        type=whole,
+        default=24,
+        help="on the contact sheet; 0 makes none (%(default)s)",
+    )
+    add("--sheet", metavar="PNG", help="the contact sheet (DATA/contact_sheet.png)")
+    return command_line.run(lambda: _inspect(parser.parse(arguments)))
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    if options.clips:
+        command_line.need("tensorflow")
+    print(
+        describe(
+            options.directory, options.split, top=options.top, head=options.head, tail=options.tail
         )
-        if parsed.clips:
-            path = parsed.sheet or as_path(parsed.directory) / "contact_sheet.png"
-            sheet = contact_sheet(parsed.directory, parsed.split, num_clips=parsed.clips)
-            content = io.BytesIO()
-            sheet.save(content, "PNG")
-            write_whole(path, content.getvalue())
-            print(f"\ncontact sheet: {path}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    )
+    if options.clips:
+        path = options.sheet or as_path(options.directory) / "contact_sheet.png"
+        sheet = contact_sheet(options.directory, options.split, num_clips=options.clips)
+        content = io.BytesIO()
+        sheet.save(content, "PNG")
+        write_whole(path, content.getvalue())
+        print(f"\ncontact sheet: {path}")
 
 
 if __name__ == "__main__":

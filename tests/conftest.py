@@ -1,24 +1,70 @@
 """Set-up that all tests share."""
 
+import fcntl
+import gc
 import os
 import pathlib
+from collections.abc import Callable
+
+# Compiling takes most of the tests' time, and none of them is about speed: before JAX is imported,
+# for this process and for those that it starts. JAX_DISABLE_MOST_OPTIMIZATIONS=0 compiles as users
+# do.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 import open_clip
 import pytest
 import tiny_run
 
+# The folders whose files take longest. They come first, so that at the end no process is left with
+# a long file while the others have nothing more to do.
+LONGEST = ("run", "parallel", "conversion", "parity", "recognition")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of the longest folders first; a file's tests stay together, and in their order."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """What the imports made stays: looking through all of it for garbage takes half a second."""
+    gc.collect()
+    gc.freeze()
+
+
+def _of_all_workers(tmp_path_factory) -> pathlib.Path:
+    """The temporary folder that the workers of pytest-xdist have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _made_once(tmp_path_factory, name: str, make: Callable[[pathlib.Path], object]) -> pathlib.Path:
+    """A folder that the first worker makes that needs it, while the others wait for it."""
+    place = _of_all_workers(tmp_path_factory) / "made_once"
+    place.mkdir(exist_ok=True)
+    folder, finished = place / name, place / f"{name}.finished"
+    with (place / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            make(folder)
+            finished.touch()
+    return folder
+
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
     """Programs that several tests compile are compiled once in a run of the tests, in the
     processes that they start too, and in all workers of pytest-xdist."""
-    base = tmp_path_factory.getbasetemp()
-    folder = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled")
+    folder = str(_of_all_workers(tmp_path_factory) / "compiled")
     jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,17 +76,15 @@ def user_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory) -> pathlib.Path:
     """A folder of rendered videos and their annotations."""
-    folder = tmp_path_factory.mktemp("videos")
-    tiny_run.render(folder)
-    return folder
+    return _made_once(tmp_path_factory, "videos", tiny_run.render)
 
 
 @pytest.fixture(scope="session")
 def data(videos, tmp_path_factory) -> pathlib.Path:
     """The videos, converted."""
-    folder = tmp_path_factory.mktemp("converted") / "data"
-    tiny_run.convert_videos(videos, folder)
-    return folder
+    return _made_once(
+        tmp_path_factory, "data", lambda folder: tiny_run.convert_videos(videos, folder)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +93,7 @@ def run(data, tmp_path_factory) -> pathlib.Path:
 
     Made in a process of its own, as a person makes one.
     """
-    workdir = tmp_path_factory.mktemp("run") / "workdir"
-    tiny_run.finish(workdir, data)
-    return workdir
+    return _made_once(tmp_path_factory, "run", lambda workdir: tiny_run.finish(workdir, data))
 
 
 @pytest.fixture(scope="session")

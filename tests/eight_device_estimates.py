@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from animal_clip_jax.estimate import estimate_step, report
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
+from animal_clip_jax.run.start import as_published
 from configs import animal_kingdom, default
 
 
@@ -46,7 +47,7 @@ def tiny() -> ConfigDict:
     config.data.num_actions, config.data.num_animals = 8, 6
     config.augmentation.update(dict(jitter_probability=0.0, grey_probability=0.0, mix=False))
     config.batch_size, config.accumulation = 16, 2
-    return config
+    return as_published(config)
 
 
 def main(name: str, *meshes: str) -> None:
@@ -54,7 +55,7 @@ def main(name: str, *meshes: str) -> None:
     jax.config.update("jax_num_cpu_devices", 8)
     # Compiling takes most of the time; a published setting's figures are those that users see.
     jax.config.update("jax_disable_most_optimizations", name == "tiny")
-    config = {"tiny": tiny, "animal_kingdom": animal_kingdom.get_config}[name]()
+    config = as_published({"tiny": tiny, "animal_kingdom": animal_kingdom.get_config}[name]())
     estimates = {}
     for shape in meshes:
         sizes = [int(size) for size in shape.split(",")]

@@ -100,9 +100,9 @@ FAULTS = (
     ),
     Fault(
         "the evaluation after an epoch scores the raw parameters",
-        f"{RUN}/train.py",
-        "state.evaluated(),\n                classes,\n                clips,",
-        "{**state.trained, **state.frozen},\n                classes,\n                clips,",
+        f"{RUN}/judge.py",
+        "state.evaluated(),\n            classes,\n            clips,",
+        "{**state.trained, **state.frozen},\n            classes,\n            clips,",
         f"{WIRING}::test_the_averages_are_scored_after_an_epoch",
     ),
     Fault(

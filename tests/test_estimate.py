@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import os
@@ -11,10 +12,18 @@ import pytest
 from flax import nnx
 from jax.sharding import AbstractMesh
 
-from animal_clip_jax.estimate import bytes_per_device, estimate_step
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.estimate import (
+    Estimate,
+    bytes_per_device,
+    estimate_step,
+    resolved_without_weights,
+)
 from animal_clip_jax.models import parameters
+from animal_clip_jax.models.architectures import ARCHITECTURES
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
 from animal_clip_jax.run import assembly
+from animal_clip_jax.run.start import as_published
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state
 from configs import animal_kingdom, default
@@ -44,14 +53,6 @@ def _count(values, *groups: str) -> int:
     """Values of the parameters in some optimizer groups."""
     group_of = optimizer_lib.parameter_groups(values)
     return sum(math.prod(value.shape) for path, value in values.items() if group_of[path] in groups)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Compiling takes most of these tests' time, and none of them is about speed."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -95,40 +96,47 @@ def test_fsdp_moves_parameters_and_not_activations(tiny):
     assert reduced <= 1.1 * tiny["8,1,1"]["collectives"]["all-reduce"]["result_bytes"]
 
 
-def test_flops_count_every_micro_batch():
+def on_one_device(config) -> Estimate:
+    return estimate_step(config, make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1]))
+
+
+@pytest.fixture(scope="module")
+def in_parts() -> Estimate:
+    """Of 16 clips in two micro-batches."""
+    return on_one_device(eight_device_estimates.tiny())
+
+
+def test_flops_count_every_micro_batch(in_parts):
     """As many for 16 clips in two parts as for 16 clips at once, and as for twice 8."""
-    mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
     config = eight_device_estimates.tiny()
-    in_parts = estimate_step(config, mesh)
     config.accumulation = 1
-    at_once = estimate_step(config, mesh)
+    at_once = on_one_device(config)
     assert in_parts.flops == pytest.approx(at_once.flops, rel=0.05)
     assert in_parts.temporaries < at_once.temporaries
     assert at_once.collectives == {}
 
 
 @pytest.mark.parametrize(("source", "share"), [("predicted", 0.5), ("learned", 0.0)])
-def test_animals_from_a_recogniser_come_with_the_batch(source, share):
+def test_animals_from_a_recogniser_come_with_the_batch(source, share, in_parts):
     """What is recognised is an input of its own: (clips, animals) of float32, beside the labels."""
-    mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
     config = eight_device_estimates.tiny()
-    told = estimate_step(config, mesh)
     config.animals.weights = "/a/recogniser"  # an estimate reads none
     if share:
         config.animals.otherwise, config.animals.label_dropout = source, share
     else:
         config.animals.source = source
-    found = estimate_step(config, mesh)
+    found = on_one_device(config)
     recognised = 4 * config.batch_size * config.data.num_animals
     # A step that takes all animals from the recogniser has no use for the labels.
-    assert found.inputs - told.inputs in ((recognised,) if share else (0, recognised))
-    assert found.parameters == told.parameters and found.optimizer == told.optimizer
-    assert found.flops == pytest.approx(told.flops, rel=0.01)
+    assert found.inputs - in_parts.inputs in ((recognised,) if share else (0, recognised))
+    assert found.parameters == in_parts.parameters and found.optimizer == in_parts.optimizer
+    assert found.flops == pytest.approx(in_parts.flops, rel=0.01)
 
 
 def test_fsdp_over_eight_needs_a_seventh_of_the_state_of_a_large_model():
     config = animal_kingdom.get_config()
     config.model.architecture = default.architecture("ViT-L/14")
+    config = as_published(config)
     values = _values(config)
     groups = optimizer_lib.parameter_groups(values)
     optimizer, _ = assembly.make_optimizer(config, groups, steps_per_epoch=1)
@@ -186,7 +194,7 @@ def test_the_command_compares_remat_policies():
 @pytest.mark.slow
 def test_the_published_setting_on_eight_devices():
     """ViT-B/16, 140 actions, 897 animals; `pytest -s` shows the tables."""
-    config = animal_kingdom.get_config()
+    config = as_published(animal_kingdom.get_config())
     values = _values(config)
     trained = 4 * _count(values, optimizer_lib.BASE, optimizer_lib.NEW, optimizer_lib.DECAY_ONLY)
     found = _estimates("animal_kingdom", "8,1,1", "1,8,1")
@@ -215,3 +223,25 @@ def test_the_published_setting_on_eight_devices():
     assert set(data["collectives"]) == {"all-reduce", "collective-permute"}
     assert set(fsdp["collectives"]) == {"all-reduce", "collective-permute", "all-gather"}
     assert fsdp["collectives"]["all-gather"]["result_bytes"] <= 1.01 * trained
+
+
+def test_weights_that_are_not_there_yet_are_as_published(tmp_path):
+    config = animal_kingdom.get_config()
+    config.init_from = str(tmp_path / "nowhere")
+    found = resolved_without_weights(config)
+    assert found.model.architecture.to_dict() == dataclasses.asdict(ARCHITECTURES["ViT-B/16"])
+    assert found.init_from == config.init_from
+    config.init_from = str(tmp_path)
+    with pytest.raises(UserError, match="not a weights checkpoint"):
+        resolved_without_weights(config)
+
+
+def test_devices_are_made_before_anything_else_looks_for_them(run):
+    """A configuration leaves fields open, and filling them in looks at weights that are there."""
+    command = [sys.executable, "-m", "animal_clip_jax.estimate"]
+    flags = ["--config=configs/animal_kingdom.py", f"--config.init_from={run}"]
+    flags += ["--devices=2", "--config.mesh.data=3"]
+    finished = subprocess.run([*command, *flags], capture_output=True, text=True)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("error: config.mesh is data 3 ")
+    assert "but there are 2" in finished.stderr and finished.stderr.count("\n") == 1

@@ -64,6 +64,21 @@ class TestWriteWhole:
         assert path.read_text() == "before"
         assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
+    def test_what_a_check_refuses_leaves_what_was_there(self, tmp_path):
+        path, seen = tmp_path / "file", []
+        path.write_text("before")
+
+        def check(written):
+            seen.append(written.read_text())
+            if len(seen) == 1:
+                raise RuntimeError("refused")
+
+        with pytest.raises(RuntimeError, match="refused"):
+            write_whole(path, "after", check=check)
+        assert path.read_text() == "before" and os.listdir(tmp_path) == ["file"]
+        write_whole(path, "after", check=check)
+        assert path.read_text() == "after" and seen == ["after", "after"]
+
     def test_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(UserError, match="none/file cannot be written: No such file"):
             write_whole(tmp_path / "none" / "file", "text")

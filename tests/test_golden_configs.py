@@ -10,6 +10,8 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
+from animal_clip_jax.run.start import as_published
+
 ROOT = pathlib.Path(__file__).parent.parent
 GOLDEN = pathlib.Path(__file__).parent / "golden_configs"
 NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "__init__")
@@ -27,8 +29,8 @@ def lines_of(config: ConfigDict, prefix: str = "") -> list[str]:
 
 
 def resolved(name: str) -> str:
-    """The configuration of `configs/{name}.py` as a text."""
-    config = importlib.import_module(f"configs.{name}").get_config()
+    """The configuration of `configs/{name}.py` as a text, with what it leaves open as published."""
+    config = as_published(importlib.import_module(f"configs.{name}").get_config())
     return "\n".join(lines_of(config)) + "\n"
 
 

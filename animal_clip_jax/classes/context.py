@@ -65,6 +65,7 @@ def class_context(
     cache: str = "none",
     mesh: Mesh | None = None,
     say: features.Say = lambda note: None,
+    track: features.Track = lambda title, done, total, unit: None,
 ) -> ClassContext:
     """Encodes the texts of all classes.
 
@@ -81,6 +82,7 @@ def class_context(
         mesh: the devices to encode on; one device of this process unless given.
         say: is given what a person should know, on process 0: what is encoded, texts that were cut,
             a cache that cannot be used.
+        track: see `features.encode_classes`.
 
     Returns:
         NumPy arrays.
@@ -101,7 +103,7 @@ def class_context(
 
     def encode(texts: Sequence[Sequence[str]], what: str) -> np.ndarray:
         return features.encode_classes(
-            tower, texts, pooling=pooling, mesh=mesh, cache=opened, what=what, say=say
+            tower, texts, pooling=pooling, mesh=mesh, cache=opened, what=what, say=say, track=track
         )
 
     return ClassContext(

@@ -1,5 +1,7 @@
 """Class features: the text tower over every class's texts, once for all runs."""
 
+import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -16,6 +18,8 @@ from animal_clip_jax.text.feature_cache import DamagedEntry, FeatureCache
 
 Kind = Literal["action", "animal"]
 Say = Callable[[str], None]
+# Is given a title, how much is done, of how much, and the unit.
+Track = Callable[[str, int, int, str], object]
 POOLINGS = ("max", "mean")
 
 
@@ -70,6 +74,7 @@ def encode_classes(
     cache: FeatureCache | None = None,
     what: str = "classes",
     say: Say = lambda note: None,
+    track: Track = lambda title, done, total, unit: None,
 ) -> np.ndarray:
     """Features of classes from their texts, read from the cache or computed and stored there.
 
@@ -85,6 +90,7 @@ def encode_classes(
         cache: of this tower; None computes in any case.
         what: the classes' name in what is said.
         say: is given what a person should know, on process 0.
+        track: is given how far the encoding is, again and again.
 
     Returns:
         (classes, embed_dim) float32.
@@ -106,7 +112,12 @@ def encode_classes(
             pooled = pool(stored.features.reshape(*_shape(texts), -1), pooling)
         return from_first(pooled)
     say(f"{what}: encoding {len(flat)} texts")
-    result = encode_texts(tower, flat, mesh=mesh)
+    result = encode_texts(
+        tower,
+        flat,
+        mesh=mesh,
+        advance=lambda done: track(f"encoding {what}", done, len(flat), "texts"),
+    )
     _say_cut(result, what, tower, say)
     _write(cache, flat, result, what, say)
     return pool(result.features.reshape(*_shape(texts), -1), pooling)
@@ -124,8 +135,15 @@ def _read(cache: FeatureCache | None, texts: list[str], what: str, say: Say) -> 
         say(f"{what}: the cache of class features cannot be read: {error}")
         return None
     if stored is not None:
-        say(f"{what}: features of {len(texts)} texts, read from {cache.folder}")
+        say(f"{what}: features of {len(texts)} texts, read from {_typed(cache.folder)}")
     return stored
+
+
+def _typed(folder: pathlib.Path) -> str:
+    """A path as a person types it, with ~ for their own folder."""
+    home = str(pathlib.Path.home())
+    text = str(folder)
+    return "~" + text.removeprefix(home) if text.startswith(home + os.sep) else text
 
 
 def _write(
@@ -135,7 +153,7 @@ def _write(
         return
     try:
         cache.write(texts, result)
-    except OSError as error:
+    except UserError as error:
         say(
             f"{what}: the features cannot be kept for the next start: {error}; choose another "
             "folder as config.prompts.cache, or 'none'"

@@ -20,7 +20,7 @@ def read_names(path: str | os.PathLike[str]) -> list[str]:
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise MissingFileError(f"there is no file of labels at {path}")
+        raise MissingFileError(f"there is no file of labels at {path}", path)
     if path.suffix.lower() == ".csv":
         return list(read_labels(path))
     places: dict[str, str] = {}

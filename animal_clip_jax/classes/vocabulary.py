@@ -66,6 +66,7 @@ def context_of_labels(
     cache: str = "none",
     mesh: Mesh | None = None,
     say: features.Say = lambda note: None,
+    track: features.Track = lambda title, done, total, unit: None,
 ) -> ClassContext:
     """The class context of a trained model for other actions and animals.
 
@@ -83,7 +84,7 @@ def context_of_labels(
         trained_sources: those of the training. Where `sources` says otherwise, the texts of all
             classes of that kind come from there.
         relation: (actions, animals) of the new labels, to take instead of the training's.
-        pooling, cache, mesh, say: see `context.class_context`.
+        pooling, cache, mesh, say, track: see `context.class_context`.
 
     Raises:
         UserError: labels cannot be told apart; a description file is missing or does not fit them.
@@ -115,6 +116,7 @@ def context_of_labels(
         cache=cache,
         mesh=mesh,
         say=say,
+        track=track,
     )
 
     def in_order(names: Sequence[str], kind: str, encoded: np.ndarray) -> np.ndarray:

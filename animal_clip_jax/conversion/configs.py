@@ -4,7 +4,8 @@ Only what our models compute is accepted: a field that would change the computat
 not know stops the conversion, since the weights alone would fit and the outputs would be wrong.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from animal_clip_jax.errors import UserError
@@ -14,80 +15,95 @@ from animal_clip_jax.models.normalisation import CLIP, IMAGENET, Normalisation
 
 END_TOKEN = 49407
 
-_UNUSED = object()  # a field that changes nothing here: training only, or about output form
-# What a field may be, beyond the dimensions; any other field of model_cfg is refused.
-_OPEN_CLIP_MODEL = {
-    "custom_text": (False, None),
-    "init_logit_scale": _UNUSED,
-    "output_dict": _UNUSED,
-    "cast_dtype": _UNUSED,
-    "nonscalar_logit_scale": (False, None),
-}
-_OPEN_CLIP_VISION = {
-    "head_width": _UNUSED,  # read below
-    "mlp_ratio": (4,),
-    "patch_dropout": _UNUSED,
-    "drop_path_rate": _UNUSED,
-    "ls_init_value": (None,),
-    "attentional_pool": (False, None),
-    "attn_pooler_queries": _UNUSED,
-    "attn_pooler_heads": _UNUSED,
-    "no_ln_pre": (False, None),
-    "input_patchnorm": (False, None),
-    "pos_embed_type": ("learnable", None),
-    "final_ln_after_pool": (False, None),
-    "pool_type": ("tok", None),
-    "global_average_pool": (False, None),
-    "output_tokens": (False, None),
-    "timm_model_name": (None, ""),
-    "norm_kwargs": (None, {}),
-    "act_kwargs": (None, {}),
-}
-_OPEN_CLIP_TEXT = {
-    "mlp_ratio": (4,),
-    "ls_init_value": (None,),
-    "embed_cls": (False, None),
-    "pad_id": _UNUSED,
-    "eos_id": (END_TOKEN, None),
-    "no_causal_mask": (False, None),
-    "final_ln_after_pool": (False, None),
-    "pool_type": ("argmax", None),
-    "proj_type": ("linear", None),
-    "proj_bias": (False, None),
-    "output_tokens": (False, None),
-    "hf_model_name": (None, ""),
-    "hf_tokenizer_name": (None, ""),
-    "tokenizer_kwargs": (None, {}),
-    "norm_kwargs": (None, {}),
-    "act_kwargs": (None, {}),
-}
 
+@dataclasses.dataclass(frozen=True)
+class _Fields:
+    """A group of fields of a configuration file.
 
-def _section(config: Mapping[str, Any], name: str, *, source: str) -> Mapping[str, Any]:
-    value = config.get(name)
-    if not isinstance(value, Mapping):
-        raise UserError(f"{source}: {name} is {value!r}; expected a group of fields")
-    return value
+    Attributes:
+        values: of the fields.
+        where: the file and the group, as they stand before a field's name in a message.
+    """
 
+    values: Mapping[str, Any]
+    where: str
 
-def _dimension(config: Mapping[str, Any], name: str, default: int | None = None, *, where: str):
-    value = config.get(name, default)
-    if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
-        value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UserError(f"{where}{name} is {value!r}; expected a positive integer")
-    return value
+    def group(self, name: str) -> "_Fields":
+        """The fields below a field."""
+        value = self.values.get(name)
+        if not isinstance(value, Mapping):
+            raise UserError(f"{self.where}{name} is {value!r}; expected a group of fields")
+        return _Fields(value, f"{self.where}{name}.")
 
+    def dimension(self, name: str, default: int | None = None) -> int:
+        """A positive integer, which may be given for both sides of an image."""
+        value = self.values.get(name, default)
+        if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
+            value = value[0]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"{self.where}{name} is {value!r}; expected a positive integer")
+        return value
 
-def _require(config: Mapping[str, Any], name: str, accepted: tuple, *, default: Any, where: str):
-    value = config.get(name, default)
-    if value not in accepted:
-        expected = " or ".join(repr(choice) for choice in accepted)
-        raise UserError(f"{where}{name} is {value!r}, which is not supported; expected {expected}")
-    return value
+    def one_of(self, name: str, accepted: Collection[Any], default: Any = None) -> Any:
+        """A value that our models have."""
+        value = self.values.get(name, default)
+        if value not in accepted:
+            expected = " or ".join(repr(choice) for choice in accepted)
+            raise UserError(
+                f"{self.where}{name} is {value!r}, which is not supported; expected {expected}"
+            )
+        return value
 
 
 # --- OpenCLIP ---------------------------------------------------------------------------------
+
+_ANYTHING = object()  # changes nothing here: training only, or about output form
+_NOTHING: tuple[Any, ...] = (
+    None,
+    False,
+    "",
+    {},
+)  # something that ours have not, and this model does not use
+# What a field may be, beyond the dimensions; any other field of model_cfg is refused.
+_OPEN_CLIP_MODEL: dict[str, Any] = {
+    **dict.fromkeys(("custom_text", "nonscalar_logit_scale"), _NOTHING),
+    **dict.fromkeys(("init_logit_scale", "output_dict", "cast_dtype"), _ANYTHING),
+}
+_OPEN_CLIP_TOWER = {
+    "mlp_ratio": (4,),
+    "ls_init_value": (None,),
+    "final_ln_after_pool": _NOTHING,
+    "output_tokens": _NOTHING,
+    "norm_kwargs": _NOTHING,
+    "act_kwargs": _NOTHING,
+}
+_OPEN_CLIP_VISION: dict[str, Any] = {
+    **_OPEN_CLIP_TOWER,
+    "pos_embed_type": ("learnable", None),
+    "pool_type": ("tok", None),
+    "attentional_pool": _NOTHING,
+    "no_ln_pre": _NOTHING,
+    "input_patchnorm": _NOTHING,
+    "global_average_pool": _NOTHING,
+    "timm_model_name": _NOTHING,
+    "patch_dropout": _ANYTHING,
+    "drop_path_rate": _ANYTHING,
+    "attn_pooler_queries": _ANYTHING,
+    "attn_pooler_heads": _ANYTHING,
+}
+_OPEN_CLIP_TEXT: dict[str, Any] = {
+    **_OPEN_CLIP_TOWER,
+    "eos_id": (END_TOKEN, None),
+    "pool_type": ("argmax", None),
+    "proj_type": ("linear", None),
+    "embed_cls": _NOTHING,
+    "no_causal_mask": _NOTHING,
+    "proj_bias": _NOTHING,
+    "hf_model_name": _NOTHING,
+    "hf_tokenizer_name": _NOTHING,
+    "tokenizer_kwargs": _NOTHING,
+    "pad_id": _ANYTHING,
+}
 
 
 def describe_open_clip(config: Mapping[str, Any], *, source: str) -> ModelDescription:
@@ -98,67 +114,47 @@ def describe_open_clip(config: Mapping[str, Any], *, source: str) -> ModelDescri
         source: the file's path, for the messages.
 
     Raises:
-        ValueError: it describes another kind of model (a timm or Hugging Face tower, attention
+        UserError: it describes another kind of model (a timm or Hugging Face tower, attention
             pooling, …); names the file and the field.
     """
-    model = _section(config, "model_cfg", source=source)
-    vision = _section(model, "vision_cfg", source=f"{source}: model_cfg")
-    text = _section(model, "text_cfg", source=f"{source}: model_cfg")
-    where = f"{source}: model_cfg."
-    _refuse_unknown(
-        model, {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg"}, _OPEN_CLIP_MODEL, where=where
-    )
-    _refuse_unknown(
-        vision,
-        {"image_size", "layers", "width", "patch_size"},
-        _OPEN_CLIP_VISION,
-        where=f"{where}vision_cfg.",
-    )
-    _refuse_unknown(
-        text,
-        {"context_length", "vocab_size", "width", "heads", "layers"},
-        _OPEN_CLIP_TEXT,
-        where=f"{where}text_cfg.",
-    )
-
-    def of_vision(name: str, default: int | None = None) -> int:
-        return _dimension(vision, name, default, where=f"{where}vision_cfg.")
-
-    def of_text(name: str, default: int | None = None) -> int:
-        return _dimension(text, name, default, where=f"{where}text_cfg.")
-
-    quick_gelu = _require(model, "quick_gelu", (True, False), default=False, where=where)
+    model = _Fields(config, f"{source}: ").group("model_cfg")
+    vision, text = model.group("vision_cfg"), model.group("text_cfg")
+    dimensions = {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg"}
+    _refuse_others(model, dimensions, _OPEN_CLIP_MODEL)
+    dimensions = {"image_size", "layers", "width", "patch_size", "head_width"}
+    _refuse_others(vision, dimensions, _OPEN_CLIP_VISION)
+    dimensions = {"context_length", "vocab_size", "width", "heads", "layers"}
+    _refuse_others(text, dimensions, _OPEN_CLIP_TEXT)
     # The defaults are OpenCLIP's own.
     architecture = ClipArchitecture(
-        embed_dim=_dimension(model, "embed_dim", where=where),
-        image_size=of_vision("image_size", 224),
-        patch_size=of_vision("patch_size", 16),
-        vision_width=of_vision("width", 768),
-        vision_layers=of_vision("layers", 12),
-        vision_heads=of_vision("width", 768) // of_vision("head_width", 64),
-        text_width=of_text("width", 512),
-        text_layers=of_text("layers", 12),
-        text_heads=of_text("heads", 8),
-        context_length=of_text("context_length", 77),
-        vocab_size=of_text("vocab_size", 49408),
-        activation="quick_gelu" if quick_gelu else "gelu",
+        embed_dim=model.dimension("embed_dim"),
+        image_size=vision.dimension("image_size", 224),
+        patch_size=vision.dimension("patch_size", 16),
+        vision_width=vision.dimension("width", 768),
+        vision_layers=vision.dimension("layers", 12),
+        vision_heads=vision.dimension("width", 768) // vision.dimension("head_width", 64),
+        text_width=text.dimension("width", 512),
+        text_layers=text.dimension("layers", 12),
+        text_heads=text.dimension("heads", 8),
+        context_length=text.dimension("context_length", 77),
+        vocab_size=text.dimension("vocab_size", 49408),
+        activation="quick_gelu" if model.one_of("quick_gelu", (True, False), False) else "gelu",
     )
     return ModelDescription("clip", architecture)
 
 
-def _refuse_unknown(
-    config: Mapping[str, Any], dimensions: set[str], settings: Mapping[str, Any], *, where: str
-) -> None:
-    for name, value in config.items():
-        if name in dimensions:
+def _refuse_others(fields: _Fields, read: Collection[str], settings: Mapping[str, Any]) -> None:
+    """Refuses fields that are neither read nor have a value of `settings`."""
+    for name, value in fields.values.items():
+        if name in read:
             continue
         if name not in settings:
             raise UserError(
-                f"{where}{name} is {value!r}: this kind of model is not supported (only CLIP's own "
-                "vision and text transformers are)"
+                f"{fields.where}{name} is {value!r}: this kind of model is not supported (only "
+                "CLIP's own vision and text transformers are)"
             )
-        if settings[name] is not _UNUSED:
-            _require(config, name, settings[name], default=None, where=where)
+        if settings[name] is not _ANYTHING:
+            fields.one_of(name, settings[name])
 
 
 def open_clip_normalisation(config: Mapping[str, Any], *, source: str) -> Normalisation:
@@ -180,64 +176,56 @@ def describe_hugging_face(config: Mapping[str, Any], *, source: str) -> ModelDes
         source: the file's path, for the messages.
 
     Raises:
-        ValueError: it describes another model, or one that computes what ours do not; names the
+        UserError: it describes another model, or one that computes what ours do not; names the
             file and the field.
     """
-    family = _require(config, "model_type", ("clip", "xclip"), default=None, where=f"{source}: ")
-    vision = _hugging_face_tower(config, "vision", source=source)
-    text = _hugging_face_tower(config, "text", source=source)
-    where = f"{source}: "
-    of_vision, of_text = f"{where}vision_config.", f"{where}text_config."
-    activation = _require(
-        vision, "hidden_act", ("quick_gelu", "gelu"), default="quick_gelu", where=of_vision
-    )
-    _require(text, "hidden_act", (activation,), default="quick_gelu", where=of_text)
-    _require(vision, "num_channels", (3,), default=3, where=of_vision)
-    # 2 is what early files say, and stands for "the largest id of the row".
-    vocab_size = _dimension(text, "vocab_size", 49408, where=of_text)
-    end_tokens = (2, END_TOKEN, vocab_size - 1)
-    if family == "clip":
-        _require(text, "eos_token_id", end_tokens, default=END_TOKEN, where=of_text)
-    embed_dim = _dimension(config, "projection_dim", 512, where=where)
+    model = _Fields(config, f"{source}: ")
+    family = model.one_of("model_type", ("clip", "xclip"))
+    vision = _tower(model, "vision_config", width=768, hidden=3072)
+    text = _tower(model, "text_config", width=512, hidden=2048)
+    activation = vision.one_of("hidden_act", ("quick_gelu", "gelu"), "quick_gelu")
+    text.one_of("hidden_act", (activation,), "quick_gelu")
+    vision.one_of("num_channels", (3,), 3)
+    # The defaults are transformers' own.
     architecture = ClipArchitecture(
-        embed_dim=embed_dim,
-        image_size=_dimension(vision, "image_size", 224, where=of_vision),
-        patch_size=_dimension(vision, "patch_size", 32, where=of_vision),
-        vision_width=_dimension(vision, "hidden_size", 768, where=of_vision),
-        vision_layers=_dimension(vision, "num_hidden_layers", 12, where=of_vision),
-        vision_heads=_dimension(vision, "num_attention_heads", 12, where=of_vision),
-        text_width=_dimension(text, "hidden_size", 512, where=of_text),
-        text_layers=_dimension(text, "num_hidden_layers", 12, where=of_text),
-        text_heads=_dimension(text, "num_attention_heads", 8, where=of_text),
-        context_length=_dimension(text, "max_position_embeddings", 77, where=of_text),
-        vocab_size=vocab_size,
+        embed_dim=model.dimension("projection_dim", 512),
+        image_size=vision.dimension("image_size", 224),
+        patch_size=vision.dimension("patch_size", 32),
+        vision_width=vision.dimension("hidden_size", 768),
+        vision_layers=vision.dimension("num_hidden_layers", 12),
+        vision_heads=vision.dimension("num_attention_heads", 12),
+        text_width=text.dimension("hidden_size", 512),
+        text_layers=text.dimension("num_hidden_layers", 12),
+        text_heads=text.dimension("num_attention_heads", 8),
+        context_length=text.dimension("max_position_embeddings", 77),
+        vocab_size=text.dimension("vocab_size", 49408),
         activation=activation,
     )
     if family == "clip":
+        # 2 is what early files say, and stands for "the largest id of the row".
+        end_tokens = (2, END_TOKEN, architecture.vocab_size - 1)
+        text.one_of("eos_token_id", end_tokens, END_TOKEN)
         return ModelDescription("clip", architecture)
-    _require(config, "prompt_hidden_act", (activation,), default="quick_gelu", where=where)
-    _require(vision, "mit_hidden_size", (embed_dim,), default=512, where=of_vision)
-    _require(vision, "mit_intermediate_size", (4 * embed_dim,), default=2048, where=of_vision)
+    model.one_of("prompt_hidden_act", (activation,), "quick_gelu")
+    vision.one_of("mit_hidden_size", (architecture.embed_dim,), 512)
+    vision.one_of("mit_intermediate_size", (4 * architecture.embed_dim,), 2048)
     return ModelDescription(
         "xclip",
         architecture,
-        num_frames=_dimension(vision, "num_frames", 8, where=of_vision),
-        integration_layers=_dimension(vision, "mit_num_hidden_layers", 1, where=of_vision),
-        integration_heads=_dimension(vision, "mit_num_attention_heads", 8, where=of_vision),
-        prompt_layers=_dimension(config, "prompt_layers", 2, where=where),
-        prompt_heads=_dimension(config, "prompt_num_attention_heads", 8, where=where),
+        num_frames=vision.dimension("num_frames", 8),
+        integration_layers=vision.dimension("mit_num_hidden_layers", 1),
+        integration_heads=vision.dimension("mit_num_attention_heads", 8),
+        prompt_layers=model.dimension("prompt_layers", 2),
+        prompt_heads=model.dimension("prompt_num_attention_heads", 8),
     )
 
 
-def _hugging_face_tower(config: Mapping[str, Any], tower: str, *, source: str) -> Mapping[str, Any]:
+def _tower(model: _Fields, name: str, *, width: int, hidden: int) -> _Fields:
     """The fields of a tower; where a file has `*_config_dict` (an early form), that one counts."""
-    name = f"{tower}_config"
-    fields = dict(config.get(name) or {}) | dict(config.get(f"{name}_dict") or {})
-    where = f"{source}: {name}."
-    width = _dimension(fields, "hidden_size", 768 if tower == "vision" else 512, where=where)
-    default_hidden = 3072 if tower == "vision" else 2048
-    _require(fields, "intermediate_size", (4 * width,), default=default_hidden, where=where)
-    _require(fields, "layer_norm_eps", (1e-5,), default=1e-5, where=where)
+    values = dict(model.values.get(name) or {}) | dict(model.values.get(f"{name}_dict") or {})
+    fields = _Fields(values, f"{model.where}{name}.")
+    fields.one_of("intermediate_size", (4 * fields.dimension("hidden_size", width),), hidden)
+    fields.one_of("layer_norm_eps", (1e-5,), 1e-5)
     return fields
 
 

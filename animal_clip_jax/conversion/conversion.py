@@ -4,11 +4,11 @@ import dataclasses
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from animal_clip_jax.conversion import configs, families, readers
+from animal_clip_jax.conversion import configs, families, hub, readers
 from animal_clip_jax.conversion.dimensions import describe
 from animal_clip_jax.conversion.state_dicts import (
     KeyTable,
@@ -22,6 +22,8 @@ from animal_clip_jax.conversion.weights import WeightsMetadata, is_weights, load
 from animal_clip_jax.errors import AlreadyThereError, MissingFileError, UserError
 from animal_clip_jax.models.description import FAMILIES, ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
+
+PHASES = ("reading", "comparing", "initialising")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,15 +69,17 @@ def convert(
     seed: int = 0,
     allow_missing: Sequence[str] = (),
     allow_unused: Sequence[str] = (),
+    show: Callable[[str], None] = lambda phase: None,
 ) -> Conversion:
     """Reads a checkpoint and gives its weights to a model.
 
-    Example:
+    Examples:
         >>> converted = convert("ViT-B-16.pt", family="animal_clip")
         >>> save_weights("weights/vit_b16", converted.parameters, converted.metadata)
 
     Args:
-        path: see `readers.read_checkpoint`; or a weights checkpoint of this project.
+        path: see `readers.read_checkpoint`; or a weights checkpoint of this project; or the name of
+            a model on Hugging Face's hub, see `hub.local_path`.
         family: "clip", "xclip" or "animal_clip"; None for the source's own. What the source lacks
             is initialised, and named in the result's metadata.
         dimensions: num_frames, integration_layers, prompt_layers, graph_width, for parts that the
@@ -84,6 +88,7 @@ def convert(
         seed: of the initial values.
         allow_missing: shell-style patterns of keys that the source may lack.
         allow_unused: shell-style patterns of unknown keys that may be left out.
+        show: is told each of `PHASES` when it begins.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
@@ -93,8 +98,11 @@ def convert(
     if family not in (None, *FAMILIES):
         raise UserError(f"--to={family}: expected one of {', '.join(FAMILIES)}")
     requested = dict(dimensions or {})
-    source = _read(pathlib.Path(path), activation=activation, requested=requested)
+    local = hub.local_path(path)
+    show("reading")
+    source = _read(local, activation=activation, requested=requested)
     target = families.describe_target(source.model, family or source.model.family, requested)
+    show("comparing")
     expected = families.shapes(source.model)
     parameters = to_parameters(
         source.tensors,
@@ -104,6 +112,7 @@ def convert(
         allow_missing=allow_missing,
         allow_unused=allow_unused,
     )
+    show("initialising")
     parameters, initialised, dropped = families.complete(parameters, target, seed=seed)
     # As published, a CLIP that becomes a video model is trained on pixels normalised the video
     # models' way, not CLIP's.

@@ -31,6 +31,12 @@ _HUGGING_FACE_WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+# Folders that are read: layout, its config file, and its weights, of which the first is taken.
+LAYOUTS = (
+    ("open_clip", _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS),
+    ("hugging_face", _HUGGING_FACE_CONFIG, _HUGGING_FACE_WEIGHTS),
+)
+WEIGHT_SUFFIXES = (*_TORCH_SUFFIXES, ".safetensors")
 # Where a training checkpoint keeps its weights.
 _STATE_DICT_FIELDS = ("model", "state_dict")
 
@@ -71,10 +77,7 @@ def read_checkpoint(path: pathlib.Path) -> ForeignCheckpoint:
     if not path.exists():
         raise MissingFileError(f"{path}: no such file or folder")
     folder, weights = (path, None) if path.is_dir() else (path.parent, path.name)
-    for layout, config_name, weight_names in (
-        ("open_clip", _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS),
-        ("hugging_face", _HUGGING_FACE_CONFIG, _HUGGING_FACE_WEIGHTS),
-    ):
+    for layout, config_name, weight_names in LAYOUTS:
         present = [name for name in weight_names if (folder / name).is_file()]
         config_path = folder / config_name
         if config_path.is_file() and present and (weights is None or weights in present):

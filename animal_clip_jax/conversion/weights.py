@@ -168,24 +168,38 @@ def load_weights(path: Path) -> Weights:
         FileNotFoundError: there is nothing at `path`.
         ValueError: it is not a weights checkpoint, or it is damaged; names the path.
     """
+    # Saved from numpy, the arrays come back as numpy: on the host, bound to no device.
+    content = _restore(path, parameters=ocp.args.PyTreeRestore(), metadata=ocp.args.JsonRestore())
+    return Weights(dict(content.parameters), _metadata_of(content, path))
+
+
+def load_metadata(path: Path) -> WeightsMetadata:
+    """What a weights checkpoint says about itself; its arrays are not read. Raises as
+    `load_weights`."""
+    return _metadata_of(_restore(path, metadata=ocp.args.JsonRestore()), path)
+
+
+def _restore(path: Path, **items: ocp.args.CheckpointArgs) -> Any:
     if not as_path(path).exists():
         raise MissingFileError(f"{path}: no such checkpoint")
     if not is_weights(path):
         raise UserError(
-            f"{path}: not a weights checkpoint of this project; "
-            "`python -m animal_clip_jax.convert` makes one"
+            f"{path}: not a weights checkpoint of this project; `animal-clip convert` makes one"
         )
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-            # Saved from numpy, the arrays come back as numpy: on the host, bound to no device.
-            content = checkpointer.restore(
-                absolute(path),
-                args=ocp.args.Composite(
-                    parameters=ocp.args.PyTreeRestore(), metadata=ocp.args.JsonRestore()
-                ),
-            )
-        metadata = WeightsMetadata.from_json(content.metadata)
+            return checkpointer.restore(absolute(path), args=ocp.args.Composite(**items))
     except (ValueError, KeyError, TypeError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path}: the checkpoint is damaged or incomplete ({reason})") from error
-    return Weights(dict(content.parameters), metadata)
+        raise _damaged(path, error) from error
+
+
+def _metadata_of(content: Any, path: Path) -> WeightsMetadata:
+    try:
+        return WeightsMetadata.from_json(content.metadata)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = str(error).strip().partition("\n")[0]
+    return UserError(f"{path}: the checkpoint is damaged or incomplete ({reason})")

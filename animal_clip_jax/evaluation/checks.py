@@ -9,6 +9,11 @@ from numpy.typing import ArrayLike
 from data_pipeline.long_tail import SEGMENTS
 
 
+def require_shape(name: str, array: np.ndarray, expected: tuple[int, ...], meaning: str) -> None:
+    if array.shape != expected:
+        raise ValueError(f"{name} has shape {array.shape}, expected {expected}: {meaning}")
+
+
 def checked_scores(scores: ArrayLike) -> np.ndarray:
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or 0 in scores.shape:
@@ -45,10 +50,7 @@ def checked_scores_and_targets(
 ) -> tuple[np.ndarray, np.ndarray]:
     scores = checked_scores(scores)
     targets = np.asarray(targets)
-    if targets.shape != scores.shape:
-        raise ValueError(
-            f"targets have shape {targets.shape}, expected {scores.shape}, that of the scores"
-        )
+    require_shape("the array of targets", targets, scores.shape, "that of the scores")
     return scores, checked_multi_hot("targets", targets)
 
 
@@ -74,21 +76,14 @@ def require_counts(name: str, counts: np.ndarray) -> None:
 
 def checked_relation(relation: ArrayLike, animals: int, classes: int) -> np.ndarray:
     relation = np.asarray(relation)
-    if relation.shape != (animals, classes):
-        raise ValueError(
-            f"the relation graph has shape {relation.shape}, expected ({animals}, {classes}): "
-            "animals, actions"
-        )
+    require_shape("the relation graph", relation, (animals, classes), "animals, actions")
     require_counts("the relation graph", relation)
     return relation
 
 
 def checked_segments(class_segments: ArrayLike, classes: int) -> np.ndarray:
     class_segments = np.asarray(class_segments)
-    if class_segments.shape != (classes,):
-        raise ValueError(
-            f"class_segments has shape {class_segments.shape}, expected ({classes},), one a class"
-        )
+    require_shape("class_segments", class_segments, (classes,), "one a class")
     unknown = sorted(set(class_segments.tolist()) - set(SEGMENTS))
     if unknown:
         raise ValueError(f"class_segments holds {unknown[0]!r}, expected one of {SEGMENTS}")

@@ -31,6 +31,7 @@ from animal_clip_jax.evaluation.checks import (
     checked_scores_and_targets,
     checked_segments,
     require_labels,
+    require_shape,
 )
 from data_pipeline.long_tail import SEGMENTS, segments
 
@@ -297,11 +298,8 @@ def novelty_groups(
     require_labels(actions)
     animals = checked_multi_hot("animals", animals, len(actions))
     seen = checked_relation(relation_counts, animals.shape[1], actions.shape[1]) > 0
-    seen_animal = seen.any(axis=1) if seen_animals is None else np.asarray(seen_animals) > 0
-    if seen_animal.shape != (animals.shape[1],):
-        raise ValueError(
-            f"seen_animals has shape {seen_animal.shape}, expected ({animals.shape[1]},)"
-        )
+    seen_animal = np.asarray(seen.any(axis=1) if seen_animals is None else seen_animals) > 0
+    require_shape("seen_animals", seen_animal, (animals.shape[1],), "one an animal")
     # Sums of 0 and 1 in float64: exact, and a fast matrix product, which integers do not have.
     pairs = seen.astype(np.float64)
     by_its_animals = animals.astype(np.float64) @ pairs > 0
@@ -353,10 +351,7 @@ def summarise(
     require_labels(actions, exactly_one=not multi_label)
     clips, classes = actions.shape
     train_counts = np.asarray(train_counts)
-    if train_counts.shape != (classes,):
-        raise ValueError(
-            f"train_counts has shape {train_counts.shape}, expected ({classes},), one a class"
-        )
+    require_shape("train_counts", train_counts, (classes,), "one a class")
     best = top_k_hits(scores, actions, k=1)
     summary: dict[str, float | None] = {"clips": clips, "top1": float(best.mean())}
     if classes >= 5:

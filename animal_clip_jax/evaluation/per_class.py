@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from animal_clip_jax.evaluation.checks import checked_scores_and_targets
+from animal_clip_jax.evaluation.checks import checked_scores_and_targets, require_shape
 from animal_clip_jax.evaluation.metrics import average_precisions, class_accuracies
 from data_pipeline.long_tail import segments
 
@@ -35,14 +35,10 @@ def per_class_rows(
         ValueError: shapes that disagree, or scores that are not finite numbers.
     """
     scores, targets = checked_scores_and_targets(scores, targets)
-    classes = scores.shape[1]
     train_counts = np.asarray(train_counts)
-    for name, found in (
-        ("class_names", (len(class_names),)),
-        ("train_counts", train_counts.shape),
-    ):
-        if found != (classes,):
-            raise ValueError(f"{name} has shape {found}, expected ({classes},), one a class")
+    one_a_class = (scores.shape[1],)
+    require_shape("class_names", np.asarray(class_names), one_a_class, "one a class")
+    require_shape("train_counts", train_counts, one_a_class, "one a class")
     values = (average_precisions if multi_label else class_accuracies)(scores, targets)
     metric = "average_precision" if multi_label else "accuracy"
     columns = zip(

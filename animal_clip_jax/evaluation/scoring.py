@@ -16,7 +16,7 @@ from animal_clip_jax.models.normalisation import Normalisation, normalise
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 
-_PROBABILITIES = {"softmax": jax.nn.softmax, "sigmoid": jax.nn.sigmoid}
+PROBABILITIES = {"softmax": jax.nn.softmax, "sigmoid": jax.nn.sigmoid}
 
 
 class Scores(NamedTuple):
@@ -71,7 +71,7 @@ def make_scoring_step(
         a function of (parameters, frames, animal weights, classes) with frames (clips, frames,
         size, size, 3) uint8 and animal weights (clips, animals). Its result is on every process.
     """
-    to_probabilities = _PROBABILITIES[outputs]
+    to_probabilities = PROBABILITIES[outputs]
 
     def step(values: Parameters, frames: jax.Array, weights: jax.Array, classes: ClassContext):
         # As in training: parameters move between devices, and activations do not.
@@ -148,19 +148,23 @@ def score_split(
         shuffle_seed: puts the frames of every view in a random order, to see what the order is
             worth; None leaves them.
         wait_for: see `score_views`.
-        advance: is given the number of clips that are done, after every batch.
+        advance: is given the number of clips that are done, at first 0, then after every view of a
+            batch; a clip with half of its views is half done.
     """
     part, parts = mesh_lib.process_share(mesh)
     gather = jax.jit(_unchanged, out_shardings=NamedSharding(mesh, mesh_lib.REPLICATED))
     collected: list[tuple[np.ndarray, ...]] = []
     done = 0
+    advance(done)
     for index, batch in enumerate(batches):
         frames = batch["frames"]
         if shuffle_seed is not None:
             first_clip = (index * parts + part) * len(frames)
             frames = shuffle_frames(frames, shuffle_seed, first_clip)
         weights = animal_weights(batch, animal_source)
-        scored = score_views(step, values, classes, frames, weights, mesh, wait_for=wait_for)
+        clips = int(batch["mask"].sum()) * parts  # or some fewer, in the last batch
+        waiting = _Counted(wait_for, advance, done, clips, views=frames.shape[1])
+        scored = score_views(step, values, classes, frames, weights, mesh, wait_for=waiting)
         labels = {name: batch[name] for name in ("actions", "animals", "mask")}
         gathered = gather(mesh_lib.put_batch(labels, mesh))
         arrays = (scored.probabilities, *(gathered[name] for name in labels))
@@ -172,6 +176,21 @@ def score_split(
     )
     keep = mask.astype(bool)
     return Scores(scores[keep].astype(np.float64), actions[keep], animals[keep])
+
+
+class _Counted:
+    """Waits for the views of a batch, and says how many clips are done in all."""
+
+    def __init__(self, wait_for, advance, done: int, clips: int, views: int):
+        self._wait_for, self._advance = wait_for, advance
+        self._before, self._clips, self._views = done, clips, views
+        self._scored = 0
+
+    def __call__(self, array: jax.Array) -> None:
+        self._wait_for(array)
+        self._scored += 1
+        if self._scored < self._views:  # all of it is exact once the batch is gathered
+            self._advance(self._before + self._clips * self._scored // self._views)
 
 
 def _unchanged(arrays):

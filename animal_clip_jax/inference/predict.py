@@ -1,20 +1,24 @@
 """What `--mode=predict` does: one video, named in the configuration, and its answer as text."""
 
 import os
+from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
 from animal_clip_jax.classes.vocabulary import names_or
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.inference.predictor import Answer, load
+from animal_clip_jax.files import check_is_file
+from animal_clip_jax.inference.predictor import GIVEN, Answer, load
+from animal_clip_jax.models.animal_sources import IN_WORDS
 
 
-def predict(folder: str | os.PathLike[str], config: ConfigDict) -> str:
-    """Opens a run, and says what happens in the video that `config.predict` names.
+def predict(folder: str | os.PathLike[str], config: ConfigDict, videos: Sequence[str] = ()) -> str:
+    """Opens a run, and says what happens in videos.
 
     Args:
         folder: of the run.
         config: the run's configuration with fields of `run.config.FREE_WHEN_TRAINED` changed.
+        videos: paths; none takes the one that `config.predict.video` names.
 
     Returns:
         lines to print.
@@ -24,11 +28,9 @@ def predict(folder: str | os.PathLike[str], config: ConfigDict) -> str:
             contradicts what was trained.
     """
     options = config.predict
-    if not options.video:
+    if not videos and not options.video:
         raise UserError("config.predict.video is empty; give the path of a video")
-    if not os.path.isfile(options.video):
-        what = "a folder" if os.path.isdir(options.video) else "not there"
-        raise UserError(f"config.predict.video: {options.video} is {what}; expected a video file")
+    paths = [str(check_is_file(video, "a video")) for video in videos or [options.video]]
     model = load(folder, config=config)
     labels = (
         names_or(options.action_labels, model.actions),
@@ -37,12 +39,31 @@ def predict(folder: str | os.PathLike[str], config: ConfigDict) -> str:
     if labels != tuple(model.labels):
         model = model.with_actions(labels[0], animals=labels[1])
     animals = [name.strip() for name in options.animals.split(";") if name.strip()]
-    return as_text(model.predict(options.video, animals=animals), top_k=options.top_k)
+    if len(paths) == 1:
+        return as_text(model.predict(paths[0], animals=animals), top_k=options.top_k)
+    answers = model.predict(paths, animals=animals)
+    texts = [as_text(answer, top_k=options.top_k) for answer in answers]
+    return "\n\n".join(f"{path}\n{text}" for path, text in zip(paths, texts, strict=True))
 
 
 def as_text(answer: Answer, *, top_k: int) -> str:
-    """The animals, then the most probable actions, a line each."""
-    animals = [f"{name} {probability:.0%}" for name, probability in answer.animals]
-    lines = [f"animals ({answer.animal_source}): {', '.join(animals) or 'not given'}"]
+    """The animals, then the most probable actions, a line each.
+
+    Animals that would be listed with 0% are left out.
+    """
+    lines = [_animals(answer)]
     lines += [f"{probability:7.2%}  {name}" for name, probability in answer.actions[:top_k]]
     return "\n".join(lines)
+
+
+def _animals(answer: Answer) -> str:
+    if not answer.animals:
+        return "animals: not given to the model"
+    if answer.animal_source == GIVEN:
+        return f"animals: {', '.join(name for name, _ in answer.animals)} (given)"
+    shares = [(name, f"{probability:.0%}") for name, probability in answer.animals]
+    listed = [(name, share) for name, share in shares if share != "0%"]
+    # Of very many animals none may reach a percent.
+    listed = listed or [(shares[0][0], "less than 1%")]
+    names = ", ".join(f"{name} {share}" for name, share in listed)
+    return f"animals: {names} (recognised, {IN_WORDS[answer.animal_source]})"

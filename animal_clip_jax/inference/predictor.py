@@ -90,7 +90,8 @@ class Predictor:
 
     Attributes:
         labels: actions and animals that it knows; `with_actions` gives another model other ones.
-        preprocessing, views: how a video becomes frames.
+        preprocessing: how a video becomes frames, as the videos of the training did.
+        views: the views that are taken of them.
         animal_source: where the animals of a video come from that are not given.
         run: that it was trained in; None for weights of the converter.
     """
@@ -130,7 +131,7 @@ class Predictor:
     ) -> Answer | list[Answer]:
         """Says what the animals in videos do.
 
-        Example:
+        Examples:
             >>> model.predict("clip.mp4").actions[0]
             Prediction(label='Walking', probability=0.93)
 
@@ -343,14 +344,14 @@ def load(
 ) -> Predictor:
     """Opens a trained model.
 
-    Example:
+    Examples:
         >>> model = load("runs/demo/run")
         >>> model.predict("clip.mp4").actions[0]
         Prediction(label='Walking', probability=0.93)
 
     Args:
         folder: a run's folder, of this machine or any other; or weights written by
-            `python -m animal_clip_jax.convert`, which have no labels yet: see
+            `animal-clip convert`, which have no labels yet: see
             `Predictor.with_actions`.
         checkpoint: of a run: "latest", "best" or a step; None takes what its configuration says.
         config: the run's configuration with fields of `run.config.FREE_WHEN_TRAINED` changed: the

@@ -26,7 +26,7 @@ class AnimalCLIP(nnx.Module):
     `patch_norm` and `patch_projection` take no part and get no gradient: the published checkpoints
     hold them, and a conversion there and back must not lose them.
 
-    Example:
+    Examples:
         >>> model = AnimalCLIP(ARCHITECTURES["ViT-B/16"], num_frames=8, rngs=nnx.Rngs(0))
         >>> model(clips, classes, animal_weights)  # (clips, actions)
     """

@@ -12,6 +12,13 @@ from animal_clip_jax.errors import UserError
 
 SOURCES = ("labels", "predicted", "learned", "none")
 RECOGNISED = ("predicted", "learned")
+# The animals of a clip under each source, for a person.
+IN_WORDS = {
+    "labels": "ground truth",
+    "predicted": "zero-shot",
+    "learned": "linear probe",
+    "none": "not given",
+}
 
 
 def check_source(field: str, source: str, sources: tuple[str, ...] = SOURCES) -> None:

@@ -11,8 +11,12 @@ class ClipArchitecture:
         embed_dim: width of the space that images and texts share.
         image_size: side of the square input in pixels.
         patch_size: side of a patch in pixels; divides `image_size`.
-        vision_width, vision_layers, vision_heads: the image tower's transformer.
-        text_width, text_layers, text_heads: the text tower's transformer.
+        vision_width: of the image tower's transformer.
+        vision_layers: its blocks.
+        vision_heads: its attention heads.
+        text_width: of the text tower's transformer.
+        text_layers: its blocks.
+        text_heads: its attention heads.
         context_length: longest text in tokens.
         vocab_size: number of token embeddings.
         activation: "quick_gelu" (OpenAI CLIP, X-CLIP, Animal-CLIP) or "gelu" (OpenCLIP, BioCLIP).
@@ -65,6 +69,11 @@ class ClipArchitecture:
 def heads_of(width: int) -> int:
     """Number of attention heads that CLIP gives a transformer of this width (64 channels each)."""
     return max(1, width // 64)
+
+
+def dimensions(architecture: ClipArchitecture) -> dict[str, int | str]:
+    """The fields of an architecture by name."""
+    return dataclasses.asdict(architecture)
 
 
 def _openai(patch_size: int, image_size: int, *, large: bool) -> ClipArchitecture:

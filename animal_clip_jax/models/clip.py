@@ -23,7 +23,7 @@ def unit_length(x: jax.Array) -> jax.Array:
 class Clip(nnx.Module):
     """Scores how well images and texts match.
 
-    Example:
+    Examples:
         >>> model = Clip(ARCHITECTURES["ViT-B/16"], dtype=jnp.float32, rngs=nnx.Rngs(0))
         >>> model(images, tokenize(["a fox", "a zebra"]))  # (images, 2)
     """

@@ -22,8 +22,10 @@ class ModelDescription:
         family: "clip", "xclip" or "animal_clip".
         architecture: dimensions of the CLIP towers.
         num_frames: frames a clip (xclip, animal_clip).
-        integration_layers, integration_heads: multi-frame integration (xclip, animal_clip).
-        prompt_layers, prompt_heads: prompt generators (xclip, animal_clip).
+        integration_layers: blocks of the multi-frame integration (xclip, animal_clip).
+        integration_heads: its attention heads.
+        prompt_layers: blocks of the prompt generators (xclip, animal_clip).
+        prompt_heads: their attention heads.
         graph_width: hidden width of the relation graph (animal_clip).
     """
 
@@ -83,7 +85,7 @@ def build(
 ) -> Clip | XCLIP | AnimalCLIP:
     """The model that `description` describes, with initial values.
 
-    Example:
+    Examples:
         >>> graphdef, parameters = abstract(lambda: build(description, rngs=nnx.Rngs(0)))
 
     Args:

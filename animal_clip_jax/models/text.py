@@ -11,7 +11,7 @@ from animal_clip_jax.models.layers import ResidualBlock, layer_norm
 class TextTower(nnx.Module):
     """A causal transformer over tokens, read at the end token.
 
-    Example:
+    Examples:
         >>> tower = TextTower(ARCHITECTURES["ViT-B/16"], dtype=jnp.float32, rngs=nnx.Rngs(0))
         >>> tower(tokenize(["a walking fox"])).shape
         (1, 512)

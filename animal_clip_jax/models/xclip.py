@@ -16,7 +16,7 @@ from animal_clip_jax.models.video import MultiFrameIntegration, VideoTower
 class XCLIP(nnx.Module):
     """Scores the actions of a clip; it is not told which animals are in it.
 
-    Example:
+    Examples:
         >>> model = XCLIP(ARCHITECTURES["ViT-B/16"], num_frames=8, rngs=nnx.Rngs(0))
         >>> model(clips, classes, animal_weights)  # (clips, actions); animal_weights is not used
     """

@@ -1,6 +1,7 @@
 """What a frozen image–text model makes of the frames of clips."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
@@ -11,13 +12,18 @@ from animal_clip_jax.recognition.zero_shot import Recogniser
 
 
 def image_features(
-    recogniser: Recogniser, batches: Iterable[dict[str, np.ndarray]], mesh: Mesh
+    recogniser: Recogniser,
+    batches: Iterable[dict[str, np.ndarray]],
+    mesh: Mesh,
+    *,
+    advance: Callable[[int], object] = lambda clips: None,
 ) -> np.ndarray:
     """The features of clips. All processes call it.
 
     Args:
         batches: this process's share: `frames` (clips, 1, frames, size, size, 3) uint8 and `mask`
             (clips,), False for padding.
+        advance: is given the number of clips that are done, again and again.
 
     Returns:
         (clips, embed_dim) float32 of unit length, in the order of the batches.
@@ -28,8 +34,20 @@ def image_features(
         lambda values, frames, mask: (recogniser.encode_frames(values, frames[:, 0]), mask),
         out_shardings=replicated,
     )
-    encoded = []
+    kept: list[np.ndarray] = []
+    encoded: deque[tuple[jax.Array, jax.Array]] = deque()
+
+    def keep_the_first() -> None:
+        rows, mask = encoded.popleft()
+        kept.append(np.asarray(rows)[np.asarray(mask)])
+        advance(sum(map(len, kept)))
+
+    advance(0)
     for batch in batches:
         arrays = mesh_lib.put_batch({"frames": batch["frames"], "mask": batch["mask"]}, mesh)
         encoded.append(encode(values, arrays["frames"], arrays["mask"]))
-    return np.concatenate([np.asarray(rows)[np.asarray(mask)] for rows, mask in encoded])
+        if len(encoded) > 1:  # while the devices have the next batch
+            keep_the_first()
+    while encoded:
+        keep_the_first()
+    return np.concatenate(kept)

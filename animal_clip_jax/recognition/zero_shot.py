@@ -1,6 +1,6 @@
 """The frozen image–text model that looks at a clip's frames: what it sees, and what names it knows.
 
-Any CLIP that `python -m animal_clip_jax.convert` has written will do, BioCLIP among them; of an
+Any CLIP that `animal-clip convert` has written will do, BioCLIP among them; of an
 X-CLIP or Animal-CLIP the CLIP towers inside are taken.
 """
 
@@ -42,7 +42,7 @@ class Recogniser:
 
     @classmethod
     def load(cls, folder: str | pathlib.Path) -> "Recogniser":
-        """Reads a folder written by `python -m animal_clip_jax.convert`.
+        """Reads a folder written by `animal-clip convert`.
 
         Raises:
             FileNotFoundError, ValueError: it is missing, damaged, or holds something else; the

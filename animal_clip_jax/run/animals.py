@@ -68,6 +68,7 @@ class AnimalRecognition:
         train: the clips that a probe may be fitted to, if the folder has none; their animals must
             be `animal_names` then. None where these clips are not at hand.
         digest: of the recogniser that the run was trained with; "" if it does not say.
+        track: is given how far something is that takes long, see `progress.Screen.track`.
 
     Raises:
         UserError: the recogniser's weights are missing, damaged, hold no image–text model, or
@@ -83,6 +84,7 @@ class AnimalRecognition:
         *,
         train: ClipSet | None = None,
         digest: str = "",
+        track: features.Track = lambda title, done, total, unit: None,
     ):
         self._config = config
         self._folder = folder
@@ -90,6 +92,7 @@ class AnimalRecognition:
         self._mesh = mesh
         self._train = train
         self._digest = digest
+        self._track = track
         self.recogniser = on_all(load_recogniser, config, digest)
         self._texts = on_all(
             features.class_texts, config.animals.prompts, self._animal_names, "animal"
@@ -107,6 +110,7 @@ class AnimalRecognition:
         mesh: Mesh,
         *,
         digest: str = "",
+        track: features.Track = lambda title, done, total, unit: None,
     ) -> "AnimalRecognition | None":
         """The recognition that a run is trained or evaluated with; None if it needs none.
 
@@ -118,7 +122,13 @@ class AnimalRecognition:
             return None
         on_all(check_learnable, config, data.train)
         recognition = cls(
-            config, folder, data.info.animal_names, mesh, train=data.train, digest=digest
+            config,
+            folder,
+            data.info.animal_names,
+            mesh,
+            train=data.train,
+            digest=digest,
+            track=track,
         )
         fitted_to = recognition.recogniser.fitted_to
         trained_on = f"{dataset_digest(config.data.directory)}/{config.data.train_split}"
@@ -196,6 +206,7 @@ class AnimalRecognition:
                 mesh=self._mesh,
                 cache=None if folder is None else FeatureCache.open(folder, text, self._mesh),
                 what="animals to recognise",
+                track=self._track,
             )
         return name_probabilities(
             image_features,
@@ -242,7 +253,14 @@ class AnimalRecognition:
             process_count=parts,
             num_workers=config.data.num_workers or None,
         )
-        return image_features(self.recogniser, batches, self._mesh)
+        return image_features(
+            self.recogniser,
+            batches,
+            self._mesh,
+            advance=lambda done: self._track(
+                f"looking for animals, {clips.name}", done, len(clips.index), "clips"
+            ),
+        )
 
     def _kept(
         self, name: str, key: str, shape: tuple[int, ...], compute: Callable[[], np.ndarray]
@@ -324,7 +342,7 @@ def load_recogniser(config: ConfigDict, digest: str = "") -> Recogniser:
     if not folder:
         raise UserError(
             "recognising animals needs pretrained weights: set config.animals.weights to a "
-            "folder written by `python -m animal_clip_jax.convert`, such as BioCLIP's, or "
+            "folder written by `animal-clip convert`, such as BioCLIP's, or "
             "config.init_from, whose CLIP towers then do it"
         )
     if not as_path(folder).exists():

@@ -1,6 +1,5 @@
 """From a configuration to what it describes: model, parameters, optimizer, loss, classes."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -12,7 +11,6 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.classes import context, features, relation_graph
-from animal_clip_jax.conversion import weights
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
@@ -59,19 +57,24 @@ def check_model(config: ConfigDict) -> None:
         )
 
 
-def model_description(config: ConfigDict) -> ModelDescription:
-    """The family and dimensions that `config.model` asks for.
-
-    Args:
-        config: the field `model` of a run's configuration.
-
-    Raises:
-        UserError: a field has no meaning; the message names it.
-    """
+def check_family(config: ConfigDict) -> None:
+    """Raises UserError if `config.model` is of a family that cannot be trained."""
     if config.family not in ("animal_clip", "xclip"):
         raise UserError(
             f"config.model.family is {config.family!r}; expected 'animal_clip' or 'xclip'"
         )
+
+
+def model_description(config: ConfigDict) -> ModelDescription:
+    """The family and dimensions that `config.model` asks for.
+
+    Args:
+        config: the field `model` of a run's configuration, with nothing left open (`run.start`).
+
+    Raises:
+        UserError: a field has no meaning; the message names it.
+    """
+    check_family(config)
     try:
         architecture = ClipArchitecture(**config.architecture)
         heads = heads_of(architecture.embed_dim)
@@ -135,39 +138,6 @@ def random_parameters(config: ConfigDict) -> Parameters:
         return parameters.split(build_model(config.model, rngs=nnx.Rngs(key)))[1]
 
     return jax.jit(initialise)(jax.random.key(config.seed))
-
-
-def check_start(config: ConfigDict, start: weights.Weights) -> None:
-    """Makes sure that the weights of `config.init_from` are of the model that is asked for.
-
-    Raises:
-        UserError: they are of another; names the path and the field.
-    """
-    wanted, found = model_description(config.model), start.metadata.model
-    pairs = {**dataclasses.asdict(wanted), **dataclasses.asdict(wanted.architecture)}
-    for name, expected in pairs.items():
-        source = found.architecture if hasattr(found.architecture, name) else found
-        held = getattr(source, name)
-        if name != "architecture" and held != expected:
-            field = "architecture." + name if source is found.architecture else name
-            raise UserError(
-                f"{config.init_from}: the weights have {name} {held}, but "
-                f"config.model.{field} asks for {expected}"
-            )
-    for name, expected in start.metadata.normalisation._asdict().items():
-        if not np.allclose(config.data[name], expected, rtol=1e-4):
-            raise UserError(
-                f"{config.init_from}: the weights expect pixels with {name} "
-                f"{tuple(expected)}, but config.data.{name} is {tuple(config.data[name])}"
-            )
-    _, abstract = abstract_model(config.model)
-    for path, target in abstract.items():
-        values = start.parameters
-        shape = values[path].shape if path in values else "nothing"
-        if shape != target.shape:
-            raise UserError(
-                f"{config.init_from}: {path} has shape {shape}; expected {target.shape}"
-            )
 
 
 def make_optimizer(
@@ -247,6 +217,7 @@ def class_context(
     train_index: ClipIndex,
     mesh: Mesh,
     say: Callable[[str], None],
+    track: features.Track = lambda title, done, total, unit: None,
 ) -> ClassContext:
     """Encodes the texts of all classes, and takes the relation that `config.relation` describes.
 
@@ -256,6 +227,7 @@ def class_context(
         values: all parameters of the model by path.
         train_index: the clips that are trained on.
         say: is given what a person should know about it.
+        track: see `features.encode_classes`.
 
     Raises:
         UserError: a description file or a relation is missing or does not fit the labels.
@@ -284,6 +256,7 @@ def class_context(
         cache=config.prompts.cache,
         mesh=mesh,
         say=say,
+        track=track,
     )
 
 

@@ -162,9 +162,7 @@ class RunCheckpoints:
                 f"config.evaluation.checkpoint is {which!r}; expected 'latest', 'best' or a step"
             )
         if not (absolute(workdir) / "checkpoints").is_dir():
-            raise MissingFileError(
-                f"{workdir}: no checkpoints here; train first, with --mode=train"
-            )
+            raise MissingFileError(f"{workdir}: no checkpoints here; train first")
         checkpoints = cls(workdir)
         if which == "latest":
             step = checkpoints.latest_step()
@@ -172,8 +170,9 @@ class RunCheckpoints:
             step = checkpoints.best_step()
             if step is None:
                 raise MissingFileError(
-                    f"{workdir}: no checkpoint here is the best: the run was given no clips to "
-                    "choose it on, config.data.validation_split or validation_share; take 'latest'"
+                    f"{workdir}: no checkpoint here is the best: none was evaluated on validation "
+                    "clips (config.data.validation_split or validation_share, after every "
+                    "config.evaluation.every_epochs epochs); take 'latest'"
                 )
         else:
             step = int(which) if int(which) in checkpoints.steps() else None
@@ -181,7 +180,7 @@ class RunCheckpoints:
             found = ", ".join(map(str, checkpoints.steps())) or "none"
             raise MissingFileError(
                 f"{workdir}: no complete {which} checkpoint here (complete ones: {found}); train "
-                "first, with --mode=train"
+                "first"
             )
         return checkpoints, step
 
@@ -200,6 +199,11 @@ class RunCheckpoints:
     def _best_of(self, steps: Sequence[int]) -> int | None:
         evaluated = {step: self._evaluated[step] for step in steps if step in self._evaluated}
         return max(evaluated, key=lambda step: (evaluated[step], step), default=None)
+
+    def best_figure(self) -> float | None:
+        """The figure of the best checkpoint, None without one."""
+        best = self.best_step()
+        return None if best is None else self._evaluated[best]
 
     def is_evaluated(self, step: int) -> bool:
         """Whether the figure of a step is known."""

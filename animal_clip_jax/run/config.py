@@ -248,6 +248,13 @@ def check_fields(config: ConfigDict) -> None:
     for name in _BELOW_ONE:
         if not 0 <= flat[name] < 1:
             raise UserError(f"config.{name} is {flat[name]}; expected 0 ≤ {name} < 1")
+    for name in ("data.mean", "data.std"):
+        if len(flat[name]) != 3 or (name == "data.std" and not min(flat[name]) > 0):
+            above = " above 0" if name == "data.std" else ""
+            raise UserError(
+                f"config.{name} is {flat[name]}; expected three numbers{above}, for red, green "
+                "and blue"
+            )
     if not 0 <= config.warmup_epochs <= config.epochs:
         raise UserError(
             f"config.warmup_epochs is {config.warmup_epochs}; expected 0 to config.epochs, which "
@@ -304,7 +311,7 @@ def _check_animals(config: ConfigDict) -> None:
         raise UserError(
             f"{' and '.join(map(repr, sorted(recognised_sources(config))))} as a source of animals "
             "needs pretrained weights: set config.animals.weights to a folder written by "
-            "`python -m animal_clip_jax.convert`, such as BioCLIP's, or config.init_from, whose "
+            "`animal-clip convert`, such as BioCLIP's, or config.init_from, whose "
             "CLIP towers then recognise the animals"
         )
 
@@ -386,13 +393,13 @@ def check_directory(config: ConfigDict) -> None:
     """Raises UserError unless `config.data.directory` names a folder that is there."""
     if not config.data.directory:
         raise UserError(
-            "config.data.directory is empty; give a folder written by "
-            "`python -m data_pipeline.convert`"
+            "config.data.directory is empty; give a folder written by `animal-clip convert-videos`"
         )
     if not as_path(config.data.directory).is_dir():
         raise MissingFileError(
             f"config.data.directory: the dataset folder {config.data.directory} does not exist; "
-            "make it with `python -m data_pipeline.convert`"
+            "make it with `animal-clip convert-videos`",
+            config.data.directory,
         )
 
 

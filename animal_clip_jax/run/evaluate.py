@@ -17,7 +17,7 @@ from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import check_same_config, is_first, on_all, on_first
-from animal_clip_jax.run import results
+from animal_clip_jax.run import results, summary
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.config import (
     check_data,
@@ -33,12 +33,14 @@ from animal_clip_jax.run.config import (
 from animal_clip_jax.run.data import clips_of_labels, open_training_data, whole_split
 from animal_clip_jax.run.evaluator import Evaluator, Known, check_batch_size
 from animal_clip_jax.run.interruption import InterruptionNotice
-from animal_clip_jax.run.progress import Activity
+from animal_clip_jax.run.progress import Screen
+from animal_clip_jax.run.start import filled
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.workdir import read_config
 from data_pipeline.dataset import DatasetInfo, dataset_digest, load_index, load_info
 
 Say = Callable[[str], None]
+Track = Callable[[str, int, int, str], object]
 
 
 def evaluate(folder: str | os.PathLike[str], config: ConfigDict | None = None) -> str:
@@ -58,21 +60,24 @@ def evaluate(folder: str | os.PathLike[str], config: ConfigDict | None = None) -
             `run.config.FREE_WHEN_TRAINED` changed. None takes it as it is.
 
     Returns:
-        tables to print.
+        a short table to print, and in its last line the folder with the whole result.
 
     Raises:
         MissingFileError, UserError: there is no checkpoint or no data; the configuration
             contradicts what was trained; the data has other labels.
         Interrupted: the process was asked to stop.
     """
-    with InterruptionNotice() as notice:
-        return _evaluate(folder, config, notice)
+    with InterruptionNotice() as notice, Screen(is_shown=is_first()) as screen:
+        return _evaluate(folder, config, notice, screen)
 
 
 def _evaluate(
-    folder: str | os.PathLike[str], config: ConfigDict | None, notice: InterruptionNotice
+    folder: str | os.PathLike[str],
+    config: ConfigDict | None,
+    notice: InterruptionNotice,
+    screen: Screen,
 ) -> str:
-    say: Say = print if is_first() else lambda note: None
+    screen.doing("opening the run and the data")
     if config is not None:
         check_same_config(flat_config(config))
     run, config = on_all(open_for_use, folder, config)
@@ -93,7 +98,9 @@ def _evaluate(
     values, classes = run.restore(replicated)
     if is_open:
         known = _known_of(run, info)
-        classes = classes_of_labels(run, config, values, classes, labels, mesh=mesh, say=say)
+        classes = classes_of_labels(
+            run, config, values, classes, labels, mesh=mesh, say=screen.say, track=screen.track
+        )
         classes = jax.device_put(classes, replicated)
     else:
         counts = run.description.relation_counts
@@ -110,6 +117,7 @@ def _evaluate(
             mesh,
             train=train,
             digest=expected_recogniser(run, config),
+            track=screen.track,
         )
     evaluator = Evaluator(
         config,
@@ -120,8 +128,12 @@ def _evaluate(
         recognition,
         wait_for=notice.wait_for,
     )
-    with Activity(len(clips.index), is_shown=is_first()) as activity:
-        result = evaluator.evaluate(values, classes, clips, advance=activity.show)
+    result = evaluator.evaluate(
+        values,
+        classes,
+        clips,
+        advance=lambda title, done: screen.track(title, done, len(clips.index)),
+    )
     source = results.provenance(
         config,
         clips,
@@ -132,9 +144,12 @@ def _evaluate(
         selection=selection(run.config),
         recogniser_digest="" if recognition is None else recognition.recogniser.digest,
     )
-    text = results.report(source, result, multi_label=info.multi_label)
-    on_first(results.write, run.folder, source, result, text)
-    return f"{text}\n\n{run.folder / results.FOLDER / results.name_of(source)}"
+    on_first(results.write, run.folder, source, result, multi_label=info.multi_label)
+    table = results.summary(
+        source, result.figures(), multi_label=info.multi_label, width=summary.screen_width()
+    )
+    written = summary.shown(run.folder / results.FOLDER / results.name_of(source))
+    return f"{table}\n\nEvery figure, and each action by itself (report.txt first):\n{written}"
 
 
 def _mesh(config: ConfigDict, run: TrainedRun) -> Mesh:
@@ -170,7 +185,7 @@ def open_for_use(
             run = TrainedRun.open(folder, run.config.evaluation.checkpoint)
         return run, run.config
     run = TrainedRun.open(folder, config.evaluation.checkpoint)
-    given = with_absolute_paths(complete(config.to_dict()))
+    given = filled(with_absolute_paths(complete(config.to_dict())), flat_config(run.config))
     check_use(given, with_absolute_paths(run.config))
     return run.with_data_at(given.data.directory), given
 
@@ -202,6 +217,7 @@ def classes_of_labels(
     *,
     mesh: Mesh | None = None,
     say: Say = lambda note: None,
+    track: Track = lambda title, done, total, unit: None,
 ) -> ClassContext:
     """The class context of a run for other labels; see `vocabulary.context_of_labels`.
 
@@ -230,6 +246,7 @@ def classes_of_labels(
         cache=config.prompts.cache,
         mesh=mesh,
         say=say,
+        track=track,
     )
 
 

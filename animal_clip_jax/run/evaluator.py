@@ -10,9 +10,9 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.evaluation import metrics, scoring
+from animal_clip_jax.evaluation import intervals, metrics, scoring
 from animal_clip_jax.evaluation.per_class import per_class_rows
-from animal_clip_jax.models.animal_sources import RECOGNISED
+from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
@@ -20,6 +20,7 @@ from animal_clip_jax.run import assembly
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.data import ClipSet
 from data_pipeline.dataset import DatasetInfo
+from data_pipeline.long_tail import segments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +46,16 @@ class SourceResult:
     Attributes:
         source: of the animals.
         is_shuffled: whether the frames were put in a random order.
-        figures: of `metrics.summarise`.
+        figures: of `metrics.summarise`, and for multi-label data of `intervals.mean_ap_errors`.
         per_class: rows of `per_class_rows`.
+        probabilities: (clips, actions), the mean over views.
     """
 
     source: str
     is_shuffled: bool
     figures: dict[str, float]
     per_class: list[dict[str, object]]
+    probabilities: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +216,8 @@ class Evaluator:
         info, results = self._known.info, []
         for source in options.animal_sources:
             for is_shuffled in (False, True) if options.shuffle_frames else (False,):
-                title = f"animals from {source}{', frames shuffled' if is_shuffled else ''}"
+                order = ", shuffled" if is_shuffled else ""
+                title = f"{clips.name}, animals {IN_WORDS[source]}{order}"
                 scored = self.score(
                     values,
                     classes,
@@ -232,7 +236,12 @@ class Evaluator:
                     multi_label=info.multi_label,
                 )
                 figures = self.summarise(scored)
-                results.append(SourceResult(source, is_shuffled, figures, per_class))
+                if info.multi_label:
+                    figures |= intervals.mean_ap_errors(
+                        scored.scores, scored.actions, segments(self._known.action_clips)
+                    )
+                probabilities = scored.scores / (options.temporal_views * options.crops)
+                results.append(SourceResult(source, is_shuffled, figures, per_class, probabilities))
         recognition = {}
         if self._recognition is not None:
             recognition = {

@@ -1,5 +1,6 @@
-"""Ending a run on request: a preemptible machine that is taken away says so with SIGTERM."""
+"""Ending a run on request: Ctrl-C, or SIGTERM when a preemptible machine is taken away."""
 
+import os
 import signal
 import time
 import types
@@ -8,35 +9,40 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run the command again
+from animal_clip_jax.errors import Interrupted
+
 _SECONDS_BETWEEN_LOOKS = 0.02
-
-
-class Interrupted(Exception):
-    """The run was asked to stop, and has saved its state."""
+_ON_CTRL_C = b"\nstopping, and saving; Ctrl-C again ends at once, and saves nothing\n"
 
 
 class InterruptionNotice:
-    """Notices SIGTERM while it is entered; `is_due` says when all processes stop."""
+    """Notices SIGTERM and the first Ctrl-C while it is entered; `is_due` says when all processes
+    stop. A second Ctrl-C ends the process at once."""
 
     def __init__(self):
         self._is_due = False
         self._questions = 0
-        self._previous: signal.Handlers | object = signal.SIG_DFL
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "InterruptionNotice":
-        # In a job of several processes the runtime watches for the signal, since all must agree on
+        self._previous[signal.SIGINT] = signal.signal(signal.SIGINT, self._receive_ctrl_c)
+        # In a job of several processes the runtime watches for SIGTERM, since all must agree on
         # the step.
         if jax.process_count() == 1:
-            self._previous = signal.signal(signal.SIGTERM, self._receive)
+            self._previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._receive)
         return self
 
     def __exit__(self, *exception) -> None:
-        if jax.process_count() == 1:
-            signal.signal(signal.SIGTERM, self._previous)  # type: ignore[arg-type]
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _receive(self, number: int, frame: types.FrameType | None) -> None:
         self._is_due = True
+
+    def _receive_ctrl_c(self, number: int, frame: types.FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.write(2, _ON_CTRL_C)  # print could be in the middle of a line
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def is_due(self) -> bool:
         """Whether the run stops here; the same answer on every process, as all must ask equally
@@ -61,4 +67,4 @@ class InterruptionNotice:
         else:
             array.block_until_ready()
         if self.is_due():
-            raise Interrupted("stopped by SIGTERM while evaluating: run the same command again")
+            raise Interrupted("stopped while evaluating: run the same command again")

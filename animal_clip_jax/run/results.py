@@ -10,20 +10,35 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.evaluation.intervals import around, wilson
 from animal_clip_jax.files import write_whole
-from animal_clip_jax.models.animal_sources import RECOGNISED
+from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
 from animal_clip_jax.run.config import Selection
 from animal_clip_jax.run.data import ClipSet
 from animal_clip_jax.run.evaluator import Result
-from animal_clip_jax.tables import format_table
+from animal_clip_jax.tables import format_columns, format_table
 
 FOLDER = "evaluations"
 METRICS_FILE, PER_CLASS_FILE, REPORT_FILE = "metrics.json", "per_class.csv", "report.txt"
-NOVELTY = {
-    "top1_seen_pairs": "seen pairs",
-    "top1_unseen_pairs": "unseen pairs",
-    "top1_unseen_animals": "unseen animals",
-}
+_FILE_WIDTH = 100
+# What a person looks at: the heading of a column, the figure in it, and its number of clips.
+SINGLE_LABEL = (
+    ("all", "top1", "clips"),
+    ("seen pairs", "top1_seen_pairs", "clips_seen_pairs"),
+    ("unseen pairs", "top1_unseen_pairs", "clips_unseen_pairs"),
+    ("unseen animals", "top1_unseen_animals", "clips_unseen_animals"),
+)
+MULTI_LABEL = (
+    ("mAP", "mAP", "clips"),
+    ("head", "mAP_head", "clips_head"),
+    ("middle", "mAP_middle", "clips_middle"),
+    ("tail", "mAP_tail", "clips_tail"),
+)
+NOVELTY_IN_WORDS = (
+    "Seen pairs: training has clips of this animal doing this. Unseen pairs: only of\n"
+    "it doing other things. Unseen animals: none of it. Chance: a random guess."
+)
 
 
 def provenance(
@@ -87,13 +102,14 @@ def name_of(source: Mapping[str, Any]) -> str:
     return f"{source['clip_set']}-step{source['step']}-{views}-{digest[:8]}"
 
 
-def write(workdir: epath.Path, source: Mapping[str, Any], result: Result, text: str) -> epath.Path:
+def write(
+    workdir: epath.Path, source: Mapping[str, Any], result: Result, *, multi_label: bool
+) -> epath.Path:
     """Writes a result into a folder of its own: metrics.json, per_class.csv, report.txt.
 
     Args:
         workdir: the run's.
         source: see `provenance`.
-        text: see `report`.
 
     Returns:
         the folder.
@@ -110,10 +126,27 @@ def write(workdir: epath.Path, source: Mapping[str, Any], result: Result, text: 
         for row in part.per_class
     ]
     write_whole(folder / PER_CLASS_FILE, as_csv(rows))
+    text = report(source, result, multi_label=multi_label)
     write_whole(folder / REPORT_FILE, text + "\n")
     content = {**source, "metrics": result.figures()}
     write_whole(folder / METRICS_FILE, json.dumps(content, indent=2) + "\n")
     return folder
+
+
+def read(folder: epath.Path) -> dict[str, Any]:
+    """What `metrics.json` of a result's folder holds: its provenance, and its "metrics".
+
+    Raises:
+        UserError: it is damaged; names it.
+    """
+    path = folder / METRICS_FILE
+    try:
+        content = json.loads(path.read_text())
+        return {**content, "metrics": dict(content["metrics"])}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error!r}; remove its folder to evaluate again") from (
+            error
+        )
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> str:
@@ -129,57 +162,167 @@ def as_csv(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def report(source: Mapping[str, Any], result: Result, *, multi_label: bool) -> str:
-    """The tables that a person reads.
+    """What `report.txt` holds: the short table, and one of every figure.
 
     Args:
         source: see `provenance`.
     """
-    in_order = [part for part in result.by_source if not part.is_shuffled]
-    names = list(dict.fromkeys(name for part in in_order for name in part.figures))
-    columns = {part.source: {**part.figures} for part in in_order}
+    short = summary(source, result.figures(), multi_label=multi_label, width=_FILE_WIDTH)
+    columns = {
+        f"{part.source}{' shuffled' if part.is_shuffled else ''}": {**part.figures}
+        for part in result.by_source
+    }
     for animal_source, recognised in result.recognition.items():
         columns[animal_source] |= recognised
-        names += [name for name in recognised if name not in names]
+    names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
     rows = [
         {"metric": name, **{column: figures.get(name) for column, figures in columns.items()}}
         for name in names
     ]
-    tables = [format_table(rows, title=title(source, in_order[0].figures["clips"]))]
+    words = ", ".join(f"{name} ({IN_WORDS[name]})" for name in source["animal_sources"])
+    explained = f"Every figure, a column for each source of the animals: {words}"
+    if multi_label:
+        explained += "\n_error: standard error, of a bootstrap over clips"
+    return "\n\n".join([short, format_table(rows, title=explained)])
+
+
+def summary(
+    source: Mapping[str, Any], figures: Mapping[str, float], *, multi_label: bool, width: int
+) -> str:
+    """The one short table that a person looks at, in percent and with 95 % intervals.
+
+    Args:
+        source: see `provenance`.
+        figures: see `Result.figures`.
+        width: of the screen; where a row is longer, intervals have lines of their own.
+    """
+    parts = [
+        (name, is_shuffled)
+        for name in source["animal_sources"]
+        for is_shuffled in ((False, True) if source["shuffle_frames"] else (False,))
+    ]
+    own = {part: _figures_of(figures, *part) for part in parts}
+    first = own[parts[0]]
+    columns = [
+        column for column in (MULTI_LABEL if multi_label else SINGLE_LABEL) if column[1] in first
+    ]
+    heads = [
+        ["animals", *(["frames"] if source["shuffle_frames"] else [])],
+        [""] * (2 if source["shuffle_frames"] else 1),
+    ]
+    labels = len(heads[0])
+    for label, _, clips in columns:
+        heads[0].append(label)
+        heads[1].append(_clips(first[clips]) if clips in first else "")
+    rows = []
+    for (name, is_shuffled), found in own.items():
+        words = [IN_WORDS[name], "shuffled" if is_shuffled else "in order"][:labels]
+        rows.append(words + [_cell(found, column, multi_label) for column in columns])
+    guess = "chance_mAP" if multi_label else "chance"
+    chance = [f"{100 * first[guess]:.1f}" if guess in first else ""]
+    chance = chance + [""] * (len(columns) - 1) if multi_label else chance * len(columns)
+    rows.append([*["chance", ""][:labels], *chance])
+    table = format_columns([*heads, *rows], labels=labels)
+    if max(map(len, table.splitlines())) > width:
+        folded = [line for row in rows for line in _folded(row)]
+        table = format_columns([*heads, *folded], labels=labels)
+    what = "Mean average precision" if multi_label else "Top-1 accuracy"
+    has_intervals = not multi_label or "mAP_error" in first
+    lines = [
+        title(source, first["clips"]),
+        f"{what} in %{', with 95 % intervals' if has_intervals else ''}:\n\n{table}",
+    ]
+    if not multi_label and len(columns) > 1:
+        lines.append(NOVELTY_IN_WORDS)
+    lines += _recognition_lines(figures)
+    return "\n\n".join(lines)
+
+
+def _figures_of(figures: Mapping[str, float], source: str, is_shuffled: bool) -> dict[str, Any]:
+    beginning = f"{source}/{'shuffled_' if is_shuffled else ''}"
+    return {
+        name.removeprefix(beginning): value
+        for name, value in figures.items()
+        if name.startswith(beginning)
+    }
+
+
+def percent(value: float, clips: int, bounds: tuple[float, float] | None = None) -> str:
+    """A share in percent, with the digits that so many clips allow: "92.8 (89.4–95.2)".
+
+    Fewer than a hundred clips allow no decimals, as one of them is more than a percent.
+
+    Args:
+        bounds: of its interval.
+    """
+    digits = 1 if clips >= 100 else 0
+    text = f"{100 * value:.{digits}f}"
+    if bounds is None:
+        return text
+    low, high = bounds
+    return f"{text} ({100 * low:.{digits}f}–{100 * high:.{digits}f})"
+
+
+def _clips(number: float) -> str:
+    return f"{int(number)} clip{'' if number == 1 else 's'}"
+
+
+def _cell(found: Mapping[str, Any], column: tuple[str, str, str], multi_label: bool) -> str:
+    _, name, clips = column
+    if name not in found:
+        return ""
+    number = int(found.get(clips, found["clips"]))
     if not multi_label:
-        novelty = [
-            {
-                "top-1": f"animals from: {part.source}, frames "
-                f"{'shuffled' if part.is_shuffled else 'in order'}",
-                "all": part.figures["top1"],
-                **{
-                    label: part.figures[name]
-                    for name, label in NOVELTY.items()
-                    if name in part.figures
-                },
-            }
-            for part in result.by_source
-        ]
-        chance = dict.fromkeys(list(novelty[0])[1:], in_order[-1].figures["chance"])
-        tables.append(format_table([*novelty, {"top-1": "chance", **chance}]))
-    return "\n\n".join(tables)
+        return percent(found[name], number, wilson(found[name], number))
+    error = found.get(f"{name}_error")
+    return percent(found[name], number, None if error is None else around(found[name], error))
+
+
+def _folded(row: list[str]) -> list[list[str]]:
+    """A row as two: figures, and below them their intervals."""
+    figures, bounds = [], []
+    for cell in row:
+        figure, bracket, rest = cell.partition(" (")
+        figures.append(figure)
+        bounds.append(f"({rest}" if bracket else "")
+    return [figures, bounds] if any(bounds) else [figures]
+
+
+def _recognition_lines(figures: Mapping[str, float]) -> list[str]:
+    right = [
+        f"{IN_WORDS[source]} {100 * figures[f'{source}/animals_top1']:.0f} %"
+        for source in RECOGNISED
+        if f"{source}/animals_top1" in figures
+    ]
+    return [f"Clips whose animal is recognised: {', '.join(right)}."] if right else []
 
 
 def title(source: Mapping[str, Any], clips: float) -> str:
     """What was evaluated, in two lines."""
-    chosen = source["best_checkpoint_chosen_on"]
     how = {
-        "none": "no best checkpoint is chosen",
-        "validation": "the best checkpoint is chosen on validation clips",
-        "test_as_published": "the best checkpoint is chosen on the test split, as published",
-    }[chosen]
+        "none": "no checkpoint is chosen as the best",
+        "validation": "the best one is chosen on validation clips",
+        "test_as_published": "the best one is chosen on the test split, as published",
+    }[source["best_checkpoint_chosen_on"]]
+    views = source["temporal_views"] * source["crops"]
+    each = "in one view" if views == 1 else f"in {views} views each"
     return (
-        f"{source['data']}, {source['clip_set']}: {clips} clips, {source['temporal_views']} × "
-        f"{source['crops']} views; a column for each source of the animals\n"
+        f"{source['data']}, {source['clip_set']}: {_clips(clips)}, {each}\n"
         f"{source['checkpoint']} checkpoint, of step {source['step']}; {how}"
     )
 
 
-def headline(summary: Mapping[str, float], *, multi_label: bool) -> str:
-    """The figures that matter most, on one line."""
-    names = ["mAP"] if multi_label else ["top1", *NOVELTY]
-    return "  ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
+def headline(figures: Mapping[str, float], *, multi_label: bool) -> str:
+    """The figure that matters most: "top-1 92.8 % (89.4–95.2)"."""
+    clips = int(figures["clips"])
+    if multi_label:
+        return f"mAP {percent(figures['mAP'], clips)} %"
+    top1 = figures["top1"]
+    figure, _, bounds = percent(top1, clips, wilson(top1, clips)).partition(" ")
+    return f"top-1 {figure} % {bounds}"
+
+
+def curves(figures: Mapping[str, float], *, multi_label: bool) -> dict[str, float]:
+    """The figures that a person follows over a training, by their names."""
+    columns = MULTI_LABEL if multi_label else SINGLE_LABEL
+    return {name: figures[name] for _, name, _ in columns if name in figures}

@@ -14,6 +14,28 @@ from animal_clip_jax.run.workdir import read_config, read_record, write_config, 
 from data_pipeline.dataset import DatasetInfo
 
 
+def recorded_config(workdir: epath.Path) -> ConfigDict | None:
+    """The configuration of the run in a folder; None if it holds none.
+
+    Raises:
+        UserError: it is damaged; names the file.
+    """
+    config = read_config(workdir)
+    if config is None and _has_checkpoint(workdir):
+        config = TrainedRun.open(workdir).config
+    return config
+
+
+def _has_checkpoint(workdir: epath.Path) -> bool:
+    if not (workdir / "checkpoints").is_dir():
+        return False
+    checkpoints = RunCheckpoints(workdir)
+    try:
+        return bool(checkpoints.steps())
+    finally:
+        checkpoints.close()
+
+
 def earlier_run(
     config: ConfigDict, workdir: epath.Path, info: DatasetInfo, *, extends: bool = False
 ) -> TrainedRun | None:
@@ -31,15 +53,8 @@ def earlier_run(
         UserError: the folder holds a run with another configuration, or of other data; names the
             fields. Or there is nothing to make longer.
     """
-    theirs = read_config(workdir)
-    found = None
-    if (workdir / "checkpoints").is_dir():
-        checkpoints = RunCheckpoints(workdir)
-        steps = checkpoints.steps()
-        checkpoints.close()
-        found = TrainedRun.open(workdir) if steps else None
-    if theirs is None and found is not None:
-        theirs = found.config
+    theirs = recorded_config(workdir)
+    found = TrainedRun.open(workdir) if _has_checkpoint(workdir) else None
     if extends and (found is None or theirs is None):
         raise UserError(f"--extend: {workdir} holds no checkpoint to go on from")
     if theirs is not None:

@@ -1,29 +1,32 @@
 """The training run, in the order in which things happen."""
 
 import contextlib
-import dataclasses
 import os
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from etils import epath
-from jax.sharding import NamedSharding
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import Interrupted, UserError
 from animal_clip_jax.files import absolute, is_remote, write_whole
 from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import accelerator
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import (
     check_same_config,
-    from_first,
     is_first,
     on_all,
     on_first,
 )
-from animal_clip_jax.run import assembly, results, resume, summary
+from animal_clip_jax.run import assembly, resume, summary
 from animal_clip_jax.run import workdir as workdir_lib
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.checkpoints import RunCheckpoints, RunDescription
@@ -35,13 +38,16 @@ from animal_clip_jax.run.config import (
     with_absolute_paths,
 )
 from animal_clip_jax.run.data import TrainingData, open_training_data
-from animal_clip_jax.run.evaluator import Evaluator, Known, check_batch_size, selection_figure
+from animal_clip_jax.run.evaluator import Evaluator, Known, check_batch_size
 from animal_clip_jax.run.inputs import record_inputs
-from animal_clip_jax.run.interruption import Interrupted, InterruptionNotice
+from animal_clip_jax.run.interruption import InterruptionNotice
+from animal_clip_jax.run.judge import Judge
 from animal_clip_jax.run.metrics_log import MetricsLog
 from animal_clip_jax.run.profile import Profile
-from animal_clip_jax.run.progress import Activity, TrainingProgress
-from animal_clip_jax.run.trained_run import TrainedRun, load_start
+from animal_clip_jax.run.progress import Screen, TrainingProgress
+from animal_clip_jax.run.start import initial_parameters, resolved
+from animal_clip_jax.run.tensorboard import TRAINING_CURVES, TensorBoard
+from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.watch import StepWatch
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import TrainState, abstract_state, create_state, make_train_step
@@ -65,23 +71,21 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str], *, extends: bool 
         DivergenceError: a loss or gradient is not finite; no checkpoint was written after it.
         Interrupted: the process was asked to stop, and has saved its state.
     """
-    with InterruptionNotice() as notice:
+    with InterruptionNotice() as notice, Screen(is_shown=is_first()) as screen:
         check_same_config(flat_config(config))
-        _train(with_absolute_paths(config), absolute(workdir), notice, extends)
+        _train(with_absolute_paths(config), absolute(workdir), notice, screen, extends)
 
 
 def _train(
-    config: ConfigDict, workdir: epath.Path, notice: InterruptionNotice, extends: bool
+    config: ConfigDict,
+    workdir: epath.Path,
+    notice: InterruptionNotice,
+    screen: Screen,
+    extends: bool,
 ) -> None:
-    on_all(check_fields, config)
-    data = on_all(open_training_data, config)
-    mesh = mesh_lib.make_mesh(config.mesh)
-    mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
-    check_batch_size(config, mesh)
-    if config.profile and is_remote(workdir):
-        raise UserError(
-            f"config.profile: a trace is written to a local workdir only, not {workdir}"
-        )
+    screen.doing("opening the data")
+    config = on_all(_resolved, config, workdir)
+    data, mesh = _checked(config, workdir)
     # TensorFlow is imported here, and not by whoever only wants the model, or has a wrong path.
     from data_pipeline.batches import input as input_pipeline
 
@@ -89,107 +93,57 @@ def _train(
     total_steps = steps_per_epoch * config.epochs
     earlier = on_all(resume.earlier_run, config, workdir, data.info, extends=extends)
     recognition = AnimalRecognition.for_training(
-        config, workdir, data, mesh, digest=_recogniser_of(earlier)
+        config, workdir, data, mesh, digest=_recogniser_of(earlier), track=screen.track
     )
-    graphdef, abstract = assembly.abstract_model(config.model)
-    groups = optimizer_lib.parameter_groups(abstract, refinement=config.model.refinement)
-    optimizer, rates = assembly.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
-    with_averages = config.optimizer.ema_decay > 0
-
+    screen.doing("preparing the model")
+    plan = _plan(config, mesh, steps_per_epoch)
     if earlier is None:
-        values, digests = on_all(_initial_values, config)
-        host_classes = assembly.class_context(
-            config, values, data.info, data.train.index, mesh, _say
-        )
-        inputs = on_all(record_inputs, config, digests)
-        on_first(workdir_lib.claim, config, workdir, inputs)
-        state, shardings = create_state(
-            values, groups, optimizer, seed=config.seed, mesh=mesh, with_averages=with_averages
-        )
-        start_step = 0
-        checkpoints = RunCheckpoints(
-            workdir, keep=config.checkpoint.keep, tidies=True, is_written=is_first()
-        )
+        begun = _begin(config, workdir, data, plan, screen)
     else:
         if extends:
             on_first(resume.extend, config, workdir, earlier.step)
-        shapes, shardings = abstract_state(
-            abstract, groups, optimizer, mesh=mesh, with_averages=with_averages
-        )
-        start_step = earlier.step
-        checkpoints = RunCheckpoints(
-            workdir, keep=config.checkpoint.keep, tidies=True, is_written=is_first()
-        )
-        state, host_classes = checkpoints.restore(start_step, shapes, shardings)
+        begun = _go_on(config, workdir, earlier.step, plan)
+    start_step, state, shardings, host_classes, checkpoints = begun
+    del begun  # the steps give the state up, and nobody else is to hold it
     classes = jax.device_put(host_classes, NamedSharding(mesh, mesh_lib.REPLICATED))
 
-    action_clips = data.action_clips()
-    loss, reduction = assembly.make_loss(
+    train_step = _train_step(config, data, plan, state, shardings)
+    batches = _training_batches(config, data, mesh, recognition, start_step)
+    evaluator = Evaluator(
         config,
-        action_clips,
-        len(data.train.index),
-        # Computed on the device: the host keeps no view of a state that the steps give up.
-        logit_scale=float(jnp.exp(state.frozen["logit_scale"])),
+        plan.graphdef,
+        Known(data.info, data.action_clips()),
+        mesh,
+        {**shardings.trained, **shardings.frozen},
+        recognition,
+        wait_for=notice.wait_for,
     )
-    train_step = make_train_step(
-        graphdef,
-        optimizer,
-        loss,
-        reduction=reduction,
-        settings=assembly.step_settings(config),
-        mesh=mesh,
-        state_shardings=shardings,
-    )
-    animal_weights, told_by = None, training_source(config)
-    if recognition is not None and told_by is not None:
-        animal_weights = recognition.weights(told_by, data.train, is_training=True)
-    part, parts = mesh_lib.process_share(mesh)
-    batches = input_pipeline.train_batches(
-        config.data.directory,
-        num_frames=config.model.num_frames,
-        image_size=config.model.architecture.image_size,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        start_step=start_step,
-        process_index=part,
-        process_count=parts,
-        multi_scale_crop=config.data.multi_scale_crop,
-        flip=config.data.flip,
-        num_workers=config.data.num_workers or None,
-        split=config.data.train_split,
-        animal_weights=animal_weights,
-        rows=data.train.rows,
-    )
+    log = MetricsLog(workdir, is_written=is_first())
+    tensorboard = TensorBoard(workdir, is_written=is_first())
+    digest = "" if recognition is None else recognition.recogniser.digest
+    judge = Judge(config, data, evaluator, checkpoints, log, tensorboard, screen, digest)
+    description = describe_run(config, data, digest)
     progress = TrainingProgress(
+        screen,
         start_step=start_step,
         total_steps=total_steps,
         batch_size=config.batch_size,
-        is_shown=is_first(),
+        rates=np.asarray(jax.vmap(plan.rates[optimizer_lib.BASE])(np.arange(total_steps))),
+        best=judge.best,
     )
-    log = MetricsLog(workdir, is_written=is_first())
-    judge = _Judge(
-        config,
-        data,
-        Evaluator(
-            config,
-            graphdef,
-            Known(data.info, action_clips),
-            mesh,
-            {**shardings.trained, **shardings.frozen},
-            recognition,
-            wait_for=notice.wait_for,
-        ),
-        checkpoints,
-        log,
-        progress,
-        recogniser_digest="" if recognition is None else recognition.recogniser.digest,
+    tables = (
+        summary.part_table(config.model.family, state.trained, state.frozen),
+        summary.parameter_table(state.trained | state.frozen, plan.groups),
     )
-    description = describe_run(config, data, judge.recogniser_digest)
-    table = summary.parameter_table(state.trained | state.frozen, groups)
-    on_first(write_whole, workdir / "parameters.txt", table + "\n")
-    progress.say(summary.opening(config, data, state, mesh))
+    on_first(write_whole, workdir / "parameters.txt", "\n\n".join(tables) + "\n")
+    on_first(workdir_lib.explain, workdir)
+    screen.say(summary.opening(config, data, state, mesh))
+    if tensorboard.missing:
+        screen.say(tensorboard.missing)
     if start_step:
-        progress.say(f"going on from step {start_step} of {total_steps} in {workdir}")
+        screen.say(f"going on from step {start_step} of {total_steps} in {workdir}")
+    else:
+        tensorboard.configuration(config)
 
     watch = StepWatch(workdir, checkpoints)
     profile = Profile(
@@ -198,6 +152,7 @@ def _train(
         total_steps=total_steps,
     )
     compiled_step = None
+    screen.doing("")
     # Closing waits for a checkpoint that is being saved, whatever ends the steps.
     with progress, profile, contextlib.closing(checkpoints):
         epoch, rest = divmod(start_step, steps_per_epoch)
@@ -211,7 +166,9 @@ def _train(
                 {name: host_batch[name] for name in _ON_DEVICE if name in host_batch}, mesh
             )
             if compiled_step is None:
+                screen.doing("compiling the training step")
                 compiled_step = train_step.lower(state, batch, classes).compile()
+                screen.doing("")
                 progress.set_ideal(
                     accelerator.ideal_seconds(compiled_step, micro_batches=config.accumulation)
                 )
@@ -219,14 +176,18 @@ def _train(
             profile.before(step)
             state, metrics = compiled_step(state, batch, classes)
             watch.add(step, metrics, list(host_batch["clip_id"]))
+            progress.dispatched(step, metrics["loss"])
             profile.after(step, state)
 
             is_last = step == total_steps
             if step % config.log_every_steps == 0 or is_last:
                 figures = watch.check()
-                figures["learning_rate"] = float(rates[optimizer_lib.BASE](step - 1))
+                figures["learning_rate"] = float(plan.rates[optimizer_lib.BASE](step - 1))
                 figures |= progress.advance(step, figures)
                 log.write(step, "train", figures)
+                tensorboard.curves(
+                    step, "training", {name: figures[name] for name in TRAINING_CURVES}
+                )
 
             epoch, rest = divmod(step, steps_per_epoch)
             is_interrupted = notice.is_due()
@@ -244,37 +205,178 @@ def _train(
             is_due = not rest and epoch % config.checkpoint.every_epochs == 0
             if is_due or is_last or is_new_best or is_interrupted:
                 checkpoints.save(state, classes, description, step)
+            progress.best = judge.best
             progress.restart_clock(step)
             if is_interrupted:
                 checkpoints.wait()
                 raise Interrupted(
-                    f"stopped by SIGTERM; step {step} of {total_steps} is saved in "
+                    f"stopped; step {step} of {total_steps} is saved in "
                     f"{workdir}: run the same command again to go on"
                 )
         checkpoints.wait()
-        progress.say(judge.at_the_end(workdir, total_steps, state, classes))
+        progress.finish()
+        screen.say(judge.at_the_end(workdir, total_steps, state, classes))
 
 
-def _say(note: str) -> None:
-    if is_first():
-        print(note)
+def _resolved(config: ConfigDict, workdir: epath.Path) -> ConfigDict:
+    return resolved(config, resume.recorded_config(workdir))
+
+
+def _checked(config: ConfigDict, workdir: epath.Path) -> tuple[TrainingData, Mesh]:
+    """The data and the devices, once everything that can be is checked. Errors as `train`."""
+    on_all(check_fields, config)
+    data = on_all(open_training_data, config)
+    mesh = mesh_lib.make_mesh(config.mesh)
+    mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
+    check_batch_size(config, mesh)
+    if config.profile and is_remote(workdir):
+        raise UserError(
+            f"config.profile: a trace is written to a local workdir only, not {workdir}"
+        )
+    return data, mesh
+
+
+class _Plan(NamedTuple):
+    """What a configuration says of the model and its training, before there are any values.
+
+    Attributes:
+        mesh: the devices.
+        graphdef, abstract: structure of the model, and the shapes of its parameters by path.
+        groups: optimizer group of every parameter.
+        optimizer, rates: the update, and the learning rate of each group by step.
+    """
+
+    mesh: Mesh
+    graphdef: nnx.GraphDef
+    abstract: Parameters
+    groups: dict[str, str]
+    optimizer: optax.GradientTransformation
+    rates: dict[str, optax.Schedule]
+
+
+class _Begun(NamedTuple):
+    """A training at the step that it starts or goes on from.
+
+    Attributes:
+        state: on the devices, as `shardings` says.
+        classes: on the host.
+    """
+
+    step: int
+    state: TrainState
+    shardings: TrainState
+    classes: ClassContext
+    checkpoints: RunCheckpoints
+
+
+def _plan(config: ConfigDict, mesh: Mesh, steps_per_epoch: int) -> _Plan:
+    graphdef, abstract = assembly.abstract_model(config.model)
+    groups = optimizer_lib.parameter_groups(abstract, refinement=config.model.refinement)
+    optimizer, rates = assembly.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
+    return _Plan(mesh, graphdef, abstract, groups, optimizer, rates)
+
+
+def _begin(
+    config: ConfigDict, workdir: epath.Path, data: TrainingData, plan: _Plan, screen: Screen
+) -> _Begun:
+    """A new run, from random or given parameters; claims the workdir."""
+    values, digests, note = on_all(initial_parameters, config)
+    if note:
+        screen.say(note)
+    classes = assembly.class_context(
+        config, values, data.info, data.train.index, plan.mesh, screen.say, screen.track
+    )
+    inputs = on_all(record_inputs, config, digests)
+    on_first(workdir_lib.claim, config, workdir, inputs)
+    state, shardings = create_state(
+        values,
+        plan.groups,
+        plan.optimizer,
+        seed=config.seed,
+        mesh=plan.mesh,
+        with_averages=config.optimizer.ema_decay > 0,
+    )
+    return _Begun(0, state, shardings, classes, _checkpoints(config, workdir))
+
+
+def _go_on(config: ConfigDict, workdir: epath.Path, step: int, plan: _Plan) -> _Begun:
+    """The run in the workdir, as its checkpoint of a step holds it."""
+    shapes, shardings = abstract_state(
+        plan.abstract,
+        plan.groups,
+        plan.optimizer,
+        mesh=plan.mesh,
+        with_averages=config.optimizer.ema_decay > 0,
+    )
+    checkpoints = _checkpoints(config, workdir)
+    state, classes = checkpoints.restore(step, shapes, shardings)
+    return _Begun(step, state, shardings, classes, checkpoints)
+
+
+def _checkpoints(config: ConfigDict, workdir: epath.Path) -> RunCheckpoints:
+    return RunCheckpoints(workdir, keep=config.checkpoint.keep, tidies=True, is_written=is_first())
+
+
+def _train_step(
+    config: ConfigDict,
+    data: TrainingData,
+    plan: _Plan,
+    state: TrainState,
+    shardings: TrainState,
+):
+    """The step of `step.make_train_step`, not compiled yet."""
+    loss, reduction = assembly.make_loss(
+        config,
+        data.action_clips(),
+        len(data.train.index),
+        # Computed on the device: the host keeps no view of a state that the steps give up.
+        logit_scale=float(jnp.exp(state.frozen["logit_scale"])),
+    )
+    return make_train_step(
+        plan.graphdef,
+        plan.optimizer,
+        loss,
+        reduction=reduction,
+        settings=assembly.step_settings(config),
+        mesh=plan.mesh,
+        state_shardings=shardings,
+    )
+
+
+def _training_batches(
+    config: ConfigDict,
+    data: TrainingData,
+    mesh: Mesh,
+    recognition: AnimalRecognition | None,
+    start_step: int,
+) -> Iterator[dict[str, np.ndarray]]:
+    """This process's share of the batches after a step, without end."""
+    from data_pipeline.batches import input as input_pipeline
+
+    animal_weights, told_by = None, training_source(config)
+    if recognition is not None and told_by is not None:
+        animal_weights = recognition.weights(told_by, data.train, is_training=True)
+    part, parts = mesh_lib.process_share(mesh)
+    return input_pipeline.train_batches(
+        config.data.directory,
+        num_frames=config.model.num_frames,
+        image_size=config.model.architecture.image_size,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        start_step=start_step,
+        process_index=part,
+        process_count=parts,
+        multi_scale_crop=config.data.multi_scale_crop,
+        flip=config.data.flip,
+        num_workers=config.data.num_workers or None,
+        split=config.data.train_split,
+        animal_weights=animal_weights,
+        rows=data.train.rows,
+    )
 
 
 def _recogniser_of(earlier: TrainedRun | None) -> str:
     return "" if earlier is None else earlier.description.recogniser_digest or ""
-
-
-def _initial_values(config: ConfigDict) -> tuple[dict, dict[str, str]]:
-    """The parameters before the first step, and the digests of what they come from, by field.
-
-    Raises:
-        UserError: `config.init_from` is missing, damaged, or of another model.
-    """
-    if not config.init_from:
-        return assembly.random_parameters(config), {}
-    start = load_start(config.init_from)
-    assembly.check_start(config, start)
-    return start.parameters, {"init_from": start.digest()}
 
 
 def describe_run(config: ConfigDict, data: TrainingData, recogniser_digest: str) -> RunDescription:
@@ -298,112 +400,3 @@ def describe_run(config: ConfigDict, data: TrainingData, recogniser_digest: str)
         recogniser_digest=recogniser_digest,
         selection=selection(config).on,
     )
-
-
-@dataclasses.dataclass
-class _Judge:
-    """How good the model of a run is: after epochs, and at the end."""
-
-    config: ConfigDict
-    data: TrainingData
-    evaluator: Evaluator
-    checkpoints: RunCheckpoints
-    log: MetricsLog
-    progress: TrainingProgress
-    recogniser_digest: str
-
-    def is_due(self, epoch: int) -> bool:
-        """Whether the model is evaluated after an epoch."""
-        return epoch % self.config.evaluation.every_epochs == 0
-
-    def has_judged(self, step: int) -> bool:
-        """Whether the evaluation of a step is on record."""
-        if selection(self.config).split is not None:
-            return self.checkpoints.is_evaluated(step)
-        return bool(from_first(np.bool_(self.log.holds(step, "evaluation"))))
-
-    def after_epoch(self, epoch: int, step: int, state: TrainState, classes: ClassContext) -> float:
-        """Scores the validation clips, or without any the test clips, in one view.
-
-        Returns:
-            the figure that the best checkpoint is chosen by.
-
-        Raises:
-            Interrupted: the process was asked to stop.
-        """
-        clips = self.data.validation or self.data.test
-        source = self.config.evaluation.animal_sources[0]
-        multi_label = self.data.info.multi_label
-        with Activity(
-            len(clips.index), is_shown=is_first(), console=self.progress.console
-        ) as activity:
-            scored = self.evaluator.score(
-                state.evaluated(),
-                classes,
-                clips,
-                advance=lambda done: activity.show(f"epoch {epoch}, {clips.name}", done),
-            )
-        figures = self.evaluator.summarise(scored)
-        headline = results.headline(figures, multi_label=multi_label)
-        self.progress.say(f"epoch {epoch}, {clips.name}, animals from {source}: {headline}")
-        self.log.write(
-            step,
-            "evaluation",
-            {f"{source}/{name}": value for name, value in figures.items()},
-            {"split": clips.split, "clip_set": clips.name, "temporal_views": 1, "crops": 1},
-        )
-        return selection_figure(figures, multi_label=multi_label)
-
-    def record(self, step: int, figure: float) -> bool:
-        """Notes the figure of a step where a best checkpoint is chosen.
-
-        Returns:
-            whether it is the best so far.
-        """
-        if selection(self.config).split is None:
-            return False
-        is_best = self.checkpoints.would_be_best(figure)
-        self.checkpoints.record_figure(step, figure)
-        return is_best
-
-    def at_the_end(
-        self, workdir: epath.Path, step: int, state: TrainState, classes: ClassContext
-    ) -> str:
-        """Evaluates on the test clips in all views, unless that has been done.
-
-        Returns:
-            what to say of it.
-
-        Raises:
-            Interrupted: the process was asked to stop.
-        """
-        clips = self.data.test
-        source = results.provenance(
-            self.config,
-            clips,
-            data_name=self.data.info.name,
-            data_digest=dataset_digest(self.config.data.directory),
-            step=step,
-            checkpoint="latest",
-            selection=selection(self.config),
-            recogniser_digest=self.recogniser_digest,
-        )
-        folder = workdir / results.FOLDER / results.name_of(source)
-        is_there = bool(from_first(np.bool_((folder / results.METRICS_FILE).exists())))
-        if not is_there:
-            with Activity(
-                len(clips.index), is_shown=is_first(), console=self.progress.console
-            ) as activity:
-                result = self.evaluator.evaluate(
-                    state.evaluated(), classes, clips, advance=activity.show
-                )
-            text = results.report(source, result, multi_label=self.data.info.multi_label)
-            on_first(results.write, workdir, source, result, text)
-            self.log.write(step, "evaluation", result.figures(), source)
-        text = (folder / results.REPORT_FILE).read_text() if is_first() else ""
-        best = self.checkpoints.best_step()
-        chosen = "" if best is None else f" (the best is that of step {best})"
-        return (
-            f"{text}\n{workdir}: checkpoints of step {step}{chosen}, metrics.jsonl, TensorBoard's "
-            f"events; the result in {folder.relative_to(workdir)}"
-        )

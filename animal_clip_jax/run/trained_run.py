@@ -40,7 +40,7 @@ class Preprocessing:
 class TrainedRun:
     """The model of a run as it was trained.
 
-    Example:
+    Examples:
         >>> run = TrainedRun.open("runs/demo/run")
         >>> values, classes = run.restore(sharding)
         >>> model = parameters.merge(run.graphdef, values)

@@ -1,15 +1,4 @@
-"""The folder of a run: what lies where, and whose it is.
-
-    config.json          the configuration, with whole paths
-    run.json             what the run was made from: paths and digests; the program's version
-    parameters.txt       every parameter, its shape and how it is trained
-    metrics.jsonl        a line for every figure that training logs, and for its evaluations
-    tensorboard/         the same, for TensorBoard
-    checkpoints/         the newest, and the best where one is chosen
-    evaluated.json       the figure by which the best checkpoint is chosen, step by step
-    evaluations/NAME/    the result of an evaluation: metrics.json, per_class.csv, report.txt
-    image_features/      what a recogniser of animals sees in the clips
-    linear_probe.npz     the learned part of it
+"""The folder of a run: what lies where (see `README`), and whose it is.
 
 Nothing that a run needs later lies outside, but for the data and for a recogniser of animals, which
 are recorded.
@@ -32,7 +21,32 @@ from animal_clip_jax.run.inputs import Input
 from animal_clip_jax.version import VERSION as PROGRAM_VERSION
 
 VERSION = 2
-CONFIG_FILE, RECORD_FILE = "config.json", "run.json"
+CONFIG_FILE, RECORD_FILE, README_FILE = "config.json", "run.json", "README.txt"
+# What lies in a workdir, for whoever finds one; written into it.
+README = """\
+A training run of animal_clip_jax. It is complete by itself: copied to another
+machine, it predicts, and is trained further where its data is too.
+
+  config.json        the configuration that it was trained with
+  run.json           what it was made from (paths and SHA-256 digests of data,
+                     weights and texts), and by which version of the program
+  checkpoints/       the trained model, a folder for each step that is kept:
+                     the newest, and the best where one is chosen
+  evaluated.json     the figure of every step that the best is chosen by
+  evaluations/NAME/  an evaluation: report.txt to read, metrics.json for other
+                     programs, per_class.csv with a line for each action
+  metrics.jsonl      a line for every few steps (loss, learning rate, speed)
+                     and for every evaluation during the training
+  tensorboard/       curves and sample clips: tensorboard --logdir=THIS_FOLDER
+  parameters.txt     every array of the model: its shape, how it is trained
+  image_features/    what the model that recognises animals makes of each clip,
+                     kept so that it need not be computed again
+  linear_probe.npz   what was learned to recognise this data set's animals
+  profile/           a trace of a few steps, with config.profile
+
+Some of them are there only if the run needs them. To delete the run, delete
+the folder. More is in the program's documentation, docs/training.md.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +81,11 @@ def check_is_run(folder: epath.Path) -> None:
         UserError: it is something else.
     """
     if not folder.is_dir():
-        raise MissingFileError(f"{folder}: there is no such folder; expected that of a run")
+        raise MissingFileError(f"{folder}: there is no such folder; expected that of a run", folder)
     if not (folder / CONFIG_FILE).exists() and not (folder / "checkpoints").is_dir():
         raise UserError(
             f"{folder}: not the folder of a run: it has neither {CONFIG_FILE} nor checkpoints; "
-            "train first, with --mode=train"
+            "train first"
         )
 
 
@@ -148,6 +162,12 @@ def claim(config: ConfigDict, workdir: epath.Path, inputs: Mapping[str, Input]) 
         raise cannot_write(workdir, error) from error
     write_record(workdir, RunRecord(dict(inputs), program()))
     write_config(workdir, config)
+
+
+def explain(workdir: epath.Path) -> None:
+    """Writes `README.txt`, which says what lies in the folder, unless there is one."""
+    if not (workdir / README_FILE).exists():
+        write_whole(workdir / README_FILE, README)
 
 
 def write_config(workdir: epath.Path, config: ConfigDict) -> None:

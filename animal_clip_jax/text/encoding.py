@@ -4,7 +4,7 @@ The tower is causal, so what follows the end token changes nothing, and need not
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -50,18 +50,21 @@ def encode_texts(
     *,
     mesh: Mesh | None = None,
     texts_a_device: int = TEXTS_A_DEVICE,
+    advance: Callable[[int], object] = lambda texts: None,
 ) -> TextFeatures:
     """Encodes texts, the shortest first, in batches of similar length.
 
     Args:
-        tower, mesh, texts_a_device: see `encode_tokens`.
+        tower, mesh, texts_a_device, advance: see `encode_tokens`.
         texts: at least one.
 
     Raises:
         ValueError: a text cannot be tokenised, see `tokenizer.tokenize`.
     """
     tokens, num_cut = _tokens(texts, tower.position_embedding.shape[0])
-    features = encode_tokens(tower, tokens, mesh=mesh, texts_a_device=texts_a_device)
+    features = encode_tokens(
+        tower, tokens, mesh=mesh, texts_a_device=texts_a_device, advance=advance
+    )
     return TextFeatures(features, num_cut)
 
 
@@ -71,6 +74,7 @@ def encode_tokens(
     *,
     mesh: Mesh | None = None,
     texts_a_device: int = TEXTS_A_DEVICE,
+    advance: Callable[[int], object] = lambda texts: None,
 ) -> np.ndarray:
     """Encodes rows of tokens, each up to its end token, which is the largest id of its row.
 
@@ -83,6 +87,7 @@ def encode_tokens(
         tokens: (texts, context_length) int32, at least one text.
         mesh: one device of this process unless given.
         texts_a_device: in one batch.
+        advance: is given the number of texts that are done, again and again.
 
     Returns:
         (texts, embed_dim) float32, not normalised.
@@ -100,8 +105,12 @@ def encode_tokens(
         rows = np.pad(tokens[indices, :length], ((0, batch_size - len(indices)), (0, 0)), "edge")
         results.append(_encode(graphdef, replicated, values, _spread(rows, mesh)))
     features = np.empty((len(tokens), results[0].shape[1]), np.float32)
+    done = 0
+    advance(done)
     for (indices, _), result in zip(batches, results, strict=True):
         features[indices] = np.asarray(result)[: len(indices)]
+        done += len(indices)
+        advance(done)
     return features
 
 

@@ -1,12 +1,11 @@
 """Features of texts on disk, so that a second start reads what the first has computed.
 
-An entry is a folder, named after everything that its features depend on:
+An entry is a NumPy archive, named after everything that its features depend on:
 
-    <key>/features.npy       (texts, embed_dim) float32
-    <key>/description.json   shape and SHA-256 digest of that array, number of texts that were cut
+    <key>.npz    features (texts, embed_dim) float32; num_cut, the number of texts that were cut
 
-It is written under another name and then renamed, so that an entry is whole once it exists. Entries
-are never changed and never removed; the folder may be deleted at any time.
+Entries are written whole, with a checksum of each array; never changed and never removed. The
+folder may be deleted at any time.
 """
 
 import concurrent.futures
@@ -14,11 +13,11 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.resources
+import io
 import json
 import os
 import pathlib
-import shutil
-import uuid
+import zipfile
 from collections.abc import Sequence
 
 import jax
@@ -26,13 +25,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from animal_clip_jax.files import cannot_write, write_whole
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.text.encoding import TextFeatures
 
 # To be raised when the same texts and the same tower get other features.
-_FORMAT = 1
-_FEATURES, _DESCRIPTION = "features.npy", "description.json"
+_FORMAT = 2
 
 
 class DamagedEntry(ValueError):
@@ -67,7 +66,8 @@ def tower_digest(tower: TextTower) -> str:
 
     def digest(path: str) -> str:
         value = np.asarray(values[path])
-        return f"{path} {value.dtype} {value.shape} {_digest(value)}"
+        content = hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()
+        return f"{path} {value.dtype} {value.shape} {content}"
 
     with concurrent.futures.ThreadPoolExecutor() as threads:
         lines = list(threads.map(digest, sorted(values)))
@@ -121,10 +121,11 @@ class FeatureCache:
         return cls(folder, tower_digest(tower), tokenizer_digest(), f"{platform} {precision}")
 
     def entry(self, texts: Sequence[str]) -> pathlib.Path:
-        """The folder of the entry with the features of `texts`, which need not exist."""
-        return self.folder / entry_key(
+        """The file of the entry with the features of `texts`, which need not exist."""
+        key = entry_key(
             texts, tower=self.tower, tokenizer=self.tokenizer, arithmetic=self.arithmetic
         )
+        return self.folder / f"{key}.npz"
 
     def read(self, texts: Sequence[str]) -> TextFeatures | None:
         """The stored features of `texts`, None if there are none.
@@ -134,61 +135,29 @@ class FeatureCache:
             OSError: they cannot be read.
         """
         entry = self.entry(texts)
-        if not entry.is_dir():
+        if not entry.is_file():
             return None
         try:
-            description = json.loads((entry / _DESCRIPTION).read_text(encoding="utf-8"))
-            features = np.load(entry / _FEATURES, allow_pickle=False)
-            shape, digest = tuple(description["shape"]), description["sha256"]
-            num_cut = int(description["num_cut"])
-        except (ValueError, KeyError, TypeError, EOFError, FileNotFoundError) as error:
+            with np.load(entry, allow_pickle=False) as arrays:
+                features, num_cut = arrays["features"], int(arrays["num_cut"])
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise DamagedEntry(f"{entry} is damaged: {error}") from error
-        if features.shape != shape or len(features) != len(texts) or features.dtype != np.float32:
+        if features.ndim != 2 or len(features) != len(texts) or features.dtype != np.float32:
             raise DamagedEntry(
                 f"{entry} is damaged: {features.dtype} {features.shape} for {len(texts)} texts"
             )
-        if _digest(features) != digest:
-            raise DamagedEntry(f"{entry} is damaged: the digest of its features does not match")
         return TextFeatures(features, num_cut)
 
     def write(self, texts: Sequence[str], result: TextFeatures) -> None:
         """Stores the features of `texts`, in place of a damaged entry or a new one.
 
         Raises:
-            OSError: they cannot be stored; nothing is left.
+            UserError: they cannot be stored.
         """
-        entry = self.entry(texts)
-        temporary, discarded = (
-            self.folder / f".{entry.name}.{uuid.uuid4().hex}.{what}" for what in ("new", "old")
-        )
-        description = {
-            "shape": result.features.shape,
-            "sha256": _digest(result.features),
-            "num_cut": result.num_cut,
-        }
+        content = io.BytesIO()
+        np.savez(content, features=result.features, num_cut=result.num_cut)
         try:
-            temporary.mkdir(parents=True)
-            np.save(temporary / _FEATURES, result.features, allow_pickle=False)
-            (temporary / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
-            try:
-                temporary.rename(entry)
-            except OSError:
-                # There is one: damaged, or stored by another process in the meantime.
-                if not entry.is_dir():
-                    raise
-                if not self._is_whole(texts):
-                    entry.rename(discarded)
-                    temporary.rename(entry)
-        finally:
-            for folder in (temporary, discarded):
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _is_whole(self, texts: Sequence[str]) -> bool:
-        try:
-            return self.read(texts) is not None
-        except DamagedEntry:
-            return False
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        write_whole(self.entry(texts), content.getvalue())

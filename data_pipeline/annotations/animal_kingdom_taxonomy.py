@@ -15,7 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax import command_line
+from animal_clip_jax.command_line import Parser
 from animal_clip_jax.files import as_local_path, write_whole
 from data_pipeline.annotations.animal_kingdom_xlsx import read_animal_classes
 from data_pipeline.annotations.record import AnnotationError
@@ -55,26 +56,29 @@ def write_taxonomy(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_pipeline.annotations.animal_kingdom_taxonomy", description=__doc__
+    """The command; returns the exit code."""
+    parser = Parser(
+        "",
+        usage="--workbook=XLSX --column=NAME --dataset=DATA --output=CSV",
+        summary="Writes the class of every animal of Animal Kingdom, from its workbook.",
+        examples=(
+            "python -m data_pipeline.annotations.animal_kingdom_taxonomy \\",
+            '  --workbook=AR_metadata.xlsx --column="Parent Class" \\',
+            "  --dataset=data/animal_kingdom --output=taxonomy.csv",
+        ),
     )
-    parser.add_argument("--workbook", required=True, help="AR_metadata.xlsx")
-    parser.add_argument("--column", required=True, help="column of its sheet Animal")
-    parser.add_argument("--dataset", required=True, help="a converted data set")
-    parser.add_argument("--output", required=True, help="the CSV file to write")
-    options = parser.parse_args(arguments)
-    try:
-        info = load_info(options.dataset)
-        workbook = as_local_path(options.workbook, "the workbook")
-        write_taxonomy(workbook, options.column, info.animal_names, options.output)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    parser.prog = "python -m data_pipeline.annotations.animal_kingdom_taxonomy"
+    parser.add_argument("--workbook", metavar="XLSX", required=True, help="AR_metadata.xlsx")
+    parser.add_argument("--column", metavar="NAME", required=True, help="of its sheet Animal")
+    parser.add_argument("--dataset", metavar="DATA", required=True, help="a converted data set")
+    parser.add_argument("--output", metavar="CSV", required=True, help="the file to write")
+    return command_line.run(lambda: _write(parser.parse(arguments)))
+
+
+def _write(options: argparse.Namespace) -> None:
+    info = load_info(options.dataset)
+    workbook = as_local_path(options.workbook, "the workbook")
+    write_taxonomy(workbook, options.column, info.animal_names, options.output)
 
 
 if __name__ == "__main__":

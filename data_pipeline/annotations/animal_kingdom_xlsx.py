@@ -10,9 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
-
 from animal_clip_jax.errors import UserError
 from data_pipeline.annotations.animal_pairs import parse_pairs
 from data_pipeline.annotations.label_files import Spelling, label_at, reading
@@ -203,6 +200,10 @@ def _rows(
     workbook: Path, sheet: str, columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """Yields (place, values of the columns); headers are compared without regard to case."""
+    # Here, not above: other data sets do without.
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         with reading(workbook):
             book = openpyxl.load_workbook(workbook, read_only=True, data_only=True)

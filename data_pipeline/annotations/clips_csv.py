@@ -38,7 +38,7 @@ def read_clips_csv(source: Path) -> Annotations:
     """
     path = find_file([source], FILE_NAMES, "list of clips") if source.is_dir() else source
     if not path.is_file():
-        raise MissingFileError(f"the list of clips {path} does not exist")
+        raise MissingFileError(f"the list of clips {path} does not exist", path)
     videos = path.parent / "videos"
     with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
         clips = _read_rows(path, file)
@@ -58,6 +58,10 @@ def _read_rows(path: Path, file: TextIO) -> list[Clip]:
             f"{path}, line 1: no column {missing[0]!r}; expected {','.join(COLUMNS)} "
             f"and perhaps split, found {','.join(header)!r}"
         )
+    misspelt = [name for name in header if name.casefold() == "split" and name != "split"]
+    if misspelt:
+        # Or all its rows would be trained on, without a word.
+        raise AnnotationError(f"{path}, line 1: the column {misspelt[0]!r} is written 'split'")
     reader.fieldnames = header
     clips = []
     for row in reader:

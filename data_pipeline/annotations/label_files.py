@@ -37,7 +37,7 @@ def find_folder(source: Path, names: Sequence[str], what: str) -> Path:
         FileNotFoundError: `source` is not a folder, or holds none of them.
     """
     if not source.is_dir():
-        raise MissingFileError(f"the source folder {source} does not exist")
+        raise MissingFileError(f"the source folder {source} does not exist", source)
     for name in names:
         if (source / name).is_dir():
             return source / name
@@ -58,7 +58,7 @@ def reading(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise MissingFileError(f"the file {path} does not exist") from error
+        raise MissingFileError(f"the file {path} does not exist", path) from error
     except OSError as error:
         raise cannot_read(path, error) from error
     except UnicodeDecodeError as error:

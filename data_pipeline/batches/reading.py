@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 from etils import epath
 
 from animal_clip_jax.files import as_path
@@ -20,6 +19,7 @@ from data_pipeline.dataset import (
     load_index,
     load_info,
 )
+from data_pipeline.tensorflow_import import tf
 
 Batch = dict[str, np.ndarray]
 
@@ -46,9 +46,6 @@ class Source:
         animal_weights: Mapping[str, np.ndarray] | None = None,
         rows: np.ndarray | None = None,
     ) -> "Source":
-        # The accelerator belongs to JAX; TensorFlow would take its memory.
-        if tf.config.get_visible_devices("GPU"):
-            tf.config.set_visible_devices([], "GPU")
         directory = as_path(directory)
         info, index = load_info(directory), load_index(directory, split)
         check_shards(directory, index)

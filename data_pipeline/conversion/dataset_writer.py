@@ -1,15 +1,17 @@
 """Writing a converted data set, or what is missing of it."""
 
+import functools
 import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import as_local_path, write_whole
@@ -258,6 +260,12 @@ def _write_shards(
     workers: int,
     encode: Encode,
 ) -> dict[str, ShardContents]:
+    # Here, not above: the processes that decode import this module and do without TensorFlow. And
+    # before the bar: no other thread can import while TensorFlow Datasets is imported.
+    from data_pipeline.conversion.tfrecords import record_features, serialize_record
+
+    features = record_features(annotations.action_names, annotations.animal_names)
+    serialize = functools.partial(serialize_record, features)
     paths = [videos[clip.clip_id] for shard in shards for clip in shard.clips]
     encoded = encode_in_order(
         paths,
@@ -266,9 +274,20 @@ def _write_shards(
         workers=workers,
         encode=encode,
     )
-    with closing(encoded), tqdm(total=len(paths), unit="clip", mininterval=1.0) as progress:
+    bar = Progress(
+        TextColumn("converting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("clips"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    advance = functools.partial(bar.advance, bar.add_task("", total=len(paths)))
+    with closing(encoded), bar:
         return {
-            shard.file_name: _write_shard(output, shard, encoded, annotations, videos, progress)
+            shard.file_name: _write_shard(
+                output, shard, encoded, annotations.videos, videos, serialize, advance
+            )
             for shard in shards
         }
 
@@ -277,16 +296,13 @@ def _write_shard(
     output: Path,
     shard: Shard,
     encoded: Iterator[EncodedVideo | Failure],
-    annotations: Annotations,
+    folder: Path,
     videos: dict[str, Path],
-    progress: tqdm,
+    serialize: Callable[[Clip, EncodedVideo], bytes],
+    advance: Callable[[], None],
 ) -> ShardContents:
-    # Here, not above: the processes that decode import this module and do without TensorFlow.
-    import tensorflow as tf
+    from data_pipeline.tensorflow_import import tf
 
-    from data_pipeline.conversion.tfrecords import record_features, serialize_record
-
-    features = record_features(annotations.action_names, annotations.animal_names)
     temporary = temporary_path(output / shard.file_name)
     stored, failed = [], []
     offset = 0
@@ -294,13 +310,13 @@ def _write_shard(
         with tf.io.TFRecordWriter(str(temporary)) as writer:
             for clip in shard.clips:
                 path = videos[clip.clip_id]
-                relative = path.relative_to(annotations.videos).as_posix()
+                relative = path.relative_to(folder).as_posix()
                 video = next(encoded)
-                progress.update()
+                advance()
                 if isinstance(video, Failure):
                     failed.append(_failed(clip, relative, video, file_state(path)))
                     continue
-                record = serialize_record(features, clip, video)
+                record = serialize(clip, video)
                 writer.write(record)
                 stored.append(_stored(clip, relative, video, shard, offset, len(record)))
                 offset += len(record) + RECORD_FRAMING

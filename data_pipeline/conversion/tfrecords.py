@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipeline.annotations.record import Clip
 from data_pipeline.conversion.encode import EncodedVideo
+from data_pipeline.tensorflow_import import tf
 
 
 def record_features(

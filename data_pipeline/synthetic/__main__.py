@@ -22,57 +22,63 @@ import sys
 import time
 from collections.abc import Sequence
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax import command_line
+from animal_clip_jax.command_line import Parser, numeric
 from data_pipeline.synthetic.videos import plan, write_dataset
 
 
-def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m data_pipeline.synthetic",
-        description="Renders the demo's videos. Run again to go on.",
-    )
-    parser.add_argument("--output", required=True, help="folder to write the set into")
-    parser.add_argument(
-        "--clips_per_pair", type=int, default=28, help="training videos of each animal and action"
-    )
-    parser.add_argument(
-        "--test_clips_per_pair", type=int, default=4, help="of each; twice as many of unseen ones"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos")
-    parser.add_argument("--size", type=int, default=64, help="height and width in pixels, even")
-    parser.add_argument("--num_frames", type=int, default=16, help="of each video")
-    parser.add_argument("--workers", type=int, help="processes; all available cores if not given")
-    return parser.parse_args(arguments)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parsed = _parse_arguments(arguments)
-    print(f"seed {parsed.seed}")
-    start = time.perf_counter()
-    try:
-        rendered = write_dataset(
-            parsed.output,
-            clips_per_pair=parsed.clips_per_pair,
-            test_clips_per_pair=parsed.test_clips_per_pair,
-            seed=parsed.seed,
-            size=parsed.size,
-            num_frames=parsed.num_frames,
-            workers=parsed.workers,
-        )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; run again to go on", file=sys.stderr)
-        return 130
-    seconds = time.perf_counter() - start
-    total = len(plan(parsed.clips_per_pair, parsed.test_clips_per_pair))
-    print(
-        f"rendered {rendered} of {total} clips in {seconds:.1f} s, "
-        f"{rendered / seconds:.0f} clips/s: {parsed.output}"
+    """The command; returns the exit code."""
+    parser = Parser(
+        "",
+        usage="--output=DIR [options]",
+        summary="Renders the demo's videos. Interrupted, it goes on when it is run again.",
+        examples=("python -m data_pipeline.synthetic --output=runs/demo/videos",),
     )
-    return 0
+    parser.prog = "python -m data_pipeline.synthetic"
+    add, positive = parser.add_argument, numeric(int, least=1)
+    add("--output", metavar="DIR", required=True, help="folder to write the set into")
+    add(
+        "--clips_per_pair",
+        metavar="N",
+        type=positive,
+        default=28,
+        help="training videos of each animal and action (28)",
+    )
+    add(
+        "--test_clips_per_pair",
+        metavar="N",
+        type=positive,
+        default=4,
+        help="test videos of each, and twice as many of unseen pairs (4)",
+    )
+    add("--seed", metavar="N", type=int, default=0, help="another seed, other videos (0)")
+    add("--size", metavar="PIXELS", type=positive, default=64, help="height and width, even (64)")
+    add("--num_frames", metavar="N", type=positive, default=16, help="of each video (16)")
+    add("--workers", metavar="N", type=positive, help="processes (as many as there are cores)")
+    return command_line.run(
+        lambda: _render(parser.parse(arguments)),
+        if_interrupted="run the same command again to go on",
+    )
+
+
+def _render(options: argparse.Namespace) -> None:
+    start = time.perf_counter()
+    rendered = write_dataset(
+        options.output,
+        clips_per_pair=options.clips_per_pair,
+        test_clips_per_pair=options.test_clips_per_pair,
+        seed=options.seed,
+        size=options.size,
+        num_frames=options.num_frames,
+        workers=options.workers,
+    )
+    seconds = time.perf_counter() - start
+    total = len(plan(options.clips_per_pair, options.test_clips_per_pair))
+    print(
+        f"rendered {rendered} of {total} clips (seed {options.seed}) in {seconds:.1f} s, "
+        f"{rendered / seconds:.0f} clips/s: {options.output}"
+    )
 
 
 if __name__ == "__main__":

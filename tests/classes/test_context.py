@@ -16,6 +16,7 @@ from animal_clip_jax.models import parameters
 from animal_clip_jax.models.description import build
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
 from animal_clip_jax.run import assembly
+from animal_clip_jax.run.start import as_published
 from animal_clip_jax.text.tokenizer import tokenize
 from configs import default
 from data_pipeline.dataset import load_index, load_info
@@ -109,6 +110,7 @@ def test_a_model_in_bfloat16_has_the_class_features_of_float32(data):
         config.model.architecture.update(dataclasses.asdict(small_tower.ARCHITECTURE))
         config.model.update(dict(dtype=dtype, num_frames=2, prompt_layers=1, graph_width=32))
         config.prompts.cache = "none"
+        config = as_published(config)
         _, abstract = assembly.abstract_model(config.model)
         values = tiny.random_parameters(abstract)
         found[dtype] = assembly.class_context(config, values, info, index, MESH, lambda note: None)

@@ -13,6 +13,7 @@ from animal_clip_jax.classes.relation_graph import (
 )
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.run.config import check_fields
+from animal_clip_jax.run.start import as_published
 from configs import default
 from data_pipeline.dataset import load_index, load_info
 
@@ -164,7 +165,7 @@ def test_animals_without_clips_inherit(data, tmp_path):
     ],
 )
 def test_fields_that_do_not_fit_each_other(fields, message):
-    config = default.get_config()
+    config = as_published(default.get_config())
     config.relation.update(fields)
     with pytest.raises(ValueError, match=message):
         check_fields(config)

@@ -303,7 +303,7 @@ class TestAgain:
         result = subprocess.run(
             command, preexec_fn=limit_file_size, capture_output=True, text=True, check=False
         )
-        assert result.returncode == 1
+        assert result.returncode == 2
         last = result.stderr.strip().splitlines()[-1]
         assert last.startswith("error: ")
         assert "cannot be written" in last
@@ -372,7 +372,7 @@ class TestFailures:
         )
 
     def test_they_are_listed_and_end_the_run(self, broken, capsys):
-        assert self.run(broken, "--workers=2") == 1
+        assert self.run(broken, "--workers=2") == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("error: 3 of 5 clips failed, 0 may")
         assert "--max_failures=3" in error
@@ -386,7 +386,7 @@ class TestFailures:
             load_info(broken / "out")
 
     def test_they_can_be_accepted(self, broken, capsys):
-        assert self.run(broken) == 1
+        assert self.run(broken) == 2
         assert self.run(broken, "--max_failures=3") == 0
         assert "train: 2 clips" in capsys.readouterr().out
         assert load_info(broken / "out").split_sizes == {"train": 2}
@@ -396,14 +396,14 @@ class TestFailures:
 
     def test_a_complete_dataset_does_not_hide_them(self, broken, capsys):
         assert self.run(broken, "--max_failures=3") == 0
-        assert self.run(broken, "--max_failures=2") == 1
+        assert self.run(broken, "--max_failures=2") == 2
         assert "error: 3 of 5 clips failed, 2 may" in capsys.readouterr().err
         write_video(broken / "videos" / "missing.mp4", 3)
         assert self.run(broken, "--max_failures=2") == 0
         assert load_info(broken / "out").split_sizes == {"train": 3}
 
     def test_a_mended_video_is_tried_again(self, broken):
-        assert self.run(broken, "--max_failures=2") == 1
+        assert self.run(broken, "--max_failures=2") == 2
         write_video(broken / "videos" / "missing.mp4", 3)
         assert self.run(broken, "--max_failures=2") == 0
         assert load_info(broken / "out").split_sizes == {"train": 3}
@@ -412,7 +412,7 @@ class TestFailures:
         (broken / "clips.csv").write_text(
             "video,animals,actions,split\ngood.mp4,F,R,train\nmissing.mp4,F,R,test\n"
         )
-        assert self.run(broken, "--max_failures=1") == 1
+        assert self.run(broken, "--max_failures=1") == 2
         assert "not one clip of the split 'test'" in capsys.readouterr().err
 
     def test_a_video_with_another_suffix_is_found(self, tmp_path):
@@ -450,9 +450,9 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--workers=0"], "--workers is 0"),
+            (["--workers=0"], "--workers: 0 is not at least 1"),
             (["--short_side=1"], "short_side is 1; the least is 8"),
-            (["--max_frames=-1"], "max_frames is -1; the least is 0"),
+            (["--max_frames=-1"], "--max_frames: -1 is not at least 0"),
             (["--action_labels=none.csv"], "none.csv"),
             (["--source=gs://bucket/a"], "has to be on this machine, not gs://bucket/a"),
             (["--source=foo://bucket/a"], "URLs of foo:// are not known"),
@@ -460,7 +460,7 @@ class TestFailures:
         ],
     )
     def test_impossible_arguments_are_one_line(self, broken, capsys, arguments, message):
-        assert self.run(broken, *arguments) == 1
+        assert self.run(broken, *arguments) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert message in error

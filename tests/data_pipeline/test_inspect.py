@@ -83,13 +83,13 @@ def test_the_command_writes_the_sheet(dataset, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--split=val"], "no split 'val'"),
-        (["--clips=-1"], "a sheet needs clips"),
+        (["--clips=-1"], "--clips: -1 is not at least 0"),
         (["--head=5", "--tail=10"], "head is 5 and tail 10"),
         (["--sheet=none/sheet.png"], "none/sheet.png cannot be written: No such file"),
     ],
 )
 def test_errors_are_one_line(dataset, capsys, arguments, message):
-    assert main([str(dataset), *arguments]) == 1
+    assert main([str(dataset), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
@@ -102,7 +102,7 @@ def test_a_corrupt_record_is_one_line(dataset, tmp_path, capsys):
     content = bytearray(shard.read_bytes())
     content[index.offsets[2] + 14] ^= 255
     shard.write_bytes(content)
-    assert main([str(copy), "--split=test"]) == 1
+    assert main([str(copy), "--split=test"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert repr(index.clip_ids[2]) in error
@@ -110,5 +110,5 @@ def test_a_corrupt_record_is_one_line(dataset, tmp_path, capsys):
 
 
 def test_a_folder_of_something_else_is_an_error(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 1
+    assert main([str(tmp_path)]) == 2
     assert "error: " in capsys.readouterr().err

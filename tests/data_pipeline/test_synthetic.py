@@ -301,12 +301,11 @@ class TestCommandLine:
     def test_says_the_seed_and_what_it_did(self, tmp_path):
         done = self._run(tmp_path / "set", "--workers=1", "--seed=7")
         assert done.returncode == 0, done.stderr
-        first, last = done.stdout.splitlines()
-        assert first == "seed 7"
-        assert re.match(r"rendered 128 of 128 clips in [\d.]+ s, \d+ clips/s: ", last)
+        (line,) = done.stdout.splitlines()
+        assert re.match(r"rendered 128 of 128 clips \(seed 7\) in [\d.]+ s, \d+ clips/s: ", line)
         assert json.loads((tmp_path / "set" / "synthetic.json").read_text())["seed"] == 7
 
     def test_error_is_one_line(self, dataset):
         done = self._run(dataset, "--seed=1")
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert re.fullmatch(r"error: .*other parameters.*\n", done.stderr)

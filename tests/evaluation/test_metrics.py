@@ -429,7 +429,7 @@ def valid():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("scores", np.zeros((3, 4)), r"targets have shape \(3, 5\), expected \(3, 4\)"),
+        ("scores", np.zeros((3, 4)), r"targets has shape \(3, 5\), expected \(3, 4\)"),
         ("scores", np.zeros((0, 5)), r"scores have shape \(0, 5\)"),
         ("scores", np.zeros(5), r"scores have shape \(5,\), expected \(clips, classes\)"),
         (

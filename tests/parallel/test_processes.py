@@ -186,7 +186,7 @@ def test_a_signal_to_one_process_stops_all_at_one_step(alone, data, tmp_path):
     command = tiny_run.command(tmp_path / "run", data, *FLAGS)
     outcomes = tiny_run.run_processes([command, command], devices=2, interrupted_at="step 1/3")
     assert [code for code, _, _ in outcomes] == [75, 75], outcomes[0][2] + outcomes[1][2]
-    assert "stopped by SIGTERM" in outcomes[0][2] and "stopped by SIGTERM" in outcomes[1][2]
+    assert "stopped; step" in outcomes[0][2] and "stopped; step" in outcomes[1][2]
     outcomes = tiny_run.run_processes([command, command], devices=2)
     assert [code for code, _, _ in outcomes] == [0, 0], outcomes[0][2] + outcomes[1][2]
     assert_same_parameters(tmp_path / "run", alone)

@@ -85,7 +85,7 @@ def test_the_digest_is_of_all_parameters(recogniser):
 def test_weights_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/none"):
         Recogniser.load(tmp_path / "none")
-    with pytest.raises(ValueError, match="not a weights checkpoint .* animal_clip_jax.convert"):
+    with pytest.raises(ValueError, match="not a weights checkpoint .*animal-clip convert"):
         Recogniser.load(tmp_path)
 
 

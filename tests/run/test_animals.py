@@ -34,6 +34,7 @@ def config_on(data: pathlib.Path, recogniser_folder: pathlib.Path, **fields):
         "evaluation__animal_sources": SOURCES,
         "evaluation__temporal_views": 1,
         "evaluation__shuffle_frames": False,
+        **tiny_run.PLAIN,
     }
     return tiny_run.config_on(data, **{**recognised, **fields})
 

@@ -1,6 +1,7 @@
 """Every field of the configuration: something changes where it acts, something else does not."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import re
@@ -56,6 +57,7 @@ class Place:
 
     Attributes:
         paths: what the values of the table name, such as "{data}".
+        seen: what observables gave, by their function and configuration.
     """
 
     def __init__(self, folder: pathlib.Path, paths: Mapping[str, pathlib.Path]):
@@ -81,15 +83,26 @@ class Place:
 
     def look(self, observable: Observable, fields: Mapping[str, Any]) -> Any:
         """What an observable gives."""
-        key = (observable, repr(sorted(fields.items())))
-        if key not in self.seen:
-            self.seen[key] = observable(self, self.config(fields))
-        return self.seen[key]
+        return observable(self, self.config(fields))
+
+
+def once(observable: Observable) -> Observable:
+    """The observable, which looks at a configuration once and then repeats what it saw."""
+
+    @functools.wraps(observable)
+    def kept(place: Place, config: ConfigDict, **arguments) -> Any:
+        key = (observable, config.to_json(sort_keys=True), *sorted(arguments.items()))
+        if key not in place.seen:
+            place.seen[key] = observable(place, config, **arguments)
+        return place.seen[key]
+
+    return kept
 
 
 # Observables. Each takes the place and a configuration, and gives something to compare.
 
 
+@once
 def reached(place: Place, config: ConfigDict) -> FirstStep:
     return first_step(config, place.new_folder())
 
@@ -123,10 +136,11 @@ def parameter_shapes(place: Place, config: ConfigDict) -> dict[str, tuple[int, .
     return {path: value.shape for path, value in abstract.items()}
 
 
-def logits(place: Place, config: ConfigDict, **arguments) -> np.ndarray:
-    """Of two clips, by random parameters."""
+@once
+def logits(place: Place, config: ConfigDict, *, seed: int | None = None) -> np.ndarray:
+    """Of two clips, by random parameters; with a seed as in training, where blocks may be
+    dropped."""
     graphdef, abstract = assembly.abstract_model(config.model)
-    model = parameters.merge(graphdef, tiny.random_parameters(abstract))
     size, width = config.model.architecture.image_size, config.model.architecture.embed_dim
     random = np.random.default_rng(0)
     pixels = random.normal(size=(2, config.model.num_frames, size, size, 3))
@@ -135,12 +149,18 @@ def logits(place: Place, config: ConfigDict, **arguments) -> np.ndarray:
         animal_features=random.normal(size=(tiny.ANIMALS, width)).astype(np.float32),
     )
     animals = np.eye(tiny.ANIMALS, dtype=np.float32)[:2]
-    return np.asarray(model(pixels.astype(np.float32), classes, animals, **arguments))
+    key = {} if seed is None else {"key": jax.random.key(seed)}
+
+    @jax.jit
+    def score(values):
+        model = parameters.merge(graphdef, values)
+        return model(pixels.astype(np.float32), classes, animals, **key)
+
+    return np.asarray(score(tiny.random_parameters(abstract)))
 
 
 def training_logits(place: Place, config: ConfigDict) -> np.ndarray:
-    """The same in training, where blocks may be dropped."""
-    return logits(place, config, key=jax.random.key(0))
+    return logits(place, config, seed=0)
 
 
 def saved_for_backward(place: Place, config: ConfigDict) -> int:
@@ -211,6 +231,7 @@ class ColourModel(nnx.Module):
         return 0.3 * colours @ self.colours[...] + animal_weights @ self.animals[...]
 
 
+@once
 def one_step(place: Place, config: ConfigDict) -> tuple[dict, Any, Any]:
     """Metrics, averages and parameters after a step of a model of colours, from eight seeds."""
     graphdef, values = parameters.split(ColourModel())
@@ -254,11 +275,11 @@ def step_averages(place: Place, config: ConfigDict) -> dict[str, np.ndarray]:
 
 def plain_step_loss(place: Place, config: ConfigDict) -> np.ndarray:
     """The loss of a step in which nothing is random."""
-    config.augmentation.update({"jitter_probability": 0.0, "grey_probability": 0.0, "mix": False})
-    config.animals.label_dropout = 0.0
+    config.update_from_flattened_dict(PLAIN)
     return one_step(place, config)[0]["loss"]
 
 
+@once
 def classes_of(place: Place, config: ConfigDict):
     data = open_training_data(config)
     _, abstract = assembly.abstract_model(config.model)
@@ -314,12 +335,13 @@ def learned(place: Place, config: ConfigDict) -> dict[str, np.ndarray]:
 def refusal(place: Place, config: ConfigDict) -> str:
     """Why a training cannot begin; "" if it can."""
     try:
-        first_step(config, place.new_folder())
+        reached(place, config)
     except UserError as error:
         return str(error)
     return ""
 
 
+@once
 def evaluation(place: Place, config: ConfigDict) -> dict[str, Any]:
     """What an evaluation of the run writes, or why it does not."""
     copy = place.new_folder()
@@ -359,6 +381,7 @@ def predicted_scores(place: Place, config: ConfigDict) -> str:
     return assembly.outputs(config)
 
 
+@once
 def printed(place: Place, config: ConfigDict) -> str:
     """The answer to a video, or why there is none."""
     try:
@@ -371,6 +394,7 @@ def printed_labels(place: Place, config: ConfigDict) -> list[str]:
     return sorted(line.split("%  ")[1] for line in printed(place, config).splitlines()[1:])
 
 
+@once
 def workdir_of(place: Place, config: ConfigDict) -> pathlib.Path:
     """A whole run."""
     workdir = place.new_folder()
@@ -379,13 +403,10 @@ def workdir_of(place: Place, config: ConfigDict) -> pathlib.Path:
 
 
 def from_run(look: Callable[[pathlib.Path], Any]) -> Observable:
-    """An observable of the folder of a whole run, which is trained once for all of them."""
+    """An observable of the folder of a whole run."""
 
     def observable(place: Place, config: ConfigDict) -> Any:
-        key = ("whole run", config.to_json())
-        if key not in place.seen:
-            place.seen[key] = workdir_of(place, config)
-        return look(place.seen[key])
+        return look(workdir_of(place, config))
 
     observable.__name__ = look.__name__
     return observable
@@ -424,8 +445,20 @@ saved, logged, judged, chosen, traced, last_loss = map(
     from_run, (saved_steps, logged_steps, judged_steps, chosen_on, is_traced, logged_losses)
 )
 
-WHOLE_RUN = {
-    "model.refinement": False,  # quicker to compile
+PLAIN = {
+    "augmentation.jitter_probability": 0.0,
+    "augmentation.grey_probability": 0.0,
+    "augmentation.mix": False,
+    "animals.label_dropout": 0.0,
+}
+JITTERED = PLAIN | {"augmentation.jitter_probability": 1.0}
+MIXED = PLAIN | {"augmentation.mix": True}
+RECOGNISED = {"animals.weights": "{recogniser}"}
+VIDEO = {"predict.video": "{video}"}
+UNSHUFFLED = {"evaluation.shuffle_frames": False, "evaluation.temporal_views": 1}
+
+WHOLE_RUN = PLAIN | {
+    "model.refinement": False,  # quicker to compile, as what is plain is
     "epochs": 4,
     "evaluation.every_epochs": 1,
     "evaluation.temporal_views": 2,
@@ -476,18 +509,6 @@ def architecture(field: str, value: Any, changes: Observable = parameter_shapes)
     return Row(f"model.architecture.{field}", value, changes, training_clips)
 
 
-PLAIN = {
-    "augmentation.jitter_probability": 0.0,
-    "augmentation.grey_probability": 0.0,
-    "augmentation.mix": False,
-    "animals.label_dropout": 0.0,
-}
-JITTERED = PLAIN | {"augmentation.jitter_probability": 1.0}
-MIXED = PLAIN | {"augmentation.mix": True}
-RECOGNISED = {"animals.weights": "{recogniser}"}
-VIDEO = {"predict.video": "{video}"}
-UNSHUFFLED = {"evaluation.shuffle_frames": False, "evaluation.temporal_views": 1}
-
 ROWS = [
     Row("seed", 3, first_batch, training_clips),
     Row("model.family", "xclip", parameter_shapes, training_clips),
@@ -528,8 +549,8 @@ ROWS = [
     Row("data.flip", False, first_batch, first_values),
     Row("data.multi_scale_crop", True, first_batch, first_values),
     Row("data.num_workers", 2, None, first_batch),
-    Row("data.mean", (1.0, 2.0, 3.0), step_loss, loss_values),
-    Row("data.std", (11.0, 12.0, 13.0), step_loss, loss_values),
+    Row("data.mean", (1.0, 2.0, 3.0), step_loss, loss_values, PLAIN),
+    Row("data.std", (11.0, 12.0, 13.0), step_loss, loss_values, PLAIN),
     Row("prompts.actions", "templates", action_features, animal_features),
     Row("prompts.animals", "templates", animal_features, action_features),
     Row(
@@ -550,7 +571,7 @@ ROWS = [
         "predicted",
         step_loss,
         plain_step_loss,
-        {"animals.label_dropout": 0.5},
+        PLAIN | {"animals.label_dropout": 0.5},
     ),
     Row("animals.weights", "{init}", predicted, training_clips, RECOGNISED),
     Row("animals.num_frames", 2, predicted, training_clips, RECOGNISED),
@@ -579,7 +600,7 @@ ROWS = [
     Row("optimizer.beta2", 0.5, updates, without_gradient),
     Row("optimizer.epsilon", 1e-3, updates, without_gradient),
     Row("optimizer.clip_norm", 0.5, updates, without_gradient),
-    Row("optimizer.ema_decay", 0.9, step_averages, step_loss),
+    Row("optimizer.ema_decay", 0.9, step_averages, step_loss, PLAIN),
     Row("epochs", 5, rates, loss_values),
     Row("warmup_epochs", 0, rates, loss_values),
     Row("batch_size", 8, first_batch, first_values),

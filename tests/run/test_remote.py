@@ -92,9 +92,10 @@ def test_results(bucket, data):
         checkpoint="latest",
         selection=selection(config),
     )
-    result = Result([SourceResult("none", False, figures, [{"class": "Walking, slowly"}])], {})
-    text = results.report(source, result, multi_label=False)
-    results.write(epath.Path(ROOT), source, result, text)
+    result = Result(
+        [SourceResult("none", False, figures, [{"class": "Walking, slowly"}], scores)], {}
+    )
+    results.write(epath.Path(ROOT), source, result, multi_label=False)
     (folder,) = (bucket / "runs" / "one" / "evaluations").iterdir()
     assert sorted(os.listdir(folder)) == ["metrics.json", "per_class.csv", "report.txt"]
     assert '"Walking, slowly"' in (folder / "per_class.csv").read_text()

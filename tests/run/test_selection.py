@@ -21,6 +21,7 @@ BRIEF = dict(
     evaluation__animal_sources=("none",),
     checkpoint__every_epochs=100,
     checkpoint__keep=10,
+    **tiny_run.PLAIN,
 )
 
 

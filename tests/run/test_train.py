@@ -9,15 +9,13 @@ import sys
 import jax
 import numpy as np
 import pytest
+import tiny
 import tiny_run
-from flax import nnx
 
 from animal_clip_jax.classes.relation_graph import relation_of
 from animal_clip_jax.conversion import weights
 from animal_clip_jax.errors import DivergenceError, UserError
-from animal_clip_jax.models.description import build
 from animal_clip_jax.models.normalisation import IMAGENET
-from animal_clip_jax.models.parameters import split
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.data import open_training_data
@@ -71,18 +69,22 @@ def half(run, tmp_path) -> pathlib.Path:
     return workdir
 
 
-def test_sigterm_saves_and_the_same_command_goes_on_to_the_same_end(run, data, tmp_path):
+# Ctrl-C takes the way of SIGTERM, so that the one of them that is fast shows both.
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_signal_saves_and_the_same_command_goes_on_to_the_same_end(number, run, data, tmp_path):
     workdir, brief = tmp_path / "run", LONGER_FLAGS[1:]
     process = tiny_run.start(*tiny_run.command(workdir, data, *brief))
     for line in process.stdout:
         if line.startswith("step 2/6"):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             break
     _, errors = process.communicate()
     assert process.returncode == 75, errors
     step, _ = tiny_run.checkpoint(workdir)
     assert 2 <= step < 6
-    said = f"stopped by SIGTERM; step {step} of 6 is saved in {workdir}: run the same command"
+    said = f"stopped; step {step} of 6 is saved in {workdir}: run the same command"
     assert said in errors and "Traceback" not in errors
 
     assert f"going on from step {step} of 6" in tiny_run.finish(workdir, data, *brief)
@@ -183,8 +185,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_saved(uninterrupted, data, tmp
 def test_weights_that_are_no_numbers_stop_the_first_step(data, tmp_path):
     config, folder, workdir = tiny_run.config_on(data), tmp_path / "weights", tmp_path / "run"
     description = assembly.model_description(config.model)
-    _, values = split(build(description, rngs=nnx.Rngs(7)))
-    values = jax.tree.map(np.array, values)
+    values = tiny.random_parameters(assembly.abstract_model(config.model)[1])
     values["visual.class_embedding"][3] = np.nan
     metadata = weights.WeightsMetadata(model=description, normalisation=IMAGENET, source_files={})
     weights.save_weights(folder, values, metadata)
@@ -214,7 +215,11 @@ def clip_ids(config, step: int) -> list[str]:
 def test_numbers_that_overflow_later_leave_the_good_checkpoint(data, tmp_path):
     """A decay that multiplies the parameters in every step, until they overflow."""
     config = tiny_run.config_on(
-        data, optimizer__weight_decay=1e8, epochs=4, evaluation__every_epochs=100
+        data,
+        **tiny_run.PLAIN,
+        optimizer__weight_decay=1e8,
+        epochs=4,
+        evaluation__every_epochs=100,
     )
     with pytest.raises(DivergenceError) as caught:
         train(config, tmp_path / "run")

@@ -34,14 +34,6 @@ from data_pipeline.video import load_video, read_video
 ZEBRA = pathlib.Path("videos") / "Walking" / "Zebra5001.mp4"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Compiling takes most of these tests' time, and none of them is about speed."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def metrics_of(workdir: pathlib.Path) -> dict[str, dict]:
     """The content of every metrics.json below a run, by its number of temporal views."""
     contents = [json.loads(path.read_text()) for path in workdir.glob("evaluations/*/metrics.json")]
@@ -253,6 +245,7 @@ SHORT = dict(
     evaluation__batch_size=8,
     evaluation__temporal_views=2,
     evaluation__shuffle_frames=False,
+    **tiny_run.PLAIN,
 )
 
 

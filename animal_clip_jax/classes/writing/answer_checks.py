@@ -5,7 +5,6 @@ They cannot tell whether a description is true.
 """
 
 import re
-from collections.abc import Iterable
 
 from animal_clip_jax.text.tokenizer import CONTEXT_LENGTH, clean, tokenize
 
@@ -126,12 +125,9 @@ def is_english(text: str) -> bool:
     if sum(character.isascii() for character in letters) < 0.9 * len(letters):
         return False
     words = re.findall(r"[^\W\d_]+", text.lower())
-    english, other = _count(words, _ENGLISH), _count(words, _OTHER)
+    english = sum(word in _ENGLISH for word in words)
+    other = sum(word in _OTHER for word in words)
     return english > other and english >= 0.1 * len(words)
-
-
-def _count(words: Iterable[str], known: frozenset[str]) -> int:
-    return sum(word in known for word in words)
 
 
 def normalised(text: str) -> str:

@@ -8,12 +8,15 @@ A journal is a file of JSON lines beside the output: the settings, then one line
 It holds answers as they came: what of them is accepted follows from them.
 """
 
+import contextlib
+import dataclasses
 import fcntl
 import json
 import os
 import pathlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
 
 from animal_clip_jax.classes.writing.questions import Answer, Question
 from animal_clip_jax.errors import UserError
@@ -33,119 +36,82 @@ def read_answers(path: pathlib.Path, settings: Settings) -> Answers:
     A last line that breaks off, as a killed process leaves it, is passed over.
 
     Raises:
-        ValueError: a line is something else than an answer, or the answers were got with other
+        UserError: a line is something else than an answer, or the answers were got with other
             settings. The message names the line or the settings.
     """
-    if not path.exists():
-        return {}
-    lines = _whole_lines(path.read_bytes())
-    if not lines:
-        return {}
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     answers: Answers = {}
+    found: dict[str, Any] = dict(settings)
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
             if number == 1:
-                _check_settings(path, entry["settings"], settings)
+                found = dict(entry["settings"])
             else:
                 answer = Answer(str(entry["text"]), bool(entry["is_cut"]))
                 answers[int(entry["round"]), str(entry["class"])] = answer
-        except (
-            json.JSONDecodeError,
-            UnicodeDecodeError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path}, line {number}: not {'a journal' if number == 1 else 'an answer'}; "
                 "repair or remove the line, or start again with --restart"
             ) from error
-    return answers
-
-
-def _whole_lines(content: bytes) -> list[bytes]:
-    """The lines, without a last one that breaks off."""
-    *lines, last = content.split(b"\n")
-    if last:
-        try:
-            json.loads(last)
-        except ValueError:
-            return lines
-        lines.append(last)  # only its line end is missing
-    return lines
-
-
-def _check_settings(path: pathlib.Path, found: Settings, expected: Settings) -> None:
     differences = [
-        f"{name} was {found.get(name)!r} and is {expected.get(name)!r}"
-        for name in sorted({*found, *expected})
-        if found.get(name) != expected.get(name)
+        f"{name} was {found.get(name)!r} and is {settings.get(name)!r}"
+        for name in sorted({*found, *settings})
+        if found.get(name) != settings.get(name)
     ]
     if differences:
         raise UserError(
             f"{path} holds answers to other questions: {'; '.join(differences)}. Give what it was "
             "started with, another --output, or --restart to drop these answers"
         )
+    return answers
 
 
+@contextlib.contextmanager
+def open_journal(
+    path: pathlib.Path, settings: Settings, *, restart: bool = False
+) -> Iterator["Journal"]:
+    """Opens the journal for `settings`, or begins one; with `restart`, without its answers.
+
+    Raises:
+        UserError: see `read_answers`; or another process is writing it.
+    """
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{path} is in use: another command is writing it") from error
+        if restart:
+            file.truncate(0)
+        journal = Journal(read_answers(path, settings), file)
+        end_of_whole_lines = path.read_bytes().rfind(b"\n") + 1
+        file.truncate(end_of_whole_lines)
+        if not end_of_whole_lines:
+            journal._write({"settings": dict(settings)})
+        yield journal
+
+
+@dataclasses.dataclass(frozen=True)
 class Journal:
-    """A journal that is being written; a context manager.
+    """A journal that is being written; `open_journal` makes it.
 
     Attributes:
         answers: all answers, those found at the start and those appended.
     """
 
-    def __init__(self, path: pathlib.Path, settings: Settings, *, restart: bool = False):
-        """Opens the journal for `settings`, or begins one.
-
-        Raises:
-            ValueError: see `read_answers`; or another process is writing it.
-        """
-        self._lock = threading.Lock()
-        self._file = path.open("ab")
-        try:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"{path} is in use: another command is writing it") from error
-            if restart:
-                self._file.truncate(0)
-            self.answers = read_answers(path, settings)
-            self._repair(path)
-            if not path.stat().st_size:
-                self._append({"settings": dict(settings)})
-        except BaseException:
-            self._file.close()
-            raise
-
-    def _repair(self, path: pathlib.Path) -> None:
-        content = path.read_bytes()
-        whole = b"".join(line + b"\n" for line in _whole_lines(content))
-        if len(whole) < len(content):
-            self._file.truncate(len(whole))
-        self._file.write(whole[len(content) :])
+    answers: Answers
+    _file: BinaryIO
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def append(self, question: Question, answer: Answer) -> None:
         """Adds an answer. It is on disk when this returns. May be called from any thread."""
+        about = {"class": question.name, "round": question.round}
         with self._lock:
-            self._append(
-                {
-                    "class": question.name,
-                    "round": question.round,
-                    "text": answer.text,
-                    "is_cut": answer.is_cut,
-                }
-            )
+            self._write(about | dataclasses.asdict(answer))
             self.answers[question.round, question.name] = answer
 
-    def _append(self, entry: dict[str, object]) -> None:
+    def _write(self, entry: Mapping[str, object]) -> None:
         self._file.write(json.dumps(entry).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-
-    def __enter__(self) -> "Journal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()

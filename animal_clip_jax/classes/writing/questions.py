@@ -54,8 +54,8 @@ def read_prompt(path: str | os.PathLike[str] | None, kind: Kind) -> Prompt:
     """Reads a prompt file, or the one shipped for `kind` where `path` is None.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not UTF-8, or lacks a place that must be filled in.
+        MissingFileError: there is no such file.
+        UserError: it is not UTF-8, or lacks a place that must be filled in.
     """
     if path is None:
         shipped = importlib.resources.files("animal_clip_jax.classes.writing")
@@ -63,7 +63,7 @@ def read_prompt(path: str | os.PathLike[str] | None, kind: Kind) -> Prompt:
     else:
         path = pathlib.Path(path)
         if not path.is_file():
-            raise MissingFileError(f"there is no prompt file at {path}")
+            raise MissingFileError(f"there is no prompt file at {path}", path)
         content = path.read_bytes()
     try:
         lines = content.decode("utf-8-sig").splitlines()
@@ -74,10 +74,8 @@ def read_prompt(path: str | os.PathLike[str] | None, kind: Kind) -> Prompt:
     prompt = Prompt("\n".join(lines[:end]).strip(), "\n".join(lines[end + 1 :]).strip())
     for place in ("{name}", "{count}"):
         if place not in prompt.request:
-            raise UserError(
-                f"{path}: the prompt has no {place}"
-                + (f" before its line {_SEPARATOR}" if any(is_separator) else "")
-            )
+            before = f" before its line {_SEPARATOR}" if any(is_separator) else ""
+            raise UserError(f"{path}: the prompt has no {place}{before}")
     if prompt.again and "{written}" not in prompt.again:
         raise UserError(f"{path}: the part after the line {_SEPARATOR} has no {{written}}")
     return prompt
@@ -113,18 +111,31 @@ class Answer:
     is_cut: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How a model draws its tokens.
+
+    Attributes:
+        temperature: > 0; what the scores are divided by.
+        top_p: the most probable tokens that together have this probability are drawn from.
+        max_tokens: the most tokens of an answer.
+    """
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+
+Record = Callable[[Question, Answer], None]
+
+
 class Writer(Protocol):
     """A language model that answers questions."""
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of a prompt, as the model counts them or estimated."""
 
-    def ask(
-        self,
-        questions: Sequence[Question],
-        known: Collection[str],
-        record: Callable[[Question, Answer], None],
-    ) -> None:
+    def ask(self, questions: Sequence[Question], known: Collection[str], record: Record) -> None:
         """Answers a round's questions, except those about the classes in `known`.
 
         Args:

@@ -1,11 +1,10 @@
 """What has been accepted and rejected so far: a pure function of the answers, in their order."""
 
 import collections
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from animal_clip_jax.classes.writing.answer_checks import normalised, parse_list, problem
-from animal_clip_jax.classes.writing.questions import Answer, Prompt, Question, seed_of
+from animal_clip_jax.classes.writing.questions import Answer
 
 
 class Review:
@@ -36,8 +35,8 @@ class Review:
         """Takes the usable descriptions of an answer, as long as the class lacks some."""
         items = parse_list(answer.text)
         if answer.is_cut:
-            self.rejected[name].append(("cut off at the limit of tokens", _last(items)))
-            items = items[:-1]
+            *items, last = items or [""]
+            self.rejected[name].append(("cut off at the limit of tokens", last))
         elif not items:
             self.rejected[name].append(("an empty answer", ""))
         for text in items:
@@ -58,84 +57,21 @@ class Review:
 
     def shortcomings(self) -> list[str]:
         """One line for each incomplete class: how many texts it has, and why not more."""
-        lines = []
-        for name in self.incomplete():
-            reasons = collections.Counter(reason for reason, _ in self.rejected[name])
-            examples = dict(reversed(self.rejected[name]))
-            shown = "; ".join(
-                f"{count}x {reason}" + (f", such as {_shortened(examples[reason])!r}")
-                if examples[reason]
-                else f"{count}x {reason}"
-                for reason, count in reasons.most_common()
-            )
-            lines.append(
-                f"{name}: {len(self.accepted[name])} of {self._wanted}; "
-                f"rejected: {shown or 'nothing: the model wrote fewer than it was asked for'}"
-            )
-        return lines
-
-
-def _last(items: Sequence[str]) -> str:
-    return items[-1] if items else ""
-
-
-def _shortened(text: str, length: int = 60) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Which questions a round asks, given the answers of those before.
-
-    In a round every incomplete class is asked once; its answers are reviewed when all are there,
-    in label order. So neither the order in which answers come nor an interruption changes a text.
-
-    Attributes:
-        prompt: what is asked.
-        per_request: the most descriptions to ask for at once.
-        rounds: the most rounds.
-        seed: of the questions' seeds.
-    """
-
-    prompt: Prompt
-    per_request: int
-    rounds: int
-    seed: int
-
-    def questions(self, round: int, review: Review) -> list[Question]:
-        """The questions of a round, in label order; none if every class is complete or the rounds
-        are used up."""
-        if round >= self.rounds:
-            return []
         return [
-            Question(
-                name,
-                round,
-                self.prompt.text(
-                    name, min(self.per_request, review.missing(name)), review.accepted[name]
-                ),
-                seed_of(self.seed, name, round),
+            f"{name}: {len(self.accepted[name])} of {self._wanted}; rejected: "
+            + (
+                _counted(self.rejected[name])
+                or "nothing: the model wrote fewer than it was asked for"
             )
-            for name in review.incomplete()
+            for name in self.incomplete()
         ]
 
-    def replay(
-        self, review: Review, answers: Mapping[tuple[int, str], Answer], round: int = 0
-    ) -> int:
-        """Reviews the rounds from `round` on that are answered whole.
 
-        Args:
-            review: changed in place.
-            answers: (round, class) -> answer.
-            round: the first round that `review` does not hold yet.
-
-        Returns:
-            the first round that is not answered whole.
-        """
-        while questions := self.questions(round, review):
-            if any((round, question.name) not in answers for question in questions):
-                break
-            for question in questions:
-                review.add(question.name, answers[round, question.name])
-            round += 1
-        return round
+def _counted(rejected: Sequence[tuple[str, str]]) -> str:
+    """How often each reason occurs, with its first example."""
+    parts = []
+    for reason, count in collections.Counter(reason for reason, _ in rejected).most_common():
+        example = next(text for why, text in rejected if why == reason)
+        shortened = example if len(example) <= 60 else example[:59] + "…"
+        parts.append(f"{count}x {reason}" + (f", such as {shortened!r}" if example else ""))
+    return "; ".join(parts)

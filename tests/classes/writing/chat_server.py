@@ -24,7 +24,7 @@ class Request:
         count: descriptions asked for.
         written: lines of texts that were there already.
         fields: the JSON body.
-        headers: of the request.
+        headers: of the request, their names in lower case.
         time: when it came, `time.monotonic`.
     """
 
@@ -83,7 +83,8 @@ class ChatServer:
             def do_POST(self):
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self._send(server.answer(self.path, json.loads(content), dict(self.headers)))
+                    headers = {name.lower(): value for name, value in self.headers.items()}
+                    self._send(server.answer(self.path, json.loads(content), headers))
 
             def _send(self, reply: Reply):
                 message = {"role": "assistant", "content": reply.text}

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import sys
 
 import pytest
 from chat_server import ChatServer, good_reply, sentences
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from animal_clip_jax import describe as write
 from animal_clip_jax.classes.descriptions import read_descriptions
 from animal_clip_jax.classes.labels import read_names
-from animal_clip_jax.classes.writing.journal import Journal, journal_path, read_answers
+from animal_clip_jax.classes.writing.journal import journal_path, open_journal, read_answers
 from animal_clip_jax.classes.writing.output_file import write_descriptions
 from animal_clip_jax.classes.writing.questions import (
     Answer,
@@ -21,6 +22,7 @@ from animal_clip_jax.classes.writing.questions import (
     read_prompt,
     seed_of,
 )
+from animal_clip_jax.errors import UserError
 
 SETTINGS = {"model": "writer", "seed": 0}
 
@@ -157,43 +159,42 @@ ANSWER = st.builds(Answer, st.text(st.characters()), st.booleans())
 def test_a_journal_that_broke_off(tmp_path_factory, answers, lost):
     """Any prefix of a journal gives the answers whose lines are whole, and can be gone on with."""
     path = tmp_path_factory.mktemp("journal") / "out.csv.journal.jsonl"
-    with Journal(path, SETTINGS) as journal:
+    with open_journal(path, SETTINGS) as journal:
         for (round, name), answer in answers.items():
             journal.append(question(name, round), answer)
     assert read_answers(path, SETTINGS) == answers
     content = path.read_bytes()
     kept = content[: max(0, len(content) - lost)]
     path.write_bytes(kept)
-    # The settings are the first line. A line that lacks only its end is whole.
-    whole = sum(kept.startswith(content[:end]) for end in line_ends(content)[1:])
+    # The settings are the first line.
+    whole = max(0, kept.count(b"\n") - 1)
     expected = dict(itertools.islice(answers.items(), whole))
     assert read_answers(path, SETTINGS) == expected
-    with Journal(path, SETTINGS) as journal:
+    with open_journal(path, SETTINGS) as journal:
         assert journal.answers == expected
         journal.append(question("new", 10), Answer("text", False))
     assert read_answers(path, SETTINGS) == {**expected, (10, "new"): Answer("text", False)}
 
 
-def line_ends(content: bytes) -> list[int]:
-    return [match.start() for match in re.finditer(b"\n", content)]
-
-
 @pytest.mark.parametrize("damage", ['{"class": "Eating"', "[]", "null", "", "\x00\x00"])
 def test_a_journal_damaged_inside_is_refused(tmp_path, damage):
     path = tmp_path / "journal"
-    with Journal(path, SETTINGS) as journal:
+    with open_journal(path, SETTINGS) as journal:
         journal.append(question("Walking"), Answer("text", False))
     first, second = path.read_text().splitlines()
     path.write_text(f"{first}\n{damage}\n{second}\n")
     before = path.read_bytes()
-    for read in (read_answers, Journal):
-        with pytest.raises(ValueError, match="line 2: not an answer; repair or remove the line"):
-            read(path, SETTINGS)
+    message = "line 2: not an answer; repair or remove the line"
+    with pytest.raises(UserError, match=message):
+        read_answers(path, SETTINGS)
+    with pytest.raises(UserError, match=message), open_journal(path, SETTINGS):
+        pass
+    assert path.read_bytes() == before
     path.write_text(f"{damage}\n")
     with pytest.raises(ValueError, match="line 1: not a journal"):
         read_answers(path, SETTINGS)
     path.write_bytes(before)
-    with Journal(path, SETTINGS, restart=True) as journal:
+    with open_journal(path, SETTINGS, restart=True) as journal:
         assert journal.answers == {}
 
 
@@ -242,7 +243,7 @@ def test_animals(tmp_path, start):
     ],
 )
 def test_refused_before_anything_is_asked(tmp_path, start, capsys, argument, message):
-    assert start(argument) == (1, [])
+    assert start(argument) == (2, [])
     assert capsys.readouterr().err == f"error: {message.format(tmp_path)}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["animals.txt"]
 
@@ -250,11 +251,11 @@ def test_refused_before_anything_is_asked(tmp_path, start, capsys, argument, mes
 @pytest.mark.parametrize(
     "argument, message",
     [
-        ("--num_descriptions=0", "must be a whole number of at least 1, not 0"),
-        ("--extra_rounds=-1", "must be a whole number of at least 0, not -1"),
-        ("--concurrency=many", "must be a whole number of at least 1, not many"),
-        ("--temperature=0", "must be a number above 0, not 0"),
-        ("--timeout=nan", "must be a number above 0, not nan"),
+        ("--num_descriptions=0", "--num_descriptions: 0 is not at least 1"),
+        ("--extra_rounds=-1", "-1 is not at least 0"),
+        ("--concurrency=many", "'many' is not a whole number"),
+        ("--temperature=0", "0 is not more than 0"),
+        ("--timeout=nan", "nan is not more than 0"),
         ("--request_fields=[]", "not a JSON object: []"),
         ("--request_fields={{", "not JSON"),
         ("--price_per_million=1", "must be two numbers, such as 0.15,0.6, not 1"),
@@ -262,9 +263,24 @@ def test_refused_before_anything_is_asked(tmp_path, start, capsys, argument, mes
     ],
 )
 def test_flags_that_cannot_be_used(start, capsys, argument, message):
-    with pytest.raises(SystemExit, match="2"):
-        start(argument)
-    assert message in capsys.readouterr().err
+    assert start(argument) == (2, [])
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "backend, package, extra",
+    [("openai", "openai", "descriptions"), ("local", "transformers", "torch")],
+)
+def test_what_is_not_installed_is_named(start, capsys, monkeypatch, backend, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    module = "endpoint" if backend == "openai" else "local"
+    monkeypatch.delitem(sys.modules, f"animal_clip_jax.classes.writing.{module}", raising=False)
+    status, requests = start(f"--backend={backend}")
+    assert (status, requests) == (2, [])
+    error = capsys.readouterr().err
+    assert f"this needs {package}, which is not installed: pip install" in error
+    assert f"'animal-clip-jax[{extra}]'" in error and error.count("\n") == 1
 
 
 def test_answers_to_other_questions_are_not_used(tmp_path, start, capsys):
@@ -272,11 +288,11 @@ def test_answers_to_other_questions_are_not_used(tmp_path, start, capsys):
     (tmp_path / "prompt.txt").write_text('The animal is called "{name}". Write {count}.')
     status, requests = start("--overwrite", "--model=other", "--prompt={}/prompt.txt")
     error = capsys.readouterr().err
-    assert (status, requests) == (1, [])
+    assert (status, requests) == (2, [])
     assert "out.csv.journal.jsonl holds answers to other questions: model was 'writer'" in error
     assert "and is 'other'; prompt was '" in error and "seed" not in error
     (tmp_path / "animals.txt").write_text("Fox\n")
-    assert start("--overwrite")[0] == 1
+    assert start("--overwrite")[0] == 2
     assert "other questions: labels was" in capsys.readouterr().err
     status, requests = start("--overwrite", "--restart")
     assert (status, [request.name for request in requests]) == (0, ["Fox"])

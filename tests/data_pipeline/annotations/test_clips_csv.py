@@ -39,6 +39,7 @@ def test_a_file_may_be_given_and_videos_may_have_their_folder(tmp_path):
     ("text", "message"),
     [
         ("clip,animals,actions\n", "line 1: no column 'video'"),
+        ("video,animals,actions,Split\n", "line 1: the column 'Split' is written 'split'"),
         ("video,animals,actions\na.mp4,Fox\n", "line 2: expected 3 cells"),
         ("video,animals,actions\na.mp4,Fox,Running,Resting\n", "line 2: expected 3 cells"),
         ("video,animals,actions\na.mp4,Fox,\n", "line 2: the clip 'a' has no action"),

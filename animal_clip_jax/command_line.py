@@ -1,0 +1,247 @@
+"""What all commands have in common: their help, their mistakes in one line, their exit codes.
+
+A command is a function `main(arguments) -> exit code`, made of a `Parser` and of `run`.
+"""
+
+import argparse
+import difflib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from absl import logging
+
+from animal_clip_jax.errors import Interrupted, MissingFileError, UserError
+
+DONE, MISTAKE, CTRL_C, STOPPED = 0, 2, 130, 75  # the last is EX_TEMPFAIL of sysexits.h
+
+# The extra of setup.py that brings a module.
+_EXTRAS = {
+    "tensorflow": "data",
+    "tensorflow_datasets": "data",
+    "openpyxl": "data",
+    "torch": "torch",
+    "safetensors": "torch",
+    "huggingface_hub": "torch",
+    "transformers": "torch",
+    "openai": "descriptions",
+    "tensorboardX": "tensorboard",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """The arguments of a command; what is wrong with them is a `UserError`.
+
+    Args:
+        name: of the command, after "animal-clip".
+        usage: its arguments, for the first line of its help.
+        summary: what it does.
+        examples: command lines, shown at the end of its help.
+        takes_fields: fields of a configuration are flags too, `--config.FIELD=VALUE`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        usage: str,
+        summary: str,
+        examples: Sequence[str],
+        takes_fields: bool = False,
+    ):
+        super().__init__(
+            prog=f"animal-clip {name}".rstrip(),
+            usage=f"%(prog)s {usage}",
+            description=summary,
+            epilog="\n".join(["example:", *(f"  {example}" for example in examples)]),
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+        self._takes_fields = takes_fields
+
+    def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """The arguments by name; with `takes_fields`, `fields` holds "--config.FIELD=VALUE" texts.
+
+        Args:
+            arguments: of the command line; None takes those of this process.
+
+        Raises:
+            UserError: an argument is unknown, missing or wrong.
+        """
+        rest = list(sys.argv[1:] if arguments is None else arguments)
+        fields: list[str] = []
+        if self._takes_fields:
+            fields, rest = _split_fields(rest)
+        self._check_names(rest)
+        parsed, left = self.parse_known_args(rest)
+        if left:
+            raise UserError(f"{left[0]!r} is one argument too many; {self._hint()}")
+        if self._takes_fields:
+            parsed.fields = fields
+        return parsed
+
+    def error(self, message: str):
+        """Raises UserError; called by argparse."""
+        missing = re.fullmatch(r"the following arguments are required: (.*)", message)
+        if missing:
+            message = f"missing: {missing.group(1)}"
+        raise UserError(f"{message.removeprefix('argument ')}; {self._hint()}")
+
+    def _check_names(self, arguments: Sequence[str]) -> None:
+        """Before argparse looks, which would speak of what is missing instead."""
+        known = list(self._option_string_actions)
+        for argument in arguments:
+            name = argument.partition("=")[0]
+            if argument == "--":
+                return
+            if name.startswith("--") and name not in known:
+                offered = did_you_mean(name, known)
+                raise UserError(f"there is no flag {name}{offered}; {self._hint()}")
+
+    def _hint(self) -> str:
+        return f"see {self.prog} -h"
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str):
+        super().__init__(
+            prog, max_help_position=30, width=min(100, shutil.get_terminal_size().columns)
+        )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """'; did you mean NAME?' with the known name that is nearest, "" if none is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def one_of(name: str, known: Iterable[str], *, what: str) -> str:
+    """The name, if it is known.
+
+    Raises:
+        UserError: it is not; offers the nearest and names all.
+    """
+    known = list(known)
+    if name not in known:
+        raise UserError(
+            f"there is no {what} {name!r}{did_you_mean(name, known)}; expected one of "
+            f"{', '.join(known)}"
+        )
+    return name
+
+
+def numeric(kind: type, *, least: float = 0, above: float | None = None) -> Callable[[str], float]:
+    """For argparse: reads a number and checks it.
+
+    Args:
+        kind: int or float.
+        least: the smallest that is accepted.
+        above: instead of `least`, what it must be more than.
+    """
+
+    def read(text: str) -> float:
+        expected = f"at least {least:g}" if above is None else f"more than {above:g}"
+        try:
+            value = kind(text)
+        except ValueError as error:
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from error
+        if not (value >= least if above is None else value > above):
+            raise argparse.ArgumentTypeError(f"{text} is not {expected}")
+        return value
+
+    return read
+
+
+def run(command: Callable[[], None], *, if_interrupted: str = "nothing was written") -> int:
+    """Runs a command.
+
+    A mistake of the user, a missing extra of the installation and Ctrl-C are said in one line. All
+    else is a defect of this program and keeps its traceback.
+
+    Args:
+        command: does it.
+        if_interrupted: what to say after Ctrl-C.
+
+    Returns:
+        the exit code.
+    """
+    logging.set_verbosity(logging.FATAL)  # Orbax raises what it also logs, over pages
+    try:
+        command()
+    except MissingFileError as error:
+        return _fail(str(error) + _like(error.path), MISTAKE)
+    except UserError as error:
+        return _fail(str(error), MISTAKE)
+    except OSError as error:
+        # A full disk, a folder without permission: nothing that this program could mend.
+        if error.filename is None or not error.strerror:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}", MISTAKE)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRAS:
+            raise
+        return _fail(
+            f"this needs {module}, which is not installed: "
+            f"pip install 'animal-clip-jax[{_EXTRAS[module]}]', or in a clone "
+            f"pip install '.[{_EXTRAS[module]}]'",
+            MISTAKE,
+        )
+    except Interrupted as notice:
+        print(notice, file=sys.stderr)
+        # All is saved. Ending in the usual way would wait for what the devices still compute.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(STOPPED)
+    except KeyboardInterrupt:
+        return _fail(f"stopped by Ctrl-C; {if_interrupted}", CTRL_C)
+    return DONE
+
+
+def need(*modules: str) -> None:
+    """Makes sure that modules of an extra are installed, before anything is done with them.
+
+    Raises:
+        ModuleNotFoundError: one is not; `run` says how to install it.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def _like(path: str | os.PathLike[str] | None) -> str:
+    """'; did you mean PATH?' with a path of a name like this one's, "" if there is none."""
+    if path is None:
+        return ""
+    folder, name = os.path.split(os.fspath(path).rstrip(os.sep))
+    try:
+        beside = os.listdir(folder or os.curdir)
+    except OSError:
+        return ""
+    nearest = difflib.get_close_matches(name, beside, n=1, cutoff=0.6)
+    if not nearest or nearest[0] == name:
+        return ""
+    return f"; did you mean {os.path.join(folder, nearest[0])}?"
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _split_fields(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The fields of a configuration, each as "--config.FIELD=VALUE", and the other arguments."""
+    fields, rest = [], []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if not re.match(r"--?(no)?config\.", argument):
+            rest.append(argument)
+            continue
+        takes_next = "=" not in argument and waiting and not waiting[0].startswith("--")
+        fields.append(f"{argument}={waiting.pop(0)}" if takes_next else argument)
+    return fields, rest

@@ -1,0 +1,165 @@
+"""A trained model as files that programs without this package can run, with jax alone.
+
+model.jax_export    the computation (StableHLO), for any number of clips, on CPU, GPU and TPU
+arrays.npz          its parameters, and the features and relations of the classes
+model.json          its labels, how a video becomes frames, and where it comes from
+README.txt          how it is called
+"""
+
+import io
+import json
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export as jax_export
+
+from animal_clip_jax.errors import AlreadyThereError, UserError
+from animal_clip_jax.evaluation.scoring import PROBABILITIES
+from animal_clip_jax.files import as_local_path, write_whole
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.normalisation import normalise
+from animal_clip_jax.run import assembly
+from animal_clip_jax.run.trained_run import TrainedRun
+from animal_clip_jax.run.workdir import program
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+MODEL_FILE, ARRAYS_FILE, DESCRIPTION_FILE = "model.jax_export", "arrays.npz", "model.json"
+
+_README = """\
+A model that recognises what animals do in videos, exported from a training run.
+
+    import json
+    import jax
+    import jax.export
+    import numpy as np
+
+    model = jax.export.deserialize(bytearray(open("model.jax_export", "rb").read()))
+    arrays = dict(np.load("arrays.npz"))
+    labels = json.load(open("model.json"))
+
+    # One view of each clip: uint8, RGB, (clips, {num_frames}, {size}, {size}, 3)
+    frames = np.zeros((1, {num_frames}, {size}, {size}, 3), np.uint8)
+    # How likely each animal of labels["animals"] is in each clip; zeros if that is not known.
+    animals = np.zeros((1, {num_animals}), np.float32)
+    probabilities, features = model.call(arrays, frames, animals)
+    print(labels["actions"][int(probabilities[0].argmax())])
+
+It needs jax and nothing else. jax reads what an older version of it has exported for at least six
+months. model.json says how a video becomes frames.
+"""
+
+
+def export(run: TrainedRun, output: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Writes the model of a run as files for other programs.
+
+    Args:
+        run: the model with its labels.
+        output: folder to write, on this machine.
+        overwrite: replace an exported model that is there.
+
+    Raises:
+        AlreadyThereError: the folder holds something.
+        UserError: it cannot be written.
+    """
+    folder = as_local_path(output, "the folder of an exported model")
+    check_output(folder, overwrite=overwrite)
+    values, classes = run.restore(jax.sharding.SingleDeviceSharding(jax.local_devices()[0]))
+    arrays: dict[str, Any] = {
+        **{f"parameters.{path}": value for path, value in values.items()},
+        **{f"classes.{name}": value for name, value in classes._asdict().items()},
+    }
+    exported = exported_function(run, arrays)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror}") from error
+    write_whole(folder / MODEL_FILE, bytes(exported.serialize()))
+    _write_arrays(folder / ARRAYS_FILE, arrays)
+    architecture = run.model.architecture
+    readme = _README.format(
+        num_frames=run.config.model.num_frames,
+        size=architecture.image_size,
+        num_animals=len(run.labels.animals),
+    )
+    write_whole(folder / "README.txt", readme)
+    # Last: a folder with it is complete.
+    write_whole(folder / DESCRIPTION_FILE, json.dumps(description(run), indent=2) + "\n")
+
+
+def exported_function(run: TrainedRun, arrays: dict[str, Any]) -> jax_export.Exported:
+    """The function (arrays, frames, animal weights) -> (probabilities, features) of one view.
+
+    Args:
+        arrays: the parameters and classes by name, of which only the shapes are used.
+
+    Returns:
+        for frames (clips, frames, size, size, 3) uint8 and animal weights (clips, animals) float32
+        with any number of clips; probabilities are (clips, actions) float32, features (clips,
+        embed_dim) float32.
+    """
+    graphdef, normalisation = run.graphdef, run.normalisation
+    to_probabilities = PROBABILITIES[assembly.outputs(run.config)]
+
+    def score(arrays, frames, animal_weights):
+        values = {
+            name.removeprefix("parameters."): array
+            for name, array in arrays.items()
+            if name.startswith("parameters.")
+        }
+        classes = ClassContext(*(arrays[f"classes.{name}"] for name in ClassContext._fields))
+        model: Any = parameters.merge(graphdef, values)
+        logits, features = model.score(normalise(frames, *normalisation), classes, animal_weights)
+        return to_probabilities(logits), features.astype(jnp.float32)
+
+    (clips,) = jax_export.symbolic_shape("clips")
+    size = run.model.architecture.image_size
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arrays)
+    return jax_export.export(jax.jit(score), platforms=PLATFORMS)(
+        shapes,
+        jax.ShapeDtypeStruct((clips, run.config.model.num_frames, size, size, 3), jnp.uint8),
+        jax.ShapeDtypeStruct((clips, len(run.labels.animals)), jnp.float32),
+    )
+
+
+def description(run: TrainedRun) -> dict[str, Any]:
+    """What `model.json` says."""
+    return {
+        "actions": list(run.labels.actions),
+        "animals": list(run.labels.animals),
+        "probabilities": "a share of 1 for each action"
+        if assembly.outputs(run.config) == "softmax"
+        else "each action by itself",
+        "num_frames": run.config.model.num_frames,
+        "image_size": run.model.architecture.image_size,
+        "preprocessing": "A view of a clip is num_frames of its frames, each in the middle of one "
+        "of as many equal segments; of each, the square in the middle whose side is 7/8 of the "
+        "short side, resized to image_size. Pixels stay 0 to 255. Several views of a clip are "
+        "put together by the mean of their probabilities.",
+        "step": run.step,
+        "exported_by": program(),
+        "jax": jax.__version__,
+    }
+
+
+def check_output(folder: os.PathLike[str], *, overwrite: bool) -> None:
+    """Raises AlreadyThereError if the folder holds something that is not to be replaced."""
+    path = as_local_path(folder, "the folder of an exported model")
+    if path.is_file():
+        raise AlreadyThereError(f"{path} is a file; expected a folder to write")
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    if not (path / MODEL_FILE).exists():
+        raise AlreadyThereError(f"{path} holds something else; give another --output")
+    if not overwrite:
+        raise AlreadyThereError(f"{path} holds an exported model; replace it with --overwrite")
+
+
+def _write_arrays(path: os.PathLike[str], arrays: dict[str, Any]) -> None:
+    content = io.BytesIO()
+    on_host: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
+    np.savez(content, **on_host)
+    write_whole(path, content.getvalue())

@@ -1,0 +1,217 @@
+"""What a training starts from, and what that says of the model.
+
+A configuration leaves open what it does not say: 0, "" or () in one of `OPEN_FIELDS`. A run that
+goes on knows it; else the weights of `init_from` say it; and from scratch it is as published.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from animal_clip_jax.conversion import families, weights
+from animal_clip_jax.conversion.configs import published_normalisation
+from animal_clip_jax.conversion.dimensions import default_dimensions
+from animal_clip_jax.conversion.report import counts
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import as_path
+from animal_clip_jax.models.architectures import ARCHITECTURES, dimensions
+from animal_clip_jax.models.description import ModelDescription
+from animal_clip_jax.models.normalisation import Normalisation
+from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.run import assembly
+from animal_clip_jax.run.config import flat_config
+from animal_clip_jax.run.trained_run import TrainedRun, is_run, load_start
+
+_VIDEO_FIELDS = ("num_frames", "integration_layers", "prompt_layers", "graph_width")
+_PUBLISHED = "ViT-B/16"
+OPEN_FIELDS = (
+    *(f"model.{name}" for name in _VIDEO_FIELDS),
+    *(f"model.architecture.{name}" for name in dimensions(ARCHITECTURES[_PUBLISHED])),
+    "data.mean",
+    "data.std",
+)
+
+
+def open_fields(config: ConfigDict) -> tuple[str, ...]:
+    """The fields of `OPEN_FIELDS` that a configuration leaves open."""
+    flat = flat_config(config)
+    return tuple(name for name in OPEN_FIELDS if not flat[name])
+
+
+def filled(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
+    """A copy in which what was open is taken from `values`, by dotted name."""
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.update_from_flattened_dict(
+            {name: values[name] for name in open_fields(config) if name in values}
+        )
+    return config
+
+
+def as_published(config: ConfigDict) -> ConfigDict:
+    """A copy in which what was open is as in the published models: ViT-B/16, 8 frames."""
+    architecture = ARCHITECTURES[_PUBLISHED]
+    width = config.model.architecture.embed_dim or architecture.embed_dim
+    family = config.model.family
+    video = default_dimensions("animal_clip", width)
+    if family == "xclip":
+        video |= default_dimensions(family, width)
+    model = {f"model.{name}": value for name, value in video.items()}
+    return filled(config, model | _tower_values(architecture, published_normalisation(family)))
+
+
+def resolved(config: ConfigDict, recorded: ConfigDict | None = None) -> ConfigDict:
+    """A copy with nothing left open.
+
+    Args:
+        recorded: the configuration of the run that goes on or is used, if there is one.
+
+    Raises:
+        UserError: the weights of `init_from` are missing or damaged, or the configuration
+            contradicts them; names all fields in which it does.
+    """
+    if recorded is not None:
+        return filled(config, flat_config(recorded))
+    assembly.check_family(config.model)
+    if config.init_from:
+        start = _describe_start(config)
+        _check_family(config, start)
+        model, normalisation = _target(config, start)
+        _check(config, model, normalisation)
+        values = _tower_values(model.architecture, normalisation)
+        values |= {
+            f"model.{name}": getattr(model, name)
+            for name in _VIDEO_FIELDS
+            if getattr(model, name) is not None
+        }
+        config = filled(config, values)
+    return as_published(config)
+
+
+class Start(NamedTuple):
+    """The parameters before the first step, and where they come from.
+
+    Attributes:
+        parameters: by path.
+        digests: of the files that they were read from, by field of the configuration.
+        note: what a person should know about them; "" if nothing.
+    """
+
+    parameters: Parameters
+    digests: dict[str, str]
+    note: str = ""
+
+
+def initial_parameters(config: ConfigDict) -> Start:
+    """The parameters that a training begins with: those of `init_from`, or random ones.
+
+    A CLIP brings its towers; what the model has beyond them is initialised, as a conversion does.
+
+    Args:
+        config: with nothing left open.
+
+    Raises:
+        UserError: the weights are missing, damaged, or of another model; names the fields.
+    """
+    if not config.init_from:
+        return Start(assembly.random_parameters(config), {})
+    start = load_start(config.init_from)
+    digests = {"init_from": start.digest()}
+    _check_family(config, start.metadata)
+    model, normalisation = _target(config, start.metadata)
+    _check(config, model, normalisation)
+    parameters: Mapping[str, np.ndarray] = start.parameters
+    initialised: tuple[str, ...] = ()
+    if start.metadata.model.family != model.family:
+        parameters, initialised, _ = families.complete(parameters, model, seed=config.seed)
+    for path, target in families.shapes(model).items():
+        shape = parameters[path].shape if path in parameters else "nothing"
+        if shape != target.shape:
+            raise UserError(
+                f"{config.init_from}: {path} has shape {shape}; expected {target.shape}"
+            )
+    note = ""
+    if initialised:
+        note = (
+            f"{config.init_from} is a {start.metadata.model.family}; what {model.family} has "
+            f"beyond it is initialised: {len(initialised)} arrays ({counts(initialised)})"
+        )
+    return Start(dict(parameters), digests, note)
+
+
+def _describe_start(config: ConfigDict) -> weights.WeightsMetadata:
+    path = config.init_from
+    if not as_path(path).exists():
+        raise MissingFileError(
+            f"config.init_from: there is nothing at {path}; `animal-clip convert "
+            f"--source=CHECKPOINT --output={path}` puts weights there"
+        )
+    if not weights.is_weights(path) and is_run(path):
+        run = TrainedRun.open(path)
+        return weights.WeightsMetadata(run.model, run.normalisation, source_files={})
+    return weights.load_metadata(path)
+
+
+def _tower_values(architecture: Any, normalisation: Normalisation) -> dict[str, Any]:
+    values = {
+        f"model.architecture.{name}": value for name, value in dimensions(architecture).items()
+    }
+    return values | {"data.mean": normalisation.mean, "data.std": normalisation.std}
+
+
+def _check_family(config: ConfigDict, start: weights.WeightsMetadata) -> None:
+    found, wanted = start.model.family, config.model.family
+    if found not in (wanted, "clip"):
+        raise UserError(
+            f"{config.init_from} holds a model of family {found}, and config.model.family asks for "
+            f"{wanted}. `animal-clip convert --source={config.init_from} "
+            f"--to={wanted} --output=FOLDER` makes one of it, for config.init_from"
+        )
+
+
+def _target(
+    config: ConfigDict, start: weights.WeightsMetadata
+) -> tuple[ModelDescription, Normalisation]:
+    """The model that the weights make, and its pixel statistics."""
+    family = config.model.family
+    if start.model.family == family:
+        return start.model, start.normalisation
+    # A CLIP that becomes a video model. As published, its pixels are normalised the latter's way.
+    requested = {
+        name: config.model[name]
+        for name in _VIDEO_FIELDS
+        if config.model[name] and not (name == "graph_width" and family == "xclip")
+    }
+    return (
+        families.describe_target(start.model, family, requested),
+        published_normalisation(family),
+    )
+
+
+def _check(config: ConfigDict, model: ModelDescription, normalisation: Normalisation) -> None:
+    """Raises UserError if a configuration contradicts weights; names all fields in which it does.
+
+    Args:
+        model: that the weights make, of the family that is asked for.
+    """
+    flat = flat_config(config)
+    found = _tower_values(model.architecture, normalisation)
+    found |= {f"model.{name}": getattr(model, name) for name in _VIDEO_FIELDS}
+    different = [
+        f"{name}: weights have {held!r}, config asks for {flat[name]!r}"
+        for name, held in found.items()
+        if flat[name] and held is not None and not _is_same(flat[name], held)
+    ]
+    if different:
+        raise UserError(
+            f"{config.init_from}: the configuration contradicts the weights. "
+            f"{'; '.join(different)}. Leave these fields out: the weights say them"
+        )
+
+
+def _is_same(ours: Any, theirs: Any) -> bool:
+    if isinstance(theirs, tuple):
+        return len(ours) == len(theirs) and bool(np.allclose(ours, theirs, rtol=1e-4))
+    return ours == theirs
