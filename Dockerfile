@@ -8,7 +8,7 @@ FROM python:3.11-slim
 ENV PIP_NO_CACHE_DIR=1 \
     PYTHONUNBUFFERED=1
 
-WORKDIR /work
+WORKDIR /app
 
 # First what changes rarely: these layers are kept when only the code changes.
 COPY setup.py pyproject.toml README.md ./

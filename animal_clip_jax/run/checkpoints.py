@@ -429,7 +429,7 @@ class RunCheckpoints:
                 self._manager.restore(
                     step, args=ocp.args.Composite(**args, description=description)
                 )
-            except Exception:
+            except Exception:  # damage comes as whatever Orbax and tensorstore trip over
                 continue
             return step
         return None
