@@ -4,13 +4,15 @@ A command is a function `main(arguments) -> exit code`, made of a `Parser` and o
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import logging
 
@@ -211,6 +213,16 @@ def need(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+@contextlib.contextmanager
+def ended_at_once_by_ctrl_c() -> Iterator[None]:
+    """For a block with nothing to save: an exception could come out in a library, and be lost."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _like(path: str | os.PathLike[str] | None) -> str:

@@ -170,7 +170,8 @@ def _predict(options: argparse.Namespace) -> None:
         return
     from animal_clip_jax.inference.predict import predict
 
-    print(predict(options.workdir, config, options.videos))
+    with command_line.ended_at_once_by_ctrl_c():
+        print(predict(options.workdir, config, options.videos))
 
 
 def _config(options: argparse.Namespace, *, is_trained: bool):

@@ -224,6 +224,28 @@ def test_numbers_of_flags_are_checked(text):
         command_line.numeric(int, least=1)(text)
 
 
+def test_ctrl_c_ends_a_prediction_at_once_and_without_a_word():
+    program = textwrap.dedent("""
+        import signal
+        from animal_clip_jax.command_line import ended_at_once_by_ctrl_c
+        with ended_at_once_by_ctrl_c():
+            print("ready", flush=True)
+            while True:
+                signal.pause()
+    """)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tiny_run.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGINT and not errors
+
+
 def test_a_second_ctrl_c_ends_at_once(tmp_path):
     """The first is only noticed; the process would wait for its step for ever."""
     program = textwrap.dedent("""
