@@ -77,6 +77,13 @@ def test_a_misspelt_command_is_said_with_the_right_one(capsys):
     assert "did you mean" not in line
 
 
+@pytest.mark.parametrize("form", [["{}=ViT-B/32"], ["{}", "ViT-B/32"]])
+def test_an_architecture_by_name_in_either_form_of_a_flag(form, capsys, in_the_clone):
+    arguments = [text.format("--config.model.architecture") for text in form]
+    assert main_py(["--config=configs/default.py", *arguments, "--list_fields"]) == 0
+    assert "--config.model.architecture.patch_size=32\n" in capsys.readouterr().out
+
+
 def test_the_fields_of_a_run_can_be_listed_without_a_video(run, capsys):
     assert animal_clip.main(["predict", str(run), "--list_fields"]) == 0
     assert "--config.predict.top_k=" in capsys.readouterr().out
