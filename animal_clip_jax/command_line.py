@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import difflib
 import importlib.util
+import math
 import os
 import re
 import shutil
@@ -151,7 +152,8 @@ def numeric(kind: type, *, least: float = 0, above: float | None = None) -> Call
         except ValueError as error:
             what = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from error
-        if not (value >= least if above is None else value > above):
+        is_in = value >= least if above is None else value > above
+        if not (is_in and math.isfinite(value)):
             raise argparse.ArgumentTypeError(f"{text} is not {expected}")
         return value
 

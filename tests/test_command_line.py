@@ -223,7 +223,7 @@ def test_errors_have_exit_codes_of_their_own(capsys, tmp_path):
         raises(ValueError("a defect"))
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "many"])
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many"])
 def test_numbers_of_flags_are_checked(text):
     with pytest.raises(argparse.ArgumentTypeError):
         command_line.numeric(float, above=0)(text)
