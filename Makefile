@@ -8,21 +8,23 @@ FOR_TESTS := .[all,test]
 
 .PHONY: demo demo-data ablations test lint slow docs clean
 
-# pip says why it stops; this, what to do.
-install = $(BIN)/pip install --quiet $(1) || { echo "error: not installed, for the reason above;\
+# pip says why it stops; this, what to do. A module is compiled when it is first imported: most of
+# what is installed never is.
+install = $(BIN)/pip install --quiet --no-compile $(1) || { echo "error: not installed, for the reason above;\
  this takes the network and 5 GB of disk, and the same command again tries again" >&2; exit 2; }
 
-.venv/run.stamp: setup.py pyproject.toml
+.venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "error: Python 3.11 or\
  newer is needed, and $(PYTHON) is %d.%d: say which, as in make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: setup.py pyproject.toml | .venv/pyvenv.cfg
 	@$(call install,--editable '.[data]')
 	@touch $@
 
-.venv/test.stamp: .venv/run.stamp
-	@$(call install,$(TORCH))
-	@$(call install,--editable '$(FOR_TESTS)')
-	@touch $@
+.venv/test.stamp: setup.py pyproject.toml | .venv/pyvenv.cfg
+	@$(call install,$(TORCH) --editable '$(FOR_TESTS)')
+	@touch .venv/run.stamp $@
 
 # Renders videos, converts, trains, evaluates, and recognises one held-out video. Interrupted, it
 # goes on where it was.

@@ -6,10 +6,17 @@ import os
 import pathlib
 from collections.abc import Callable
 
+from jaxlib.version import __version_info__ as jaxlib_version
+
 # Compiling takes most of the tests' time, and none of them is about speed: before JAX is imported,
 # for this process and for those that it starts. JAX_DISABLE_MOST_OPTIMIZATIONS=0 compiles as users
 # do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# It takes half the time without these. A flag that jaxlib does not know ends the process, and XLA's
+# come and go: with a newer jaxlib than was tried, the tests take longer.
+if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0" and jaxlib_version < (0, 11):
+    flags = [*os.environ.get("XLA_FLAGS", "").split(), "--xla_cpu_use_fusion_emitters=false"]
+    os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys(flags))
 
 import jax
 import open_clip

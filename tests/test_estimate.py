@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import math
-import os
 import pathlib
 import subprocess
 import sys
@@ -32,10 +31,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 def _run(*command: str) -> subprocess.CompletedProcess:
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
 
 
 def _estimates(name: str, *meshes: str) -> dict:
@@ -133,10 +129,11 @@ def test_animals_from_a_recogniser_come_with_the_batch(source, share, in_parts):
     assert found.flops == pytest.approx(in_parts.flops, rel=0.01)
 
 
-def test_fsdp_over_eight_needs_a_seventh_of_the_state_of_a_large_model():
+def test_fsdp_over_eight_needs_a_seventh_of_the_state_of_a_wide_model():
     config = animal_kingdom.get_config()
     config.model.architecture = default.architecture("ViT-L/14")
     config = as_published(config)
+    config.model.architecture.vision_layers = 4  # all are alike
     values = _values(config)
     groups = optimizer_lib.parameter_groups(values)
     optimizer, _ = assembly.make_optimizer(config, groups, steps_per_epoch=1)
@@ -149,24 +146,34 @@ def test_fsdp_over_eight_needs_a_seventh_of_the_state_of_a_large_model():
     assert spread <= replicated / 7
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "config.data.num_actions is 0"),
-        (("--config.data.num_actions=8",), "config.data.num_animals is 0"),
-        (("--config.mesh.fsdp=3", "--config.mesh.data=1"), "= 3 devices, but there are 2"),
-        (("--config.modle=8",), "modle"),
-        (("--remat=everything",), "--remat"),
-    ],
-)
-def test_what_is_wrong_is_said_in_a_line(arguments, message):
-    finished = _run(
-        "-m", "animal_clip_jax.estimate", "--config=configs/demo.py", "--devices=2", *arguments
-    )
-    assert finished.returncode == 2
-    assert finished.stdout == ""
-    assert finished.stderr.startswith("error: ") and message in finished.stderr
-    assert finished.stderr.count("\n") == 1
+# The number of devices is settled once a process: one process for all command lines.
+_COMMAND_LINES = """
+import contextlib, io, json, sys
+from animal_clip_jax.estimate import main
+found = []
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            code = main(["--config=configs/demo.py", "--devices=2", *arguments])
+    found.append((code, output.getvalue(), errors.getvalue()))
+print(json.dumps(found))
+"""
+
+
+def test_what_is_wrong_is_said_in_a_line():
+    wrong = {
+        "config.data.num_actions is 0": [],
+        "config.data.num_animals is 0": ["--config.data.num_actions=8"],
+        "= 3 devices, but there are 2": ["--config.mesh.fsdp=3", "--config.mesh.data=1"],
+        "modle": ["--config.modle=8"],
+        "--remat": ["--remat=everything"],
+    }
+    finished = _run("-c", _COMMAND_LINES, json.dumps(list(wrong.values())))
+    assert finished.returncode == 0, finished.stderr
+    for message, (code, output, errors) in zip(wrong, json.loads(finished.stdout), strict=True):
+        assert (code, output) == (2, ""), message
+        assert errors.startswith("error: ") and message in errors
+        assert errors.count("\n") == 1, errors
 
 
 @pytest.mark.slow

@@ -84,12 +84,16 @@ def command(workdir: pathlib.Path, data: pathlib.Path, *arguments: str) -> list[
     ]
 
 
+def on_devices(number: int) -> dict[str, str]:
+    """The environment of a process that finds so many virtual devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={number}"
+    return {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+
+
 def start(*command_line: str, devices: int = 1) -> subprocess.Popen:
     """Starts a command on so many virtual devices; its outputs are pipes of lines."""
     environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        **on_devices(devices),
         "PYTHONUNBUFFERED": "1",
         # As in the tests of runs in this process: compiling takes most of the time.
         "JAX_DISABLE_MOST_OPTIMIZATIONS": os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS", "1"),

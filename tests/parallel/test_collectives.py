@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 
@@ -41,10 +40,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def programs() -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    finished = subprocess.run(
-        [sys.executable, "-c", _PROGRAMS], env=environment, capture_output=True, text=True
-    )
+    finished = subprocess.run([sys.executable, "-c", _PROGRAMS], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
 

@@ -1,4 +1,3 @@
-import os
 import pathlib
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import AbstractMesh, PartitionSpec
+from tiny_run import on_devices
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
@@ -151,7 +151,6 @@ def test_micro_batches_must_divide_over_the_devices(batch_size, accumulation, fi
 def trained(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     """What `eight_devices.py` saved for every mesh; two processes, as compiling takes one core."""
     folder = tmp_path_factory.mktemp("trained")
-    flags = "--xla_force_host_platform_device_count=8"
     processes = [
         subprocess.Popen(
             [
@@ -160,7 +159,7 @@ def trained(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
                 folder,
                 *meshes,
             ],
-            env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+            env=on_devices(8),
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -1,6 +1,5 @@
 """Texts through the tower, only as far as they go, beside all 77 tokens of each."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import small_tower
 from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_run import ROOT
+from tiny_run import ROOT, on_devices
 
 from animal_clip_jax.classes.features import class_texts, encode_classes, pool
 from animal_clip_jax.conversion.openai_names import torch_names
@@ -123,11 +122,10 @@ def test_published_class_features():
 
 
 def start(devices: int, *arguments) -> subprocess.Popen:
-    flags = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [sys.executable, "tests/text/encode_on_devices.py", *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        env=on_devices(devices),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
