@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.classes import features
 from animal_clip_jax.classes.context import ClassTexts, class_context, text_tower
 from animal_clip_jax.classes.vocabulary import Labels, check_labels
+from animal_clip_jax.command_line import did_you_mean
 from animal_clip_jax.conversion import weights as weights_lib
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import scoring
@@ -288,8 +289,9 @@ class Predictor:
         if unknown:
             known = ", ".join(self.animals) or "there are none"
             raise UserError(
-                f"{', '.join(map(repr, unknown))} not among the animals ({known}); "
-                "with_actions, or config.predict.animal_labels, takes other ones"
+                f"{', '.join(map(repr, unknown))} not among the animals ({known})"
+                f"{did_you_mean(unknown[0], self.animals)}; with_actions, or "
+                "config.predict.animal_labels, takes other ones"
             )
         weights = np.zeros(len(self.animals), np.float32)
         weights[[self.animals.index(name) for name in animals]] = 1
