@@ -1,17 +1,19 @@
 """The commands and programs of README.md and docs/: that they parse, and (slow) that they run."""
 
 import ast
+import contextlib
 import functools
-import os
+import importlib
+import io
 import re
 import shutil
-import subprocess
 import sys
 
 import documented
 import pytest
 import run_commands
 
+from animal_clip_jax import __main__ as animal_clip
 from animal_clip_jax.run.config import flat_config
 from configs import default
 
@@ -40,14 +42,13 @@ def _own_commands() -> list[tuple[str, list[str], list[str]]]:
 
 @functools.cache
 def _help(program: tuple[str, ...]) -> str:
-    if program[0] == "animal-clip":
-        # Beside this interpreter, as `pip install` puts it.
-        program = (os.path.join(os.path.dirname(sys.executable), "animal-clip"), *program[1:])
-    finished = subprocess.run(
-        [*program, "--help"], cwd=documented.ROOT, capture_output=True, text=True
-    )
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
+    *_, name = program
+    main = animal_clip.main if program[0] == "animal-clip" else importlib.import_module(name).main
+    arguments = [name, "--help"] if program[0] == "animal-clip" else ["--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as output, pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 0
+    return output.getvalue()
 
 
 def test_pages_hold_commands():
