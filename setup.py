@@ -19,6 +19,7 @@ BASE = [
     "pillow>=13.0",
     "rich>=15.0",
     "tokenizers>=0.23",
+    "xxhash>=4.1",
 ]
 EXTRAS = {
     # Conversion of videos, training, and evaluation on what was converted.

@@ -174,6 +174,7 @@ def run(command: Callable[[], None], *, if_interrupted: str = "nothing was writt
         the exit code.
     """
     logging.set_verbosity(logging.FATAL)  # Orbax raises what it also logs, over pages
+    sys.unraisablehook = _show_unless_late
     try:
         command()
     except MissingFileError as error:
@@ -204,6 +205,16 @@ def run(command: Callable[[], None], *, if_interrupted: str = "nothing was writt
     except KeyboardInterrupt:
         return _fail(f"stopped by Ctrl-C; {if_interrupted}", CTRL_C)
     return DONE
+
+
+# What Orbax and its storage say of arrays that they still read when another turned out damaged.
+_LATE = ("Event loop is closed", "Encountered error while reading array index")
+
+
+def _show_unless_late(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Such notes would be pages of tracebacks beside the line that says what is wrong."""
+    if not str(unraisable.exc_value).startswith(_LATE):
+        sys.__unraisablehook__(unraisable)
 
 
 def need(*modules: str) -> None:

@@ -70,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=[],
         help="unknown keys (*, ?) to leave out; may be repeated",
     )
+    add(
+        "--allow_nonfinite",
+        action="store_true",
+        help="convert values that are NaN or infinite, too",
+    )
     add("--overwrite", action="store_true", help="replace what is at the destination")
     return command_line.run(lambda: _convert(parser.parse(arguments)))
 
@@ -93,6 +98,7 @@ def _convert(options: argparse.Namespace) -> None:
             seed=options.seed,
             allow_missing=options.allow_missing,
             allow_unused=options.allow_unused,
+            allow_nonfinite=options.allow_nonfinite,
             show=line.show,
         )
         line.show("writing")

@@ -7,6 +7,7 @@ output appears when every class has all its descriptions. See docs/descriptions.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -46,6 +47,7 @@ from animal_clip_jax.classes.writing.questions import (
 from animal_clip_jax.classes.writing.review import Review
 from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.locks import beside, only_writer
 
 
 def _json_object(text: str) -> dict[str, object]:
@@ -91,9 +93,18 @@ def write(flags: argparse.Namespace) -> None:
 
     Raises:
         UserError: a file, the model or the endpoint cannot be used; or some class is incomplete at
-            the end, which is listed before.
+            the end, which is listed before. Or another process writes the same file.
     """
     check_output(flags.output, overwrite=flags.overwrite or flags.dry_run)
+    with (
+        contextlib.nullcontext()
+        if flags.dry_run
+        else only_writer(flags.output, beside(flags.output))
+    ):
+        _write(flags)
+
+
+def _write(flags: argparse.Namespace) -> None:
     names = read_names(flags.labels)
     prompt = read_prompt(flags.prompt, flags.kind)
     rounds = math.ceil(flags.num_descriptions / flags.per_request) + flags.extra_rounds

@@ -259,6 +259,7 @@ def _estimate(options: argparse.Namespace) -> None:
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", options.devices)
     config = with_fields(read_config_file(options.config), options.fields)
+    check_fields(config)
     config = resolved_without_weights(config)
     mesh = mesh_lib.make_mesh(config.mesh)
     policies = {"config": [config.model.remat], "all": list(REMAT_POLICIES)}

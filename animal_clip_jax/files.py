@@ -1,14 +1,18 @@
 """Paths that may be folders of a cloud (gs://..., s3://...), and writing files whole."""
 
+import json
 import os
 import pathlib
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from typing import IO, Any
 
 from etils import epath
 
 from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.file_lock import is_same_file, lock_file
 
 Path = str | os.PathLike
 
@@ -66,7 +70,7 @@ def as_local_path(path: Path, what: str) -> pathlib.Path:
 
 
 def check_is_file(path: Path, expected: str) -> epath.Path:
-    """The path of a file that is there.
+    """The path of a file that is there; not of a pipe, a device or a socket, which may never end.
 
     Args:
         path: as for `as_path`.
@@ -74,14 +78,41 @@ def check_is_file(path: Path, expected: str) -> epath.Path:
 
     Raises:
         MissingFileError: there is nothing.
-        UserError: it is a folder.
+        UserError: it is a folder, or no regular file.
     """
     found = as_path(path)
     if found.is_dir():
         raise UserError(f"{found} is a folder; expected {expected}")
     if not found.exists():
         raise MissingFileError(f"{found}: there is no such file; expected {expected}", found)
+    if not is_remote(found) and not os.path.isfile(found):
+        raise UserError(f"{found} is a pipe, a device or a socket; expected {expected}")
     return found
+
+
+def read_at_most(path: Path, largest: int, expected: str) -> bytes:
+    """The content of a file that has to be in memory as a whole.
+
+    Args:
+        path: as for `as_path`.
+        largest: bytes that are read at most.
+        expected: what the file should be; for the message.
+
+    Raises:
+        MissingFileError: there is nothing.
+        UserError: it is no regular file, cannot be read, or is larger; names the path.
+    """
+    found = check_is_file(path, expected)
+    try:
+        with found.open("rb") as file:
+            content = file.read(largest + 1)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if len(content) > largest:
+        raise UserError(
+            f"{found} is larger than {largest:,} bytes, which is more than {expected} may have"
+        )
+    return content
 
 
 def write_whole(
@@ -90,7 +121,8 @@ def write_whole(
     """Writes a file whole or not at all: under another name beside it, which is then changed.
 
     The other name holds the number of this process, so that two of them do not write into the same
-    file, and ends in ".incomplete"; only a process that is killed leaves such a file behind.
+    file, and ends in ".incomplete"; only a process that is killed leaves such a file behind, which
+    the next one to write there removes.
 
     Args:
         path: of the file, in a folder that is there.
@@ -105,7 +137,9 @@ def write_whole(
     temporary = target.with_name(f"{target.name}.{os.getpid()}.incomplete")
     data = content.encode() if isinstance(content, str) else content
     try:
-        with temporary.open("wb") as file:
+        if not is_remote(target):
+            _remove_abandoned(target)
+        with _open_own(temporary) as file:
             file.write(data)
             if not is_remote(target):
                 # Or a crash of the machine could leave the final name with nothing in it.
@@ -120,6 +154,57 @@ def write_whole(
         if isinstance(error, OSError):
             raise cannot_write(path, error) from error
         raise
+
+
+def _open_own(temporary: epath.Path) -> IO[bytes]:
+    """A file to write into, locked where it can be, as a sign that somebody writes it."""
+    while True:
+        file = temporary.open("wb")
+        if is_remote(temporary):
+            return file
+        try:
+            is_locked = lock_file(file.fileno())
+            if is_locked is None or (is_locked and is_same_file(temporary, file.fileno())):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        # Somebody took it for abandoned in the moment before it was locked.
+        file.close()
+
+
+def _remove_abandoned(target: epath.Path) -> None:
+    """Removes what killed processes left of a file: nobody holds the lock of it."""
+    name = re.compile(re.escape(target.name) + r"\.\d+\.incomplete")
+    for entry in os.scandir(target.parent):
+        if not name.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+            continue
+        # Another process may remove it at the same time, or may not let us.
+        with suppress(OSError), open(entry.path, "rb+") as file:
+            if lock_file(file.fileno()):
+                os.unlink(entry.path)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The dictionary in a file of JSON.
+
+    Raises:
+        UserError: it cannot be read, or holds something else; names the path.
+    """
+    found = as_path(path)
+    if not found.is_file():
+        raise UserError(f"{path} is no file; expected one of JSON")
+    try:
+        content = json.loads(found.read_text())
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except RecursionError as error:
+        raise UserError(f"{path} is damaged: it is nested too deeply") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: expected an object, found {type(content).__name__}")
+    return content
 
 
 def append(path: Path, text: str) -> None:
@@ -139,6 +224,30 @@ def append(path: Path, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Makes sure that there is room on a disk; in a cloud there is.
+
+    Args:
+        folder: where it is to be written, or will be.
+        needed: in bytes.
+        what: it is, for the message.
+
+    Raises:
+        UserError: there is not.
+    """
+    if is_remote(folder):
+        return
+    existing = pathlib.Path(os.path.abspath(folder))
+    while not existing.is_dir():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise UserError(
+            f"{os.fspath(folder)}: {what} needs {needed / 2**20:.1f} MiB, but the disk has "
+            f"{free / 2**20:.1f} MiB left"
+        )
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -28,10 +28,11 @@ from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.recognition.finetune import fit
 from animal_clip_jax.recognition.zero_shot import Recogniser
-from animal_clip_jax.run import assembly
+from animal_clip_jax.run import assembly, schema
 from animal_clip_jax.run.config import check_directory
 from animal_clip_jax.run.config_flags import read_config_file, with_fields
 from animal_clip_jax.run.start import as_published
+from animal_clip_jax.whole_outputs import replacing
 
 
 def start_from(config: ConfigDict) -> Recogniser:
@@ -79,7 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> None:
     command_line.need("tensorflow", "tensorflow_datasets")
-    config = with_fields(read_config_file(options.config), options.fields)
+    # Not what several fields say together: that is of a training, which may need what is made here.
+    problems_of = schema.problems_of_values
+    config = with_fields(read_config_file(options.config), options.fields, problems_of)
+    schema.refuse(problems_of(config))
     output = pathlib.Path(options.output)
     from data_pipeline.batches import input as input_pipeline
     from data_pipeline.dataset import dataset_digest, load_info
@@ -102,21 +106,23 @@ def _train(options: argparse.Namespace) -> None:
         num_workers=config.data.num_workers or None,
         split=config.data.train_split,
     )
-    values = fit(
-        recogniser,
-        batches,
-        features.encode_classes(recogniser.model().text, texts, pooling="mean"),
-        steps=options.steps,
-        learning_rate=options.learning_rate,
-        mesh=mesh,
-    )
     metadata = weights.WeightsMetadata(
         model=ModelDescription("clip", recogniser.architecture),
         normalisation=recogniser.normalisation,
         source_files={},
         fitted_to=f"{dataset_digest(config.data.directory)}/{config.data.train_split}",
     )
-    weights.save_weights(output, values, metadata, overwrite=options.overwrite)
+    # Somebody else who writes there is noticed before hours are spent.
+    with replacing(output) as folder:
+        values = fit(
+            recogniser,
+            batches,
+            features.encode_classes(recogniser.model().text, texts, pooling="mean"),
+            steps=options.steps,
+            learning_rate=options.learning_rate,
+            mesh=mesh,
+        )
+        weights.write_weights(folder, values, metadata, named=output)
     print(f"{output}: an image–text model, for config.animals.weights")
 
 

@@ -182,12 +182,14 @@ def _config(options: argparse.Namespace, *, is_trained: bool):
     """
     # Imported here, as everything heavy: a mistyped flag is answered at once.
     from animal_clip_jax.run import config_flags
+    from animal_clip_jax.run.config import problems_in_training, problems_in_use
 
     if options.config is not None:
         config = config_flags.read_config_file(options.config)
     else:
         config = _config_of_run(options.workdir, is_trained=is_trained)
-    config = config_flags.with_fields(config, options.fields)
+    problems_of = problems_in_use if is_trained else problems_in_training
+    config = config_flags.with_fields(config, options.fields, problems_of)
     if options.list_fields:
         print(config_flags.list_of_fields(config))
         return None

@@ -1,1 +1,1 @@
-"""One file a run. `default.py` documents every field once; the others change what differs."""
+"""One file a run. `default.py` has every field; the others change what differs."""

@@ -8,6 +8,7 @@ complete, shards are written anew that are missing or cut short, or lack a video
 """
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from animal_clip_jax import command_line
 from animal_clip_jax.command_line import Parser, numeric
 from data_pipeline.annotations.datasets import READERS, read_annotations
 from data_pipeline.conversion.dataset_writer import Options, convert
+from data_pipeline.conversion.encode import encode_video
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=0,
         help="clips that may be left out for want of a usable video (0)",
     )
+    add("--stills", action="store_true", help="take still pictures for videos of one frame")
     add("--action_labels", metavar="CSV", help="id,name rows: the order of the actions")
     add("--animal_labels", metavar="CSV", help="id,name rows: the order of the animals")
     return command_line.run(
@@ -92,8 +95,12 @@ def _convert(options: argparse.Namespace) -> None:
         options=Options(options.short_side, options.max_frames, options.clips_per_shard),
         workers=options.workers,
         max_failures=options.max_failures,
+        encode=functools.partial(encode_video, stills=options.stills),
+        tries_again=options.stills,
     )
-    print(", ".join(f"{split}: {count} clips" for split, count in splits.items()))
+    print(
+        ", ".join(f"{split}: {count} clip{'s' * (count != 1)}" for split, count in splits.items())
+    )
 
 
 if __name__ == "__main__":

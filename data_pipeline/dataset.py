@@ -12,6 +12,10 @@ Beside the shards, which `tfds.builder_from_directory` reads without this projec
     unannotated_videos.csv    videos that no annotation names
     shard_listings/           by which the conversion knows its finished shards
 
+`dataset.json` has the SHA-256 of the other small files, and of itself: what was changed or damaged
+since is refused, and the conversion mends it when it is run again. Datasets of older versions have
+none of these, and are believed.
+
 TensorFlow is not needed here.
 """
 
@@ -19,15 +23,19 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from etils import epath
 
-from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.errors import MissingFileError, UserError, quoted, shortened
 from animal_clip_jax.files import as_path, cannot_read
+from data_pipeline.limits import MOST_DIGITS, MOST_TEXT_BYTES
+from data_pipeline.names import name_problem
 
 FORMAT_VERSION = 1
 # A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
@@ -58,6 +66,18 @@ CLIP_COLUMNS = (
     "actions",
     "animals",
 )
+RELATION_COLUMNS = ("animal", "action", "clips")
+# Fields of its description: of itself, and of the files beside it by their names.
+OWN_DIGEST = "sha256"
+FILE_DIGESTS = "files_sha256"
+SMALL_FILES = (
+    *(ACTIONS_FILE, ANIMALS_FILE, CLIPS_FILE, RELATION_FILE),
+    *(COUNTS_FILE, FAILURES_FILE, UNANNOTATED_FILE),
+    # Of TensorFlow Datasets.
+    *("dataset_info.json", "features.json", "actions.labels.txt", "animals.labels.txt"),
+)
+# They only describe the conversion: whoever notes something in one of them harms nothing.
+UNCHECKED_FILES = frozenset((COUNTS_FILE, FAILURES_FILE, UNANNOTATED_FILE))
 # What a dataset is, whatever folder it lies in: these files and fields of its description.
 IDENTIFYING_FILES = (ACTIONS_FILE, ANIMALS_FILE, CLIPS_FILE)
 IDENTIFYING_FIELDS = ("name", "multi_label", "short_side", "max_frames", "jpeg")
@@ -168,17 +188,21 @@ def load_info(directory: str | os.PathLike) -> DatasetInfo:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        DatasetError: it holds something else, or a conversion that has not finished.
+        DatasetError: it holds something else, a conversion that has not finished, or a file that
+            was changed since.
     """
     folder = as_path(directory)
     description = _read_description(folder)
-    action_names = _read_names(folder / ACTIONS_FILE)
-    animal_names = _read_names(folder / ANIMALS_FILE)
+    for name in description.get(FILE_DIGESTS, {}):
+        if name not in UNCHECKED_FILES:
+            _read(folder, name, description)
+    action_names = _read_names(folder, ACTIONS_FILE, description)
+    animal_names = _read_names(folder, ANIMALS_FILE, description)
     return DatasetInfo(
         name=description["name"],
         action_names=action_names,
         animal_names=animal_names,
-        relation_counts=_read_relation(folder / RELATION_FILE, action_names, animal_names),
+        relation_counts=_read_relation(folder, description, action_names, animal_names),
         split_sizes=description["splits"],
         multi_label=description["multi_label"],
         short_side=description["short_side"],
@@ -195,46 +219,95 @@ def load_index(directory: str | os.PathLike, split: str) -> ClipIndex:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        DatasetError: it is no converted dataset, or has no such split.
+        DatasetError: it is no converted dataset, has no such split, or its list of clips is
+            damaged or was changed.
     """
     folder = as_path(directory)
-    sizes = _read_description(folder)["splits"]
+    description = _read_description(folder)
+    sizes = description["splits"]
     if split not in sizes:
-        raise DatasetError(f"{folder} has no split {split!r}; it has {', '.join(sizes)}")
+        raise DatasetError(
+            f"{folder} has no split {quoted(split)}; it has {shortened(', '.join(sizes))}"
+        )
     path = folder / CLIPS_FILE
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
-    if tuple(reader.fieldnames or ()) != CLIP_COLUMNS:
-        raise DatasetError(f"{path}: the columns are {reader.fieldnames}, not {CLIP_COLUMNS}")
-    rows = [row for row in reader if row["split"] == split]
+    rows = [
+        (place, row)
+        for place, row in _read_rows(folder, CLIPS_FILE, CLIP_COLUMNS, description)
+        if row["split"] == split
+    ]
     if len(rows) != sizes[split]:
         raise DatasetError(
             f"{path} lists {len(rows)} clips of the split {split!r}, "
             f"but {DATASET_FILE} says {sizes[split]}; convert again"
         )
-    columns = {name: [row[name] for row in rows] for name in CLIP_COLUMNS}
+    if len({row["clip_id"] for _, row in rows}) != len(rows):
+        raise DatasetError(f"{path} lists a clip of the split {split!r} twice; convert again")
+    for place, row in rows:
+        if not row["shard"] or "/" in row["shard"] or "\\" in row["shard"]:
+            raise DatasetError(f"{place}: the shard {quoted(row['shard'])} is no name of a file")
 
-    def integers(name: str) -> np.ndarray:
-        return np.array([int(value) for value in columns[name]], np.int64)
+    def integers(name: str, least: int = 0) -> np.ndarray:
+        return np.array([_whole(row, name, place, least) for place, row in rows], np.int64)
 
-    def labels(name: str) -> tuple[tuple[int, ...], ...]:
-        return tuple(tuple(map(int, value.split())) for value in columns[name])
+    def rates() -> np.ndarray:
+        return np.array([_rate(row["frame_rate"], place) for place, row in rows])
+
+    def labels(column: str, file: str, least: int) -> tuple[tuple[int, ...], ...]:
+        most = len(_read_names(folder, file, description))
+        return tuple(_label_ids(row[column], column, place, least, most) for place, row in rows)
 
     return ClipIndex(
-        clip_ids=tuple(columns["clip_id"]),
-        videos=tuple(columns["video"]),
-        shards=tuple(columns["shard"]),
+        clip_ids=tuple(row["clip_id"] for _, row in rows),
+        videos=tuple(row["video"] for _, row in rows),
+        shards=tuple(row["shard"] for _, row in rows),
         offsets=integers("offset"),
-        lengths=integers("length"),
-        num_frames=integers("stored_frames"),
-        heights=integers("stored_height"),
-        widths=integers("stored_width"),
-        original_num_frames=integers("num_frames"),
-        frame_rates=np.array([float(value) for value in columns["frame_rate"]]),
-        original_heights=integers("height"),
-        original_widths=integers("width"),
-        actions=labels("actions"),
-        animals=labels("animals"),
+        lengths=integers("length", 1),
+        num_frames=integers("stored_frames", 1),
+        heights=integers("stored_height", 1),
+        widths=integers("stored_width", 1),
+        original_num_frames=integers("num_frames", 1),
+        frame_rates=rates(),
+        original_heights=integers("height", 1),
+        original_widths=integers("width", 1),
+        actions=labels("actions", ACTIONS_FILE, least=1),
+        animals=labels("animals", ANIMALS_FILE, least=0),
     )
+
+
+def _whole(row: dict[str, str], name: str, place: str, least: int) -> int:
+    text = row[name]
+    # Offsets have more digits than what people write.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) >= least):
+        raise DatasetError(
+            f"{place}: the {name} {quoted(text)} is not a whole number from {least}; convert again"
+        )
+    return int(text)
+
+
+def _rate(text: str, place: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 <= rate < math.inf:
+        raise DatasetError(f"{place}: the frame_rate {quoted(text)} is no rate; convert again")
+    return rate
+
+
+def _label_ids(text: str, column: str, place: str, least: int, most: int) -> tuple[int, ...]:
+    numbers = text.split()
+    known = all(
+        number.isascii()
+        and number.isdecimal()
+        and len(number) <= MOST_DIGITS
+        and int(number) < most
+        for number in numbers
+    )
+    if len(numbers) < least or not known:
+        raise DatasetError(
+            f"{place}: the {column} {quoted(text)} are not ids below {most}; convert again"
+        )
+    return tuple(map(int, numbers))
 
 
 def dataset_digest(directory: str | os.PathLike) -> str:
@@ -251,13 +324,13 @@ def dataset_digest(directory: str | os.PathLike) -> str:
 
     Raises:
         FileNotFoundError: there is no such folder.
-        DatasetError: it is no converted dataset.
+        DatasetError: it is no converted dataset, or one of its lists was changed.
     """
     folder = as_path(directory)
     description = _read_description(folder)
     content = {name: description.get(name) for name in IDENTIFYING_FIELDS}
     for name in IDENTIFYING_FILES:
-        content[name] = hashlib.sha256(_read(folder / name)).hexdigest()
+        content[name] = hashlib.sha256(_read(folder, name, description)).hexdigest()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -281,20 +354,176 @@ def check_shards(directory: str | os.PathLike, index: ClipIndex) -> None:
             )
 
 
-def _read(path: epath.Path) -> bytes:
+def has_digests(directory: str | os.PathLike) -> bool:
+    """Whether changes of its small files would be noticed: not in datasets of older versions.
+
+    Raises:
+        FileNotFoundError, DatasetError: the folder is no converted dataset.
+    """
+    return FILE_DIGESTS in _read_description(as_path(directory))
+
+
+def file_digests(directory: str | os.PathLike) -> dict[str, str]:
+    """SHA-256 in hexadecimal of each of `SMALL_FILES` that is there."""
+    paths = {name: as_path(directory) / name for name in SMALL_FILES}
+    return {
+        name: hashlib.sha256(_read_whole(path)).hexdigest()
+        for name, path in paths.items()
+        if path.is_file()
+    }
+
+
+def changed_files(directory: str | os.PathLike) -> list[str]:
+    """The small files of a finished conversion that are not, or not known to be, as it wrote them.
+
+    Raises:
+        DatasetError: it has no description.
+    """
+    folder = as_path(directory)
+    path = folder / DATASET_FILE
+    description = parse_description(_read_whole(path), path)
+    if FILE_DIGESTS not in description or not digest_holds(description):
+        return [DATASET_FILE]
+    written, found = description[FILE_DIGESTS], file_digests(folder)
+    return [name for name in written if written[name] != found.get(name)]
+
+
+def with_digest(content: dict) -> dict:
+    """What a JSON file is to hold, with the digest of the rest of it."""
+    return {**content, OWN_DIGEST: _digest_of(content)}
+
+
+def digest_holds(content: dict) -> bool:
+    """Whether what was read is what `with_digest` gave; True if it has no digest."""
+    rest = {key: value for key, value in content.items() if key != OWN_DIGEST}
+    return content.get(OWN_DIGEST, _digest_of(rest)) == _digest_of(rest)
+
+
+def _digest_of(content: dict) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def parse_description(text: bytes, path: str | os.PathLike) -> dict:
+    """The content of a `dataset.json`, of a conversion that has finished or has not.
+
+    Its digest is not looked at.
+
+    Raises:
+        DatasetError: it is something else, or of another version.
+    """
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError):
+        description = None
+    if not isinstance(description, dict) or not {"format_version", "complete"} <= set(description):
+        raise DatasetError(
+            f"{path} is not the description of a converted dataset, or damaged: restore it, or "
+            "remove the folder and convert again"
+        )
+    version = description["format_version"]
+    if version != FORMAT_VERSION or type(version) is not int:
+        raise DatasetError(
+            f"{path} has format version {quoted(version)}, this program reads "
+            f"{FORMAT_VERSION}; convert again"
+        )
+    types: dict[str, type] = {
+        **{"complete": bool, "name": str, "multi_label": bool, "short_side": int},
+        "max_frames": int,
+    }
+    if description["complete"] is True:
+        types["splits"] = dict
+    if FILE_DIGESTS in description:
+        types[FILE_DIGESTS] = dict
+    for key, kind in types.items():
+        if type(description.get(key)) is not kind:
+            found = shortened(json.dumps(description[key])) if key in description else "nothing"
+            raise DatasetError(
+                f"{path}: {key} is {found}, expected {_IN_WORDS[kind]}; convert again"
+            )
+    splits = description.get("splits", {})
+    if not all(type(size) is int and size > 0 for size in splits.values()):
+        raise DatasetError(f"{path}: the splits are {shortened(str(splits))}; convert again")
+    return description
+
+
+_IN_WORDS: dict[type, str] = {
+    bool: "true or false",
+    str: "a text",
+    int: "a whole number",
+    dict: "values by name",
+}
+
+
+def _read_whole(path: epath.Path) -> bytes:
     if not path.is_file():
         raise DatasetError(f"{path.parent} is not a converted dataset: it has no {path.name}")
     try:
+        size = path.stat().length
+        if size > MOST_TEXT_BYTES:
+            raise DatasetError(f"{path} has {size} bytes; {MOST_TEXT_BYTES} are the most")
         return path.read_bytes()
     except OSError as error:
         raise cannot_read(path, error) from error
 
 
-def _read_text(path: epath.Path) -> str:
+def _read(folder: epath.Path, name: str, description: dict) -> bytes:
+    """A file beside the shards, which is the one that the conversion has written."""
+    digests = description.get(FILE_DIGESTS, {})
+    if name != os.path.basename(name):
+        raise DatasetError(f"{folder / DATASET_FILE}: {quoted(name)} is no name of a file")
+    path = folder / name
+    if not path.is_file():
+        raise DatasetError(
+            f"{folder} is not a whole converted dataset: it has no {name}; "
+            "run the same conversion again to mend it"
+        )
+    content = _read_whole(path)
+    if FILE_DIGESTS in description and digests.get(name) != hashlib.sha256(content).hexdigest():
+        raise DatasetError(
+            f"{path} was changed or damaged after the conversion: its SHA-256 is not the one in "
+            f"{DATASET_FILE}; run the same conversion again to mend it"
+        )
+    return content
+
+
+def _read_text(folder: epath.Path, name: str, description: dict) -> str:
     try:
-        return _read(path).decode()
+        return _read(folder, name, description).decode()
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text; convert again") from error
+        raise DatasetError(f"{folder / name} is not UTF-8 text; convert again") from error
+
+
+def _read_rows(
+    folder: epath.Path, name: str, columns: Sequence[str], description: dict
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields (place, cells by column) of every row of a CSV beside the shards."""
+    path = folder / name
+    text = _read_text(folder, name, description)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise DatasetError(
+                f"{path}, line {reader.line_num}: not a row of a CSV ({error}); convert again"
+            ) from error
+        if row is None and header is not None:
+            return
+        if header is None:
+            header = row or []
+            if tuple(header) != tuple(columns):
+                raise DatasetError(
+                    f"{path}: the columns are {quoted(','.join(header))}, expected "
+                    f"{','.join(columns)}; convert again"
+                )
+        elif row is not None:
+            place = f"{path}, line {reader.line_num}"
+            if len(row) != len(columns):
+                raise DatasetError(
+                    f"{place}: {len(row)} cells, expected {len(columns)}; convert again"
+                )
+            yield place, dict(zip(columns, row, strict=True))
 
 
 def _read_description(directory: epath.Path) -> dict:
@@ -310,41 +539,48 @@ def _read_description(directory: epath.Path) -> dict:
             f"{directory} is not a converted dataset: it has no {DATASET_FILE}; "
             "make one with `animal-clip convert-videos`"
         )
-    try:
-        description = json.loads(_read(path))
-        version, complete = description["format_version"], description["complete"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path} is not the description of a converted dataset") from error
-    if version != FORMAT_VERSION:
+    description = parse_description(_read_whole(path), path)
+    if not digest_holds(description):
         raise DatasetError(
-            f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
-            "convert again"
+            f"{path} was changed or damaged after the conversion; run the same conversion again to "
+            "mend it"
         )
-    if not complete:
+    if not description["complete"]:
         raise DatasetError(
             f"the conversion into {directory} has not finished; run the same command again to go on"
         )
     return description
 
 
-def _read_names(path: epath.Path) -> tuple[str, ...]:
-    text = _read_text(path)
-    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+def _read_names(folder: epath.Path, name: str, description: dict) -> tuple[str, ...]:
+    text = _read_text(folder, name, description)
+    names = tuple(text.removesuffix("\n").split("\n")) if text else ()
+    for number, label in enumerate(names, start=1):
+        problem = name_problem(label, "label")
+        if problem:
+            raise DatasetError(f"{folder / name}, line {number}: {problem}, and convert again")
+    if len(set(names)) != len(names):
+        raise DatasetError(f"{folder / name} holds a name twice; convert again")
+    return names
 
 
 def _read_relation(
-    path: epath.Path, action_names: tuple[str, ...], animal_names: tuple[str, ...]
+    folder: epath.Path,
+    description: dict,
+    action_names: tuple[str, ...],
+    animal_names: tuple[str, ...],
 ) -> np.ndarray:
     actions = {name: number for number, name in enumerate(action_names)}
     animals = {name: number for number, name in enumerate(animal_names)}
     counts = np.zeros((len(animal_names), len(action_names)), np.int64)
-    rows = csv.DictReader(io.StringIO(_read_text(path), newline=""))
-    for number, row in enumerate(rows, start=2):
-        try:
-            counts[animals[row["animal"]], actions[row["action"]]] = int(row["clips"])
-        except (KeyError, ValueError, TypeError) as error:
+    for place, row in _read_rows(folder, RELATION_FILE, RELATION_COLUMNS, description):
+        if row["animal"] not in animals or row["action"] not in actions:
             raise DatasetError(
-                f"{path}, line {number}: expected a known animal, a known action and a number "
-                f"of clips, found {row}"
-            ) from error
+                f"{place}: expected a known animal, a known action and a number "
+                f"of clips, found {quoted(','.join(row.values()))}"
+            )
+        pair = animals[row["animal"]], actions[row["action"]]
+        if counts[pair]:
+            raise DatasetError(f"{place}: the pair is there twice; convert again")
+        counts[pair] = _whole(row, "clips", place, 1)
     return counts

@@ -23,6 +23,7 @@ from data_pipeline.dataset import (
     TRAIN_SPLIT,
     ClipIndex,
     DatasetInfo,
+    has_digests,
     load_index,
     load_info,
 )
@@ -70,6 +71,7 @@ def describe(
         _long_tail(actions, split, head, tail),
         _together(info, index, top),
         _relations(info, top),
+        _digests(directory),
     ]
     return "\n\n".join(section for section in sections if section)
 
@@ -207,6 +209,15 @@ def _relations(info: DatasetInfo, top: int) -> str:
     return "\n".join([title, *lines])
 
 
+def _digests(directory: str | os.PathLike) -> str:
+    if has_digests(directory):
+        return ""
+    return (
+        "its lists have no digests, so that changes in them are not noticed: run the same "
+        "conversion again to add them"
+    )
+
+
 def _tile(info: DatasetInfo, index: ClipIndex, row: int, stored: Sequence[bytes]) -> Image.Image:
     chosen = np.linspace(0, len(stored) - 1, FRAMES_PER_CLIP).round().astype(int)
     frames = [Image.open(io.BytesIO(stored[k])).convert("RGB") for k in chosen]
@@ -258,7 +269,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add, whole = parser.add_argument, numeric(int)
     add("directory", metavar="DATA", help="a folder that convert-videos has written")
-    add("--split", metavar="NAME", default=TRAIN_SPLIT, help="of the data (%(default)s)")
+    add(
+        "--split",
+        metavar="NAME",
+        default=TRAIN_SPLIT,
+        help="whose clips: train, test, … (%(default)s)",
+    )
     add("--top", metavar="N", type=whole, default=20, help="lines of a list (%(default)s)")
     add(
         "--head",

@@ -1,6 +1,8 @@
 """Decoding videos with PyAV: chosen frames, upright, at a given short side."""
 
 import re
+import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +16,27 @@ from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import is_remote
 from data_pipeline.batches.crops import evaluation_crops, resize_bilinear
 from data_pipeline.batches.sampling import evaluation_positions, uniform_indices
+from data_pipeline.limits import MOST_FRAME_PIXELS, MOST_JPEG_SIDE, decoding_seconds
 
 # A file that announces more than it holds has broken off; less than this is inexact writing.
 ANNOUNCED_SHARE = 0.9
 ANNOUNCED_SLACK_SECONDS = 0.5
+
+# What may be in a file, whatever it is called. Playlists, which make FFmpeg open other files, and
+# stills, which it would show as videos of one frame, are not among these.
+VIDEO_FORMATS = (
+    *("asf", "avi", "flv", "gif", "m4v", "matroska", "mov", "mp4", "mpeg", "mpegts", "mpegvideo"),
+    *("mxf", "ogg", "webm"),
+)
+# Stills that may be taken for videos of one frame, by how their files begin. FFmpeg is told so: it
+# would take a still's name for that of a series of them.
+_STILL_FORMATS = (
+    (re.compile(rb"\xff\xd8\xff"), "jpeg_pipe"),
+    (re.compile(rb"\x89PNG\r\n"), "png_pipe"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp_pipe"),
+)
+# Stills in the form of MP4: the brands of HEIF and AVIF.
+STILL_BRANDS = frozenset(("avif", "heic", "heim", "heis", "heix", "mif1", "mif2"))
 
 T = TypeVar("T")
 
@@ -82,16 +101,23 @@ def load_video(
     Raises:
         VideoError: as `map_frames`.
     """
-    video = read_video(
-        path, select=partial(uniform_indices, max_frames=max_frames), short_side=short_side
-    )
     return views_of_frames(
-        video.frames,
+        load_frames(path, short_side=short_side, max_frames=max_frames),
         num_frames=num_frames,
         image_size=image_size,
         num_temporal_views=num_temporal_views,
         num_crops=num_crops,
     )
+
+
+def load_frames(path: str | Path, *, short_side: int, max_frames: int) -> np.ndarray:
+    """The frames of a video that a conversion would store; arguments and errors as `load_video`.
+
+    Returns:
+        uint8 (m, h, w, 3), RGB.
+    """
+    select = partial(uniform_indices, max_frames=max_frames)
+    return read_video(path, select=select, short_side=short_side).frames
 
 
 def views_of_array(
@@ -124,7 +150,23 @@ def views_of_array(
         uint8 (V, T, S, S, 3) as `load_video`.
 
     Raises:
-        UserError: the array has another shape or type, or nothing in it.
+        UserError: the array has another shape or type, or nothing in it, or would be very large
+            when scaled.
+    """
+    return views_of_frames(
+        frames_of_array(frames, short_side=short_side, max_frames=max_frames),
+        num_frames=num_frames,
+        image_size=image_size,
+        num_temporal_views=num_temporal_views,
+        num_crops=num_crops,
+    )
+
+
+def frames_of_array(frames: np.ndarray, *, short_side: int, max_frames: int) -> np.ndarray:
+    """The frames that a conversion would store; arguments and errors as `views_of_array`.
+
+    Returns:
+        uint8 (m, h, w, 3), RGB.
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
         raise UserError(
@@ -134,18 +176,16 @@ def views_of_array(
     if frames.size == 0:
         raise UserError(f"the array of frames is empty: {frames.shape}")
     height, width = scaled_size(frames.shape[1], frames.shape[2], short_side)
+    try:
+        _check_scaled((height, width), frames.shape[1:3])
+    except VideoError as error:
+        raise UserError(f"the array: {error}") from error
     chosen = frames[uniform_indices(len(frames), max_frames)]
     scaled = [
         _scaled(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame)), height, width)
         for frame in chosen
     ]
-    return views_of_frames(
-        np.stack(scaled),
-        num_frames=num_frames,
-        image_size=image_size,
-        num_temporal_views=num_temporal_views,
-        num_crops=num_crops,
-    )
+    return np.stack(scaled)
 
 
 def views_of_frames(
@@ -199,6 +239,7 @@ def map_frames(
     *,
     select: Callable[[int], np.ndarray],
     short_side: int | None = None,
+    stills: bool = False,
 ) -> tuple[list[T], VideoFacts]:
     """Decodes the frames that `select` asks for, one after the other, and applies `function` to
     each.
@@ -208,23 +249,27 @@ def map_frames(
 
     Args:
         function: of a frame, uint8 (h, w, 3), RGB.
-        path: a file in any format that FFmpeg reads.
+        path: a file in one of `VIDEO_FORMATS`.
         select: takes the number of frames of the video and returns the indices wanted, increasing.
         short_side: size of the shorter side of the frames in pixels, the other in proportion; None
             keeps the size.
+        stills: whether a still picture is a video of one frame.
 
     Returns:
         The results for the selected frames, and what is known of the video.
 
     Raises:
-        VideoError: there is no such file, it is no video, has no frames, or breaks off or is
-            damaged on the way.
+        VideoError: there is no such file, it is no video, has no frames, breaks off or is damaged
+            on the way, has very large frames, or takes very long to decode (`data_pipeline.limits`
+            has how large and how long).
     """
-    expected = _count_packets(path)
-    results, facts = _decode(function, path, select(expected), short_side)
+    clock = _Clock(path)
+    expected = _count_packets(path, clock, stills)
+    results, facts = _decode(function, path, select(expected), short_side, clock, stills)
     if facts.num_frames != expected:
         # The file does not show one frame for each of its packets: now the number is known.
-        results, facts = _decode(function, path, select(facts.num_frames), short_side)
+        wanted = select(facts.num_frames)
+        results, facts = _decode(function, path, wanted, short_side, clock, stills)
     return results, facts
 
 
@@ -236,21 +281,89 @@ def scaled_size(height: int, width: int, short_side: int | None) -> tuple[int, i
     return round(height * scale), round(width * scale)
 
 
-def _open(path: str | Path) -> av.container.InputContainer:
+class _Clock:
+    """Ends the decoding of a video that takes longer than one of its size may."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._seconds = decoding_seconds(_regular_size(path))
+        self._start = time.monotonic()
+
+    def check(self, count: int) -> None:
+        """Raises VideoError if the time is over; `count` frames are done."""
+        if time.monotonic() - self._start > self._seconds:
+            raise VideoError(
+                f"decoding it takes more than {self._seconds:.0f} s, the most for a file of its "
+                f"size; frame {count} was reached"
+            )
+
+
+def _regular_size(path: str | Path) -> int:
+    """The bytes of a file, which has to be one: a pipe may never end."""
     if is_remote(path):
         raise VideoError("videos are read from this machine, not from a URL")
-    if not Path(path).is_file():
-        raise VideoError("there is no such file")
-    if Path(path).stat().st_size == 0:
-        raise VideoError("the file is empty")
     try:
-        container = av.open(str(path))
+        status = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VideoError("there is no such file") from error
+    except (OSError, ValueError) as error:
+        raise VideoError(f"it cannot be read ({_reason(error)})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoError("it is not a file")
+    if status.st_size == 0:
+        raise VideoError("the file is empty")
+    return status.st_size
+
+
+def _open(path: str | Path, stills: bool) -> av.container.InputContainer:
+    _regular_size(path)
+    still = _still_format(path) if stills else None
+    try:
+        # With the protocol named, a colon in a file's name names none.
+        container = av.open(
+            f"file:{path}",
+            format=still,
+            options={
+                "protocol_whitelist": "file",
+                "format_whitelist": still or ",".join(VIDEO_FORMATS),
+            },
+        )
+    except av.ArgumentError as error:
+        raise VideoError(
+            f"it is none of the formats of videos ({', '.join(VIDEO_FORMATS)}), but a sound, a "
+            "still or a playlist, or damaged"
+        ) from error
     except (av.FFmpegError, ValueError) as error:
         raise VideoError(f"not a readable video ({_reason(error)})") from error
-    if not _picture_streams(container):
+    streams = _picture_streams(container)
+    if not streams:
         container.close()
         raise VideoError("there is no moving picture in it, only other streams")
+    if streams[0].codec_context is None:
+        container.close()
+        raise VideoError("no decoder is known for its pictures, or it is damaged")
+    if container.metadata.get("major_brand") in STILL_BRANDS and not stills:
+        container.close()
+        raise VideoError("it is a still picture")
+    try:
+        _check_size(streams[0].codec_context.height, streams[0].codec_context.width)
+    except VideoError:
+        container.close()
+        raise
     return container
+
+
+def _still_format(path: str | Path) -> str | None:
+    """FFmpeg's name of the format of a still; None if the file is none."""
+    with open(path, "rb") as file:
+        beginning = file.read(12)
+    return next((name for start, name in _STILL_FORMATS if start.match(beginning)), None)
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MOST_FRAME_PIXELS:
+        raise VideoError(
+            f"its frames are {width}x{height}; {MOST_FRAME_PIXELS} pixels are the most"
+        )
 
 
 def _picture_streams(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
@@ -259,13 +372,14 @@ def _picture_streams(container: av.container.InputContainer) -> list[av.video.st
     return [stream for stream in container.streams.video if not stream.disposition & cover]
 
 
-def _count_packets(path: str | Path) -> int:
+def _count_packets(path: str | Path, clock: _Clock, stills: bool) -> int:
     """The number of frames that will be shown, as far as one can tell without decoding."""
     count, end = 0, 0.0
-    with _open(path) as container:
+    with _open(path, stills) as container:
         stream = _picture_streams(container)[0]
         try:
             for packet in container.demux(stream):
+                clock.check(count)
                 if packet.is_corrupt:
                     raise VideoError(f"it breaks off or is damaged at frame {count}")
                 if packet.pts is not None and packet.time_base:
@@ -275,6 +389,8 @@ def _count_packets(path: str | Path) -> int:
         except av.FFmpegError as error:
             raise VideoError(f"it breaks off at frame {count} ({_reason(error)})") from error
         _check_announced(container, stream, count, end)
+        if container.format.name == "gif" and count == 1 and not stills:
+            raise VideoError("it is a still picture")
     return count
 
 
@@ -308,21 +424,28 @@ def _decode(
     path: str | Path,
     wanted: np.ndarray,
     short_side: int | None,
+    clock: _Clock,
+    stills: bool,
 ) -> tuple[list[T], VideoFacts]:
     chosen = frozenset(wanted.tolist())
     results: list[T] = []
     indices: list[int] = []
     count = height = width = 0
-    with _open(path) as container:
+    with _open(path, stills) as container:
         stream = _picture_streams(container)[0]
         # One thread here and below: the processes of a conversion share the cores out between them.
         stream.thread_type = "NONE"
+        # The size that the file announces is checked; that of each frame may be another.
+        stream.codec_context.options = {"max_pixels": str(MOST_FRAME_PIXELS)}
         frame_rate = float(stream.average_rate or 0)
         for frame in _frames(container, stream):
+            clock.check(count)
             if count == 0:
                 height, width = _upright_size(frame)
             if count in chosen:
-                image = _upright_image(frame, *scaled_size(height, width, short_side))
+                size = scaled_size(height, width, short_side)
+                _check_scaled(size, (height, width))
+                image = _upright_image(frame, *size)
                 results.append(function(image))
                 indices.append(count)
             count += 1
@@ -338,6 +461,14 @@ def _decode(
     return results, facts
 
 
+def _check_scaled(size: tuple[int, int], original: tuple[int, ...]) -> None:
+    if max(size) > MOST_JPEG_SIDE or size[0] * size[1] > MOST_FRAME_PIXELS:
+        raise VideoError(
+            f"its frames, {original[1]}x{original[0]}, would be {size[1]}x{size[0]} when scaled; "
+            f"{MOST_JPEG_SIDE} a side and {MOST_FRAME_PIXELS} pixels are the most"
+        )
+
+
 def _frames(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream
 ) -> Iterator[av.VideoFrame]:
@@ -348,6 +479,12 @@ def _frames(
                 raise VideoError(f"frame {count} is damaged")
             yield frame
             count += 1
+    except av.ArgumentError as error:
+        # Of a frame that is larger than the file has announced, nothing else is said.
+        raise VideoError(
+            f"frame {count} cannot be decoded: it is damaged, or has more than "
+            f"{MOST_FRAME_PIXELS} pixels"
+        ) from error
     except av.FFmpegError as error:
         raise VideoError(f"frame {count} cannot be decoded ({_reason(error)})") from error
 

@@ -4,6 +4,7 @@ import fcntl
 import gc
 import os
 import pathlib
+import subprocess
 from collections.abc import Callable
 
 from jaxlib.version import __version_info__ as jaxlib_version
@@ -78,6 +79,18 @@ def compilation_cache(tmp_path_factory):
 def user_cache(tmp_path_factory):
     """What programs keep for their next start stays out of the user's own folder of caches."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of half a MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if subprocess.run(["mount", *options], capture_output=True).returncode:
+        pytest.skip("may not mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

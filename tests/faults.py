@@ -190,10 +190,24 @@ FAULTS = (
         "tests/conversion/test_readers.py",
     ),
     Fault(
+        "a link leads from an index of weights to any file",
+        "animal_clip_jax/conversion/readers.py",
+        "if file.resolve().parent not in places:",
+        "if not file.resolve().parent:",
+        "tests/conversion/test_hostile_files.py",
+    ),
+    Fault(
+        "weights that are infinite are converted",
+        "animal_clip_jax/conversion/state_dicts.py",
+        "if not np.isfinite(part).all()",
+        "if np.isnan(part).any()",
+        "tests/conversion/test_conversion.py::test_weights_that_are_not_finite",
+    ),
+    Fault(
         "a view of a tensor ends one value beyond its storage",
-        "animal_clip_jax/conversion/torch_archive.py",
-        "or last >= storage.size",
-        "or last > storage.size",
+        "animal_clip_jax/conversion/stored_tensors.py",
+        "(count and last >= values.size)",
+        "(count and last > values.size)",
         "tests/conversion/test_torch_archive.py",
     ),
     Fault(

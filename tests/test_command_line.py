@@ -103,8 +103,8 @@ def test_a_script_of_the_data_pipeline_answers_alike(capsys, tmp_path):
         (["--config.epoch=3"], "no field config.epoch; did you mean config.epochs?"),
         (["--config.directory=x"], "no field config.directory; did you mean config.data.directory"),
         (["--config.data=x"], "config.data is a group of fields, such as config.data."),
-        (["--config.batch_size=half"], "--config.batch_size=half: expected a value such as 32"),
-        (["--config.data.flip=perhaps"], "--config.data.flip=perhaps: expected a value such as T"),
+        (["--config.batch_size=half"], "--config.batch_size=half: expected a whole number from"),
+        (["--config.data.flip=perhaps"], "--config.data.flip=perhaps: expected True or False"),
         (["--config=configs/dmo.py"], "there is no such file; expected a configuration"),
         (["--config=configs/dmo.py"], "did you mean configs/demo.py?"),
         (["--config=configs"], "configs is a folder; expected a configuration"),
@@ -123,9 +123,9 @@ def test_a_mistake_in_the_configuration_is_one_line(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("def get_config(:\n", ", line 1: SyntaxError: "),
-        ("def get_config():\n    return nothing\n", ", line 2: NameError: name 'nothing'"),
-        ("", "has no attribute 'get_config'"),
+        ("def get_config(:\n", ": line 1: SyntaxError: "),
+        ("def get_config():\n    return nothing\n", ": line 2: NameError: name 'nothing'"),
+        ("", "has no function get_config()"),
         ("def get_config():\n    return 3\n", "get_config() returns int, not a ConfigDict"),
     ],
 )
@@ -280,3 +280,19 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
     _, errors = process.communicate()
     assert process.returncode == -signal.SIGINT
     assert "Ctrl-C again ends at once" in errors and "Traceback" not in errors
+
+
+def test_what_a_storage_says_too_late_is_not_shown(capsys, monkeypatch):
+    class Late:
+        def __init__(self, message):
+            self.message = message
+
+        def __del__(self):
+            raise RuntimeError(self.message)
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back afterwards
+    assert command_line.run(lambda: None) == 0
+    Late("Event loop is closed")
+    assert not capsys.readouterr().err
+    Late("anything else")
+    assert "RuntimeError: anything else" in capsys.readouterr().err

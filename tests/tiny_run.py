@@ -6,6 +6,7 @@ Also a configuration file: `python main.py --config=tests/tiny_run.py`.
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
+from animal_clip_jax.digests import sealed
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.start import as_published
 from configs import demo
@@ -166,6 +168,16 @@ def checkpoint(workdir: pathlib.Path) -> tuple[int, dict]:
     ]
     with ocp.StandardCheckpointer() as checkpointer:
         return step, {item: checkpointer.restore(folder / item) for item in items}
+
+
+def change_configuration(workdir: pathlib.Path, pattern: str, replacement: str) -> None:
+    """Substitutes in all that a run recorded of its configuration, as a run that was made so."""
+    config = workdir / "config.json"
+    config.write_text(re.sub(pattern, replacement, config.read_text()))
+    for path in workdir.glob("checkpoints/*/description/metadata"):
+        described = json.loads(re.sub(pattern, replacement, path.read_text()))
+        del described["digest"]
+        path.write_text(json.dumps(sealed(described)))
 
 
 def saved_steps(workdir: pathlib.Path) -> set[str]:

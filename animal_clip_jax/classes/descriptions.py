@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from animal_clip_jax.classes.file_errors import SHOWN, FileErrors, csv_rows
-from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.errors import LONGEST_QUOTE, MissingFileError, UserError, quoted
 
 # "{}" is the class name as it is in the labels. Animal names come with and without a plural or a
 # capital, so no template puts an indefinite article before one.
@@ -78,7 +78,7 @@ def read_descriptions(path: str | os.PathLike[str], class_names: Sequence[str]) 
     """
     _check_class_names(class_names)
     errors = FileErrors(path)
-    if not errors.path.is_file():
+    if not errors.path.exists() or errors.path.is_dir():
         raise MissingFileError(f"there is no description file at {errors.path}")
     known = frozenset(class_names)
     rows, is_whole = csv_rows(errors)
@@ -103,9 +103,13 @@ def read_descriptions(path: str | os.PathLike[str], class_names: Sequence[str]) 
         if name not in known:
             # Once for rows that stand together.
             if name != previous:
-                close = difflib.get_close_matches(name, class_names, n=1)
+                close = (
+                    []
+                    if errors.are_many or len(name) > LONGEST_QUOTE
+                    else difflib.get_close_matches(name, class_names, n=1)
+                )
                 hint = f", did you mean {close[0]!r}?" if close else ""
-                errors.add(f"class {name!r} is not one of the labels{hint}", line)
+                errors.add(f"class {quoted(name)} is not one of the labels{hint}", line)
             previous = name
             continue
         if name != previous and name in texts:

@@ -5,10 +5,17 @@ import csv
 import io
 import os
 import pathlib
+import re
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, quoted
+from animal_clip_jax.files import read_at_most
 
 SHOWN = 20
+# Bytes of a file; the largest that people write have a few million. The csv module bounds a field,
+# to 131 072 characters.
+_LARGEST = 64 * 2**20
+# All of Unicode's but white space, which is cut off around fields and counts as a space in texts.
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class FileErrors:
@@ -21,6 +28,11 @@ class FileErrors:
     def add(self, message: str, line: int | None = None) -> None:
         """Notes an error, in a line of the file or in the whole of it."""
         self._errors.append((float("inf") if line is None else line, message))
+
+    @property
+    def are_many(self) -> bool:
+        """Whether there are more than will be shown."""
+        return len(self._errors) > SHOWN
 
     def check(self) -> None:
         """Raises UserError if there are errors: the first 20 by line, and how many more."""
@@ -42,14 +54,17 @@ class FileErrors:
 def csv_rows(errors: FileErrors) -> tuple[list[tuple[int, list[str]]], bool]:
     """Reads a CSV file.
 
-    Lines that are not UTF-8 and rows that are not CSV are noted as errors and left out; a
-    byte-order mark is dropped.
+    Lines that are not UTF-8, rows that are not CSV and rows with control characters are noted as
+    errors and left out; a byte-order mark is dropped.
 
     Returns:
         the rows that are not blank, each with the number of its first line, their fields without
         the white space around them; and whether none was left out.
+
+    Raises:
+        UserError: it is no regular file, cannot be read, or is larger than 64 MiB.
     """
-    content = errors.path.read_bytes()
+    content = read_at_most(errors.path, _LARGEST, "a CSV file")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         errors.add("not UTF-8 but UTF-16, save the file as UTF-8", 1)
         return [], False
@@ -79,5 +94,13 @@ def csv_rows(errors: FileErrors) -> tuple[list[tuple[int, list[str]]], bool]:
             if damaged.isdisjoint(range(first, reader.line_num + 1)):
                 errors.add(f"the row that begins here is not valid CSV ({error})", first)
             continue
-        if any(row) and damaged.isdisjoint(range(first, reader.line_num + 1)):
+        if not any(row) or not damaged.isdisjoint(range(first, reader.line_num + 1)):
+            continue
+        control = next(filter(None, map(_CONTROL_CHARACTER.search, row)), None)
+        if control and rows:  # what a header calls its columns is nobody's name
+            is_whole = False
+            errors.add(
+                f"a control character, U+{ord(control[0]):04X}, in {quoted(control.string)}", first
+            )
+        else:
             rows.append((first, row))

@@ -4,6 +4,7 @@ import os
 import pathlib
 
 from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import check_is_file
 from data_pipeline.annotations.label_files import numbered_lines, read_labels
 
 
@@ -19,8 +20,9 @@ def read_names(path: str | os.PathLike[str]) -> list[str]:
         UserError: it is not UTF-8, holds no name, or a name several times; one line for each.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"there is no file of labels at {path}", path)
+    check_is_file(path, "a file of labels")
     if path.suffix.lower() == ".csv":
         return list(read_labels(path))
     places: dict[str, str] = {}

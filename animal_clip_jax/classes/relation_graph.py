@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from animal_clip_jax.classes.file_errors import SHOWN, FileErrors, csv_rows
-from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.errors import MissingFileError, UserError, quoted
+from animal_clip_jax.files import check_is_file
 from data_pipeline.annotations.relation_file import read_relation
 from data_pipeline.dataset import ClipIndex, DatasetInfo
 
@@ -103,8 +104,9 @@ def read_relations(
             id where ids mean nothing.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"config.relation.file: there is no file {path}")
+    check_is_file(path, "a file of relations (config.relation.file)")
     if path.suffix.lower() == ".csv":
         return _read_pairs(path, action_names, animal_names)
     if not allow_ids:
@@ -127,11 +129,18 @@ def _read_pairs(
         errors.add("expected the header `animal,action`", rows[0][0] if rows else 1)
     for line, row in rows[1:]:
         if len(row) < 2:
-            errors.add(f"expected an animal and an action, found {row}", line)
+            errors.add(f"expected an animal and an action, found {quoted(row)}", line)
+            continue
+        if len(row) > len(rows[0][1]):
+            errors.add(
+                f"{len(row)} columns, the header has {len(rows[0][1])}; a name with a comma in it "
+                "must be in double quotes",
+                line,
+            )
             continue
         for kind, name, known in (("animal", row[0], animal_of), ("action", row[1], action_of)):
             if name not in known:
-                errors.add(f"the {kind} {name!r} is not one of the labels", line)
+                errors.add(f"the {kind} {quoted(name)} is not one of the labels", line)
         if row[0] in animal_of and row[1] in action_of:
             relation[action_of[row[1]], animal_of[row[0]]] = 1
     errors.check()
@@ -175,7 +184,7 @@ def read_taxonomy(path: str | pathlib.Path, animal_names: Sequence[str]) -> list
             does not parse. The message lists all that is wrong (the first 20), each with its line.
     """
     errors = FileErrors(path)
-    if not errors.path.is_file():
+    if not errors.path.exists():
         raise MissingFileError(f"config.relation.taxonomy: there is no file {errors.path}")
     labels = {name.casefold(): name for name in animal_names} | {
         name: name for name in animal_names
@@ -192,9 +201,11 @@ def read_taxonomy(path: str | pathlib.Path, animal_names: Sequence[str]) -> list
         if len(row) != 2:
             errors.add(f"expected 2 columns (animal, class), found {len(row)}", line)
         elif name is None:
-            errors.add(f"the animal {row[0]!r} is not one of the labels", line)
+            errors.add(f"the animal {quoted(row[0])} is not one of the labels", line)
         elif not row[1]:
             errors.add(f"the animal {name!r} has no class", line)
+        elif len(row[1].splitlines()) > 1:
+            errors.add(f"the class {quoted(row[1])} of {name!r} has a line break in it", line)
         elif name in first_line:
             errors.add(f"the animal {name!r} stands on line {first_line[name]} already", line)
         if name is not None:

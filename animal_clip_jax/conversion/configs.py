@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, quoted, shortened
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import CLIP, IMAGENET, Normalisation
@@ -32,16 +32,16 @@ class _Fields:
         """The fields below a field."""
         value = self.values.get(name)
         if not isinstance(value, Mapping):
-            raise UserError(f"{self.where}{name} is {value!r}; expected a group of fields")
+            raise UserError(f"{self.where}{name} is {quoted(value)}; expected a group of fields")
         return _Fields(value, f"{self.where}{name}.")
 
     def dimension(self, name: str, default: int | None = None) -> int:
-        """A positive integer, which may be given for both sides of an image."""
+        """A size, which may be given for both sides of an image."""
         value = self.values.get(name, default)
         if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
             value = value[0]
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"{self.where}{name} is {value!r}; expected a positive integer")
+            raise UserError(f"{self.where}{name} is {quoted(value)}; expected a positive integer")
         return value
 
     def one_of(self, name: str, accepted: Collection[Any], default: Any = None) -> Any:
@@ -50,7 +50,8 @@ class _Fields:
         if value not in accepted:
             expected = " or ".join(repr(choice) for choice in accepted)
             raise UserError(
-                f"{self.where}{name} is {value!r}, which is not supported; expected {expected}"
+                f"{self.where}{name} is {quoted(value)}, which is not supported; expected "
+                f"{expected}"
             )
         return value
 
@@ -150,8 +151,8 @@ def _refuse_others(fields: _Fields, read: Collection[str], settings: Mapping[str
             continue
         if name not in settings:
             raise UserError(
-                f"{fields.where}{name} is {value!r}: this kind of model is not supported (only "
-                "CLIP's own vision and text transformers are)"
+                f"{fields.where}{shortened(name)} is {quoted(value)}: this kind of model is not "
+                "supported (only CLIP's own vision and text transformers are)"
             )
         if settings[name] is not _ANYTHING:
             fields.one_of(name, settings[name])
@@ -159,7 +160,8 @@ def _refuse_others(fields: _Fields, read: Collection[str], settings: Mapping[str
 
 def open_clip_normalisation(config: Mapping[str, Any], *, source: str) -> Normalisation:
     """The pixel statistics of an `open_clip_config.json`, CLIP's own where it gives none."""
-    preprocessing = config.get("preprocess_cfg") or {}
+    given = {"preprocess_cfg": config.get("preprocess_cfg") or {}}
+    preprocessing = _Fields(given, f"{source}: ").group("preprocess_cfg").values
     return _normalisation(
         preprocessing.get("mean"), preprocessing.get("std"), CLIP, where=f"{source}: preprocess_cfg"
     )
@@ -222,7 +224,9 @@ def describe_hugging_face(config: Mapping[str, Any], *, source: str) -> ModelDes
 
 def _tower(model: _Fields, name: str, *, width: int, hidden: int) -> _Fields:
     """The fields of a tower; where a file has `*_config_dict` (an early form), that one counts."""
-    values = dict(model.values.get(name) or {}) | dict(model.values.get(f"{name}_dict") or {})
+    given = {key: model.values.get(key) or {} for key in (name, f"{name}_dict")}
+    groups = [_Fields(given, model.where).group(key).values for key in given]
+    values = {**groups[0], **groups[1]}
     fields = _Fields(values, f"{model.where}{name}.")
     fields.one_of("intermediate_size", (4 * fields.dimension("hidden_size", width),), hidden)
     fields.one_of("layer_norm_eps", (1e-5,), 1e-5)
@@ -254,7 +258,7 @@ def _normalisation(mean: Any, std: Any, default: Normalisation, *, where: str) -
         if not is_triple or not all(
             isinstance(channel, int | float) and 0 <= channel <= 1 for channel in value
         ):
-            raise UserError(f"{where} {name} is {value!r}; expected three numbers of 0..1")
+            raise UserError(f"{where} {name} is {quoted(value)}; expected three numbers of 0..1")
     if 0 in std:
-        raise UserError(f"{where} std is {std!r}; expected no zeros")
+        raise UserError(f"{where} std is {quoted(std)}; expected no zeros")
     return Normalisation(*(tuple(255.0 * channel for channel in value) for value in (mean, std)))

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -19,10 +18,23 @@ from animal_clip_jax.conversion.state_dicts import (
     to_state_dict,
 )
 from animal_clip_jax.conversion.weights import WeightsMetadata, is_weights, load_weights
-from animal_clip_jax.errors import AlreadyThereError, MissingFileError, UserError
+from animal_clip_jax.errors import (
+    AlreadyThereError,
+    MissingFileError,
+    UserError,
+    brief,
+    quoted,
+    shortened,
+)
+from animal_clip_jax.files import check_space
 from animal_clip_jax.models.description import FAMILIES, ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
+from animal_clip_jax.whole_outputs import replacing
 
+# Of a model that is built: layers of all parts together, and any other dimension. The largest
+# published image–text models have about a hundred layers.
+_MOST_LAYERS = 128
+_LARGEST_DIMENSION = 2**20
 PHASES = ("reading", "comparing", "initialising")
 
 
@@ -69,6 +81,7 @@ def convert(
     seed: int = 0,
     allow_missing: Sequence[str] = (),
     allow_unused: Sequence[str] = (),
+    allow_nonfinite: bool = False,
     show: Callable[[str], None] = lambda phase: None,
 ) -> Conversion:
     """Reads a checkpoint and gives its weights to a model.
@@ -88,12 +101,13 @@ def convert(
         seed: of the initial values.
         allow_missing: shell-style patterns of keys that the source may lack.
         allow_unused: shell-style patterns of unknown keys that may be left out.
+        allow_nonfinite: whether weights may be NaN or infinite.
         show: is told each of `PHASES` when it begins.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
-        ValueError: it is damaged, not a checkpoint, of another architecture, or its keys or shapes
-            are not those expected; names the file and the key or field.
+        ValueError: it is damaged, not a checkpoint, of another architecture, its keys or shapes are
+            not those expected, or values are not finite; names the file and the key or field.
     """
     if family not in (None, *FAMILIES):
         raise UserError(f"--to={family}: expected one of {', '.join(FAMILIES)}")
@@ -111,6 +125,7 @@ def convert(
         source=str(path),
         allow_missing=allow_missing,
         allow_unused=allow_unused,
+        allow_nonfinite=allow_nonfinite,
     )
     show("initialising")
     parameters, initialised, dropped = families.complete(parameters, target, seed=seed)
@@ -144,18 +159,52 @@ def _read(path: pathlib.Path, *, activation: str | None, requested: Mapping[str,
     found = source.model.architecture
     if activation not in (None, found.activation):
         raise UserError(f"--activation={activation}: {path} says {found.activation}")
-    if max(found.vision_layers, found.text_layers) > len(source.tensors):
-        raise UserError(
-            f"{path}: {len(source.tensors)} arrays, too few for {found.vision_layers} vision and "
-            f"{found.text_layers} text layers"
-        )
+    _check_sizes(source, path)
     return source
+
+
+def _check_sizes(source: _Source, path: pathlib.Path) -> None:
+    """Refuses what could not be built, or not in a lifetime."""
+    model = source.model
+    layers = {
+        "vision": model.architecture.vision_layers,
+        "text": model.architecture.text_layers,
+        "integration": model.integration_layers or 0,
+        "prompt": model.prompt_layers or 0,
+    }
+    shown = ", ".join(f"{quoted(count)} {name}" for name, count in layers.items() if count)
+    if sum(layers.values()) > len(source.tensors):
+        raise UserError(f"{path}: {len(source.tensors)} arrays, too few for {shown} layers")
+    if sum(layers.values()) > _MOST_LAYERS:
+        raise UserError(f"{path}: {shown} layers; models of at most {_MOST_LAYERS} are built")
+    dimensions = {**dataclasses.asdict(model.architecture), **dataclasses.asdict(model)}
+    for name, value in dimensions.items():
+        if isinstance(value, int) and value > _LARGEST_DIMENSION:
+            raise UserError(
+                f"{path}: {name} is {quoted(value)}; models of at most {_LARGEST_DIMENSION} are "
+                "built"
+            )
 
 
 def _read_foreign(
     path: pathlib.Path, *, activation: str | None, requested: Mapping[str, int]
 ) -> _Source:
     checkpoint = readers.read_checkpoint(path)
+    try:
+        return _described(checkpoint, path, activation=activation, requested=requested)
+    except UserError:
+        raise
+    except ValueError as error:  # dimensions that contradict each other
+        raise UserError(f"{checkpoint.config_path or path}: {shortened(error)}") from error
+
+
+def _described(
+    checkpoint: readers.ForeignCheckpoint,
+    path: pathlib.Path,
+    *,
+    activation: str | None,
+    requested: Mapping[str, int],
+) -> _Source:
     config, config_path = checkpoint.config, checkpoint.config_path
     if checkpoint.layout == "open_clip":
         model = configs.describe_open_clip(config, source=config_path)
@@ -179,7 +228,7 @@ def _read_foreign(
         tensors=checkpoint.tensors,
         model=model,
         normalisation=normalisation,
-        files={file.name: readers.sha256(file) for file in checkpoint.files},
+        files=readers.digests(checkpoint.files),
         layout=checkpoint.layout,
     )
 
@@ -189,23 +238,28 @@ def save_torch(
 ) -> None:
     """Writes a torch checkpoint, `{"model": state dict}`, with the published keys, float32.
 
-    It appears at `path` once it is complete.
+    It appears at `path` once it is complete, and one that it replaces stays until then.
 
     Args:
         parameters: arrays by our path, of any of the three families.
 
     Raises:
         FileExistsError: there is something at `path`, and `overwrite` is false.
+        UserError: another process writes there; or it cannot be written.
     """
     import torch
 
     path = pathlib.Path(path)
     check_torch_destination(path, overwrite=overwrite)
     state_dict = {key: torch.from_numpy(array) for key, array in to_state_dict(parameters).items()}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        written = pathlib.Path(folder) / path.name
-        torch.save({"model": state_dict}, written)
-        written.replace(path)
+    with replacing(path) as written:
+        check_torch_destination(path, overwrite=overwrite)
+        size = sum(tensor.nbytes for tensor in state_dict.values())
+        check_space(written, size, "a torch checkpoint")
+        try:
+            torch.save({"model": state_dict}, written)
+        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
+            raise UserError(f"{path} cannot be written: {brief(error)}") from error
 
 
 def check_torch_destination(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

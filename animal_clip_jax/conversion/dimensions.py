@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, shortened
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.description import ModelDescription, fields_of
 
@@ -44,7 +44,7 @@ def family_of(tensors: Mapping[str, np.ndarray], *, source: str) -> str:
         if key not in tensors:
             raise UserError(
                 f"{source}: not a CLIP, X-CLIP or Animal-CLIP checkpoint: it has no {key} (its "
-                f"keys begin with {', '.join(list(tensors)[:3])})"
+                f"keys begin with {', '.join(map(shortened, list(tensors)[:3]))})"
             )
     if any(key.startswith("graph.") for key in tensors):
         return "animal_clip"

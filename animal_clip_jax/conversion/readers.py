@@ -3,20 +3,25 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ml_dtypes  # noqa: F401  makes numpy know bfloat16, in which safetensors may be stored
 import numpy as np
 
-from animal_clip_jax.conversion.torch_archive import (
-    Holder,
-    StoredTensor,
-    TorchArchive,
-    module_tensors,
-)
-from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.conversion.inert_pickle import Holder
+from animal_clip_jax.conversion.stored_tensors import StoredTensor
+from animal_clip_jax.conversion.torch_archive import TorchArchive, module_tensors
+from animal_clip_jax.conversion.torch_legacy import LegacyFile
+from animal_clip_jax.errors import MissingFileError, UserError, shortened
+from animal_clip_jax.files import check_is_file, read_at_most
 
+# Bytes; the index of a checkpoint in many files has a few hundred thousand.
+_LARGEST_JSON = 32 * 2**20
+# Beside the folders of a model in Hugging Face's cache, to whose files those in the folders link.
+_BLOBS = "blobs"
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 _OPEN_CLIP_CONFIG = "open_clip_config.json"
 _HUGGING_FACE_CONFIG = "config.json"
@@ -76,6 +81,8 @@ def read_checkpoint(path: pathlib.Path) -> ForeignCheckpoint:
     """
     if not path.exists():
         raise MissingFileError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        check_is_file(path, "a checkpoint")
     folder, weights = (path, None) if path.is_dir() else (path.parent, path.name)
     for layout, config_name, weight_names in LAYOUTS:
         present = [name for name in weight_names if (folder / name).is_file()]
@@ -104,34 +111,53 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         ValueError: it is not JSON, or not an object; names the file and line.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from error
+        content = json.loads(read_at_most(path, _LARGEST_JSON, "a JSON file").decode())
+    # ValueError: not UTF-8, not JSON, or a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: not a JSON file ({shortened(error)})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
     return content
 
 
-def sha256(path: pathlib.Path) -> str:
-    """The SHA-256 digest of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def digests(files: Sequence[pathlib.Path]) -> dict[str, str]:
+    """The SHA-256 digest of each file, in hexadecimal, by name.
+
+    Raises:
+        UserError: a file lies in Hugging Face's cache, which names large files by their digest, and
+            has another; names it.
+    """
+    found = {}
+    for file in files:
+        with file.open("rb") as opened:
+            found[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
+        stored = file.resolve()
+        is_digest = re.fullmatch(r"[0-9a-f]{64}", stored.name) is not None
+        if stored.parent.name == _BLOBS and is_digest and stored.name != found[file.name]:
+            raise UserError(
+                f"{file}: the file is damaged (its SHA-256 digest is {found[file.name]}, not "
+                f"{stored.name}, which Hugging Face says); delete {stored} and run again"
+            )
+    return found
 
 
 def _read_weights(path: pathlib.Path) -> tuple[dict[str, np.ndarray], tuple[pathlib.Path, ...]]:
     if path.name.endswith(".index.json"):
-        weight_map = read_json(path).get("weight_map")
-        if not isinstance(weight_map, dict) or not all(
-            isinstance(name, str) and pathlib.PurePath(name).name == name
-            for name in weight_map.values()
-        ):
-            raise UserError(f"{path}: weight_map is not a table of keys and names of files beside")
-        shards = tuple(path.parent / name for name in sorted(set(weight_map.values())))
+        files = _files_of_index(path)
         tensors: dict[str, np.ndarray] = {}
-        for shard in shards:
-            if not shard.is_file():
-                raise MissingFileError(f"{shard}: no such file; {path.name} names it")
-            tensors |= _read_file(shard)
+        for file, keys in files.items():
+            found = _read_file(file)
+            if found.keys() != keys:
+                name = min(found.keys() ^ keys)
+                one, other = (path, file) if name in keys else (file, path)
+                raise UserError(
+                    f"{file}: not the tensors that {path.name} says: {shortened(name)} is in "
+                    f"{one.name}, not in {other.name}; they belong to different checkpoints"
+                )
+            tensors |= found
+        shards = tuple(files)
     else:
         shards, tensors = (path,), _read_file(path)
     if not tensors:
@@ -139,12 +165,40 @@ def _read_weights(path: pathlib.Path) -> tuple[dict[str, np.ndarray], tuple[path
     return _without_prefix(tensors), shards
 
 
+def _files_of_index(path: pathlib.Path) -> dict[pathlib.Path, set[str]]:
+    """The files that an index names, in the order of their names, and the keys of each."""
+    weight_map = read_json(path).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(
+        isinstance(name, str) and pathlib.PurePath(name).name == name
+        for name in weight_map.values()
+    ):
+        raise UserError(f"{path}: weight_map is not a table of keys and names of files beside")
+    keys: dict[pathlib.Path, set[str]] = {
+        path.parent / name: set() for name in sorted(set(weight_map.values()))
+    }
+    # A link may lead to where Hugging Face's cache keeps the files of this model, and nowhere else.
+    folder = path.parent.resolve()
+    places = (folder, folder.parent.parent / _BLOBS)
+    for file in keys:
+        if not file.is_file():
+            raise MissingFileError(f"{file}: no such file; {path.name} names it")
+        if file.resolve().parent not in places:
+            raise UserError(
+                f"{file} is a link to {file.resolve()}; {path.name} may name files of its own "
+                "folder only"
+            )
+    for key, name in weight_map.items():
+        keys[path.parent / name].add(key)
+    return keys
+
+
 def _read_file(path: pathlib.Path) -> dict[str, np.ndarray]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     with path.open("rb") as file:
         start = file.read(4)
-    if start == b"PK\x03\x04":
+    # Or an archive whose first bytes are damaged.
+    if start == b"PK\x03\x04" or zipfile.is_zipfile(path):
         return _read_torch_zip(path)
     if path.suffix in _TORCH_SUFFIXES:
         return _read_torch_legacy(path)
@@ -160,41 +214,34 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="np") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
-    except (SafetensorError, TypeError, ValueError, OSError) as error:
+    # AttributeError: a dtype that numpy does not have.
+    except (SafetensorError, AttributeError, TypeError, ValueError, OSError) as error:
         raise UserError(
-            f"{path}: the file is truncated, damaged or not a safetensors file ({error})"
+            f"{path}: the file is truncated, damaged or not a safetensors file ({shortened(error)})"
         ) from error
 
 
 def _read_torch_zip(path: pathlib.Path) -> dict[str, np.ndarray]:
     with TorchArchive(path) as archive:
-        if archive.is_script and isinstance(archive.content, Holder):
+        if not (archive.is_script and isinstance(archive.content, Holder)):
+            return archive.read_all(_stored(archive.content, path))
+        try:
             stored = module_tensors(archive.content)
-        else:
-            stored = {
-                key: value
-                for key, value in _state_dict(archive.content, path).items()
-                if isinstance(key, str) and isinstance(value, StoredTensor)
-            }
-        return {key: archive.read(tensor, key) for key, tensor in stored.items()}
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+        return archive.read_all(stored)
 
 
 def _read_torch_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """A file from before torch 1.6, which only torch itself reads."""
-    import torch
+    file = LegacyFile(path)
+    return file.read_all(_stored(file.content, path))
 
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    # What torch raises depends on where the bytes stop making sense.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"{path}: the file is truncated, damaged or not a torch checkpoint ({reason})"
-        ) from error
+
+def _stored(content: Any, path: pathlib.Path) -> dict[str, StoredTensor]:
     return {
-        key: value.float().numpy() if value.is_floating_point() else value.numpy()
+        key: value
         for key, value in _state_dict(content, path).items()
-        if isinstance(key, str) and isinstance(value, torch.Tensor)
+        if isinstance(key, str) and isinstance(value, StoredTensor)
     }
 
 
@@ -205,6 +252,11 @@ def _state_dict(content: Any, path: pathlib.Path) -> Mapping[Any, Any]:
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}; {expected}")
     for field in _STATE_DICT_FIELDS:
+        if isinstance(content.get(field), Holder):
+            raise UserError(
+                f"{path}: not a torch checkpoint of weights alone: {field} is an object with its "
+                f"code; {expected}"
+            )
         if isinstance(content.get(field), Mapping):
             return content[field]
     return content

@@ -80,29 +80,41 @@ def write(
     Raises:
         AlreadyThereError: something is there, and `overwrite` is false.
     """
-    lines = []
+    lines, texts = [], _names(conversion, source)
     if output:
-        save_weights(output, conversion.parameters, conversion.metadata, overwrite=overwrite)
+        save_weights(
+            output, conversion.parameters, conversion.metadata, overwrite=overwrite, texts=texts
+        )
         lines.append(f"written       {output}")
     if to_torch:
+        if not output:
+            for name, text in texts.items():
+                write_whole(f"{to_torch}.{name}", text)
         save_torch(to_torch, conversion.parameters, overwrite=overwrite)
         lines.append(f"written       {to_torch}")
         lines += [
             f"warning       a published program computes otherwise: {difference}"
             for difference in differences_from_published(conversion.metadata.model)
         ]
+    for name in texts:
+        lines.append(
+            f"names         in {as_path(output) / name if output else f'{to_torch}.{name}'}"
+        )
+    return "\n".join(lines)
+
+
+def _names(conversion: Conversion, source: str) -> dict[str, str]:
+    """The file with all names, and what it is called; none where there is nothing to say."""
     names = {
         "initialised, because the source lacks them": conversion.metadata.initialised,
         "left out, because the model has no place for them": conversion.dropped,
     }
-    if any(names.values()):
-        record = as_path(output) / RECORD_FILE if output else as_path(f"{to_torch}.{RECORD_FILE}")
-        parts = [f"source        {source}", summary(conversion)]
-        for title, paths in names.items():
-            parts += ["", f"{title}:", *(paths or ["nothing"])]
-        write_whole(record, "\n".join(parts) + "\n")
-        lines.append(f"names         in {record}")
-    return "\n".join(lines)
+    if not any(names.values()):
+        return {}
+    parts = [f"source        {source}", summary(conversion)]
+    for title, paths in names.items():
+        parts += ["", f"{title}:", *(paths or ["nothing"])]
+    return {RECORD_FILE: "\n".join(parts) + "\n"}
 
 
 class PhaseLine:

@@ -9,7 +9,7 @@ import numpy as np
 from animal_clip_jax.conversion.hugging_face_names import hugging_face_keys
 from animal_clip_jax.conversion.layouts import SAME, Layout
 from animal_clip_jax.conversion.openai_names import torch_names
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, shortened
 
 # Our path → the keys whose arrays are stacked along the first axis, and the layout of the stack.
 KeyTable = Mapping[str, tuple[tuple[str, ...], Layout]]
@@ -36,7 +36,7 @@ def our_keys(paths: Iterable[str]) -> KeyTable:
 
 def some_names(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
-    shown = ", ".join(names[:_NAMES_SHOWN])
+    shown = ", ".join(map(shortened, names[:_NAMES_SHOWN]))
     more = len(names) - _NAMES_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
 
@@ -53,6 +53,7 @@ def to_parameters(
     source: str,
     allow_missing: Sequence[str] = (),
     allow_unused: Sequence[str] = (),
+    allow_nonfinite: bool = False,
 ) -> dict[str, np.ndarray]:
     """Renames and rearranges a state dict.
 
@@ -63,16 +64,18 @@ def to_parameters(
         source: the file's path, for the messages.
         allow_missing: shell-style patterns of keys that may be absent.
         allow_unused: shell-style patterns of keys that may be there and are left out.
+        allow_nonfinite: whether values may be NaN or infinite, as float32.
 
     Returns:
         float32 arrays by our path; a path whose keys are absent, as allowed, is left out.
 
     Raises:
         ValueError: a key is missing, unknown, of another shape, or holds something else than
-            floating point numbers; names the file, the key and the shapes.
+            finite floating point numbers; names the file, the key and the shapes.
     """
     parameters: dict[str, np.ndarray] = {}
     missing: list[str] = []
+    nonfinite: list[str] = []
     for path, shape in ((path, value.shape) for path, value in expected.items()):
         names, layout = keys[path]
         absent = [name for name in names if name not in tensors]
@@ -86,6 +89,11 @@ def to_parameters(
         stacked_shape = layout.torch_shape(shape)
         part_shape = (stacked_shape[0] // len(names), *stacked_shape[1:]) if shape else ()
         parts = [_checked(tensors[name], part_shape, name=name, source=source) for name in names]
+        nonfinite += [
+            f"{shortened(name)} ({np.count_nonzero(~np.isfinite(part)):,} of {part.size:,})"
+            for name, part in zip(names, parts, strict=True)
+            if not np.isfinite(part).all()
+        ]
         stacked = parts[0] if len(parts) == 1 else np.concatenate(parts)
         parameters[path] = layout.from_torch(stacked, shape)
     if missing:
@@ -106,6 +114,12 @@ def to_parameters(
             f"{source}: unknown keys {some_names(unknown)}; --allow_unused=PATTERN says which keys "
             "may be left out"
         )
+    if nonfinite and not allow_nonfinite:
+        raise UserError(
+            f"{source}: values that are NaN or infinite in {len(nonfinite)} of {len(known)} "
+            f"arrays: {some_names(nonfinite)}; the training that made them diverged, or the file "
+            "is damaged; --allow_nonfinite converts them as they are"
+        )
     return parameters
 
 
@@ -115,7 +129,8 @@ def _checked(array: np.ndarray, shape: tuple[int, ...], *, name: str, source: st
     # numpy's own floats, and bfloat16, which numpy calls a void.
     if array.dtype.kind not in "fV":
         raise UserError(f"{source}: {name} holds {array.dtype}; expected floating point numbers")
-    return array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # float64's largest become infinite
+        return array.astype(np.float32, copy=False)
 
 
 def to_state_dict(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

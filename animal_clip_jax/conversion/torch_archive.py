@@ -1,164 +1,56 @@
 """Tensors of a torch zip archive (`torch.save`, `torch.jit.save`), read without running anything.
 
 Such an archive holds a pickle, `data.pkl`, and the tensors' bytes beside it. The pickle is read by
-an unpickler that knows four functions (they rebuild tensors and ordered dictionaries) and puts an
-inert holder in the place of every other class or function that the pickle names. So the
-configuration object and the optimizer in a training checkpoint do no harm and need no package
-installed, and a TorchScript archive's compiled code is not even opened.
+`inert_pickle`, which calls nothing. So the configuration object and the optimizer in a training
+checkpoint do no harm and need no package installed, and a TorchScript archive's compiled code is
+not even opened.
+
+What an archive may hold is bounded by what the file really holds: torch stores pickle and tensors
+as they are, so that they are together no larger than the file; compressed ones are refused.
 """
 
-import contextlib
-import math
+import io
 import pathlib
-import pickle
 import re
+import struct
 import zipfile
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.conversion import inert_pickle
+from animal_clip_jax.conversion.inert_pickle import Holder, PickleError
+from animal_clip_jax.conversion.stored_tensors import (
+    CALLS,
+    StoredTensor,
+    check_sharing,
+    storage_of,
+    view,
+)
+from animal_clip_jax.errors import UserError, quoted, shortened
 
-_DTYPES = {
-    "FloatStorage": np.float32,
-    "DoubleStorage": np.float64,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-}
-
-
-class _StorageType(NamedTuple):
-    name: str
-
-
-class _Storage(NamedTuple):
-    dtype: np.dtype
-    key: str
-    size: int
+# Bytes of a zip's table of entries, and entries; a checkpoint has one for each tensor.
+_LARGEST_TABLE = 32 * 2**20
+_MOST_ENTRIES = 100_000
+# Of a TorchScript module and all within it; those of CLIP have ten thousand.
+_MOST_ATTRIBUTES = 200_000
+_LONGEST_NAME = 1000
+# What zipfile raises for a damaged file, depending on where it is damaged: ValueError for a name
+# that is not UTF-8, RuntimeError for an entry that is said to be encrypted, and for an unknown
+# compression.
+_DAMAGES = (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, OSError, struct.error)
 
 
-class StoredTensor(NamedTuple):
-    """A tensor that still lies in the archive.
+class _FileWithShortReads(io.FileIO):
+    """The file of an archive; while its table of entries is read, at most so much at once."""
 
-    Attributes:
-        storage: which bytes, and their dtype.
-        offset, strides: in elements.
-        shape: its dimensions.
-    """
+    is_limited = True
 
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class Holder(dict):
-    """Stands for an object of a class that is not loaded: keeps its items and attributes."""
-
-    attributes: dict[str, Any]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> "Holder":
-        holder = super().__new__(cls)
-        holder.attributes = {}
-        return holder
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__()
-
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, dict):
-            self.attributes = state
-
-    def __call__(self, *args: Any, **kwargs: Any) -> "Holder":
-        return Holder()
-
-    # A pickle may fill the object as a list or a set; what lists hold is not needed.
-    def append(self, value: Any) -> None:
-        pass
-
-    def extend(self, values: Any) -> None:
-        pass
-
-    def add(self, value: Any) -> None:
-        pass
-
-
-class _Callable:
-    """A function that the pickle may call; has no attribute that the pickle could set."""
-
-    __slots__ = ()
-
-
-class _RebuildTensor(_Callable):
-    __slots__ = ()
-
-    def __call__(self, storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Any:
-        integers = (offset, *shape, *strides)
-        if (
-            not isinstance(storage, _Storage)
-            or not all(isinstance(integer, int) for integer in integers)
-            or len(shape) != len(strides)
-        ):
-            raise pickle.UnpicklingError("a tensor is described by something else than numbers")
-        return StoredTensor(storage, offset, tuple(shape), tuple(strides))
-
-
-class _RebuildParameter(_Callable):
-    __slots__ = ()
-
-    def __call__(self, tensor: Any, *rest: Any) -> Any:
-        return tensor
-
-
-class _Dictionary(dict):
-    """In the place of an ordered dictionary, whose attributes are dropped."""
-
-    __slots__ = ()
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _NewDictionary(_Callable):
-    __slots__ = ()
-
-    def __call__(self, items: Any = ()) -> _Dictionary:
-        return _Dictionary(items)
-
-
-_FUNCTIONS = {
-    ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
-    ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),
-    ("torch._utils", "_rebuild_parameter_with_state"): _RebuildParameter(),
-    ("collections", "OrderedDict"): _NewDictionary(),
-}
-
-
-class _InertUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _FUNCTIONS:
-            return _FUNCTIONS[module, name]
-        if module == "torch" and name in _DTYPES:
-            return _StorageType(name)
-        # A class of its own each time: whatever the pickle does to it stays with it.
-        return type("Holder", (Holder,), {})
-
-    def persistent_load(self, identifier: Any) -> _Storage:
-        kind, storage_type, key, _, size = identifier
-        if (
-            kind != "storage"
-            or not isinstance(storage_type, _StorageType)
-            or not isinstance(size, int)
-        ):
-            raise pickle.UnpicklingError(f"a storage of an unknown kind, {identifier!r}")
-        return _Storage(np.dtype(_DTYPES[storage_type.name]), str(key), size)
+    def read(self, size: int | None = -1) -> bytes:
+        if self.is_limited and size is not None and size > _LARGEST_TABLE:
+            raise zipfile.BadZipFile(f"a table of entries of {size:,} bytes")
+        return super().read(size)
 
 
 class TorchArchive:
@@ -172,25 +64,26 @@ class TorchArchive:
     def __init__(self, path: pathlib.Path):
         """Opens the archive and reads its pickle.
 
+        Args:
+            path: of a regular file.
+
         Raises:
             ValueError: it is not a torch archive, or it is damaged; names the path.
         """
         self._path = path
+        self._file = _FileWithShortReads(path)
         try:
-            self._zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise UserError(
-                f"{path}: the file is truncated or damaged ({error}); copy or download it again"
-            ) from error
-        try:
-            self._root, self.content = self._read_pickle()
+            self._zip = self._open_zip()
+            self._root = self._find_root()
+            self._check_entries()
+            self.content = self._read_pickle()
         except BaseException:
-            self._zip.close()
+            self._file.close()
             raise
-        names = self._zip.namelist()
+        self._storages: dict[str, bytes] = {}
         self.is_script = any(
             name == f"{self._root}/constants.pkl" or name.startswith(f"{self._root}/code/")
-            for name in names
+            for name in self._zip.namelist()
         )
 
     def __enter__(self) -> "TorchArchive":
@@ -198,30 +91,95 @@ class TorchArchive:
 
     def __exit__(self, *exception: object) -> None:
         self._zip.close()
+        self._file.close()
 
-    def _read_pickle(self) -> tuple[str, Any]:
+    def _open_zip(self) -> zipfile.ZipFile:
+        try:
+            archive = zipfile.ZipFile(self._file)
+        except _DAMAGES as error:
+            raise UserError(
+                f"{self._path}: the file is truncated or damaged ({shortened(error)}); copy or "
+                "download it again"
+            ) from error
+        self._file.is_limited = False
+        return archive
+
+    def _find_root(self) -> str:
         names = self._zip.namelist()
         roots = [match[1] for name in names if (match := re.fullmatch(r"([^/]+)/data\.pkl", name))]
         if len(roots) != 1:
             raise UserError(f"{self._path}: a zip file, but not a torch checkpoint: no data.pkl")
-        root = roots[0]
-        byte_order = b"little"
-        with contextlib.suppress(KeyError):
-            byte_order = self._zip.read(f"{root}/byteorder")
-        if byte_order != b"little":
-            raise UserError(f"{self._path}: byte order {byte_order!r}; expected b'little'")
+        return roots[0]
+
+    def _check_entries(self) -> None:
+        """Refuses entries that torch would not have written."""
+        entries = self._zip.infolist()
+        if len(entries) > _MOST_ENTRIES:
+            raise UserError(
+                f"{self._path}: {len(entries)} entries; at most {_MOST_ENTRIES} are read"
+            )
+        seen = set()
+        for entry in entries:
+            if entry.filename in seen:
+                raise self._damaged(entry.filename, "it is there twice")
+            seen.add(entry.filename)
+            try:
+                # Compares the name in the table with the one before the entry's bytes.
+                self._zip.open(entry).close()
+            except _DAMAGES as error:
+                raise self._damaged(entry.filename, error) from error
+        # They lie one after the other, unless somebody makes much of little.
+        if sum(entry.compress_size for entry in entries) > self._size():
+            raise UserError(f"{self._path}: its entries overlap; the file is damaged")
+
+    def _read_entry(self, name: str) -> bytes:
+        """Raises KeyError if there is none."""
+        entry = self._zip.getinfo(name)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise self._damaged(name, "it is compressed, as torch never writes it")
         try:
-            with self._zip.open(f"{root}/data.pkl") as file:
-                return root, _InertUnpickler(file).load()
-        # A malformed pickle may raise anything at all.
-        except Exception as error:
+            return self._zip.read(entry)
+        except _DAMAGES as error:
+            raise self._damaged(name, error) from error
+
+    def _damaged(self, entry: str, reason: object) -> UserError:
+        return UserError(
+            f"{self._path}: its entry {quoted(entry)} is damaged ({shortened(reason)}); copy or "
+            "download the file again"
+        )
+
+    def _read_pickle(self) -> Any:
+        if f"{self._root}/byteorder" in self._zip.namelist():
+            byte_order = self._read_entry(f"{self._root}/byteorder")
+            if byte_order != b"little":
+                raise UserError(
+                    f"{self._path}: byte order {quoted(byte_order)}; expected b'little'"
+                )
+        name = f"{self._root}/data.pkl"
+        size = self._zip.getinfo(name).file_size
+        try:
+            if size > inert_pickle.LARGEST:
+                raise PickleError(f"{size:,} bytes; at most {inert_pickle.LARGEST:,} are read")
+            content = self._read_entry(name)
+            return inert_pickle.read(content, calls=CALLS, persistent=storage_of).value
+        except PickleError as error:
             raise UserError(
                 f"{self._path}: its data.pkl cannot be read ({error}); the file is damaged or not "
                 "a torch checkpoint"
             ) from error
 
+    def read_all(self, stored: Mapping[str, StoredTensor]) -> dict[str, np.ndarray]:
+        """The values of tensors by name, each in its own dtype.
+
+        Raises:
+            ValueError: see `read`; or together they are many times larger than the file.
+        """
+        values = {key: self.read(tensor, key) for key, tensor in stored.items()}
+        check_sharing(values, self._size(), self._path)
+        return values
+
     def read(self, tensor: StoredTensor, key: str) -> np.ndarray:
-        """The values of a tensor, in its own dtype.
+        """The values of a tensor, in its own dtype; they may share memory with other tensors'.
 
         Args:
             key: its name, for the error message.
@@ -231,49 +189,54 @@ class TorchArchive:
         """
         storage = tensor.storage
         name = f"{self._root}/data/{storage.key}"
-        where = f"{self._path}: {key}"
-        try:
-            stored_bytes = self._zip.getinfo(name).file_size
-        except KeyError as error:
-            raise UserError(f"{where}: the archive has no {name}; it is damaged") from error
-        expected_bytes = storage.size * storage.dtype.itemsize
-        if stored_bytes != expected_bytes:
-            raise UserError(f"{where}: {name} has {stored_bytes} bytes; expected {expected_bytes}")
-        try:
-            values = np.frombuffer(self._zip.read(name), storage.dtype)
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
-            raise UserError(f"{where}: {name} is damaged ({error})") from error
-        shape, strides = tensor.shape, tensor.strides
-        last = tensor.offset + sum(
-            (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
-        )
-        if math.prod(shape) == 0:
-            return np.empty(shape, storage.dtype)
-        if (
-            min(tensor.offset, *shape, *strides, 0) < 0
-            or last >= storage.size
-            or math.prod(shape) > storage.size
-        ):
+        where = f"{self._path}: {shortened(key)}"
+        if name not in self._storages:
+            try:
+                self._storages[name] = self._read_entry(name)
+            except KeyError as error:
+                raise UserError(
+                    f"{where}: the archive has no {shortened(name)}; it is damaged"
+                ) from error
+            except UserError as error:
+                reason = str(error).removeprefix(f"{self._path}: ")
+                raise UserError(f"{where}: {reason}") from error
+        content = self._storages[name]
+        expected = storage.size * storage.dtype.itemsize
+        if len(content) != expected:
             raise UserError(
-                f"{where}: shape {shape} does not fit into its {storage.size} stored values"
+                f"{where}: {shortened(name)} has {len(content)} bytes; expected {quoted(expected)}"
             )
-        return np.lib.stride_tricks.as_strided(
-            values[tensor.offset :],
-            shape,
-            [stride * storage.dtype.itemsize for stride in strides],
-        )
+        return view(np.frombuffer(content, storage.dtype), tensor, where)
+
+    def _size(self) -> int:
+        return self._file.seek(0, io.SEEK_END)
 
 
 def module_tensors(module: Holder) -> dict[str, StoredTensor]:
-    """The tensors of a TorchScript module by state-dict key: the attributes, joined by dots."""
-    found: dict[str, StoredTensor] = {}
+    """The tensors of a TorchScript module by state-dict key: the attributes, joined by dots.
 
-    def visit(holder: Holder, prefix: str, ancestors: tuple[int, ...]) -> None:
+    Raises:
+        UserError: there is no end of modules in modules, since some are reached in many ways.
+    """
+    found: dict[str, StoredTensor] = {}
+    attributes = 0
+    # A module, its prefix and the modules that it is in, among which a circle would lead.
+    waiting: list[tuple[Holder, str, tuple[int, ...]]] = [(module, "", (id(module),))]
+    while waiting:
+        holder, prefix, around = waiting.pop()
+        attributes += len(holder.attributes)
+        if attributes > _MOST_ATTRIBUTES or len(prefix) > _LONGEST_NAME:
+            raise UserError(
+                f"modules in modules without end; at most {_MOST_ATTRIBUTES:,} attributes are "
+                f"read, and {_LONGEST_NAME} characters a name"
+            )
+        below = []
         for name, value in holder.attributes.items():
+            if not isinstance(name, str):
+                continue
             if isinstance(value, StoredTensor):
                 found[f"{prefix}{name}"] = value
-            elif isinstance(value, Holder) and id(value) not in ancestors:
-                visit(value, f"{prefix}{name}.", (*ancestors, id(value)))
-
-    visit(module, "", (id(module),))
+            elif isinstance(value, Holder) and id(value) not in around:
+                below.append((value, f"{prefix}{name}.", (*around, id(value))))
+        waiting += reversed(below)
     return found

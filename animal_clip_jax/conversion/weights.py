@@ -1,28 +1,38 @@
 """Our weights folders.
 
 A weights checkpoint is a folder that Orbax writes: the parameters by path, and a description of the
-model that they belong to and of where they come from.
+model that they belong to and of where they come from, with a digest of each array.
 """
 
 import concurrent.futures
 import dataclasses
 import hashlib
 import os
+import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import orbax.checkpoint as ocp
 
-from animal_clip_jax.errors import AlreadyThereError, MissingFileError, UserError
-from animal_clip_jax.files import absolute, as_path
+from animal_clip_jax.digests import check_digests, digests_of, sealed, unsealed
+from animal_clip_jax.errors import (
+    AlreadyThereError,
+    DamagedError,
+    MissingFileError,
+    UserError,
+    brief,
+)
+from animal_clip_jax.files import absolute, check_space, write_whole
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
+from animal_clip_jax.whole_outputs import current, replacing
 
 Path = str | os.PathLike[str]
 _FORMAT = "animal_clip_jax weights"
-_VERSION = 1
+# Those of version 1 have no digests.
+_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +73,10 @@ class WeightsMetadata:
         Raises:
             ValueError, KeyError, TypeError: `content` is something else.
         """
-        if content["format"] != _FORMAT or content["version"] != _VERSION:
+        if content["format"] != _FORMAT or content["version"] not in (1, _VERSION):
             raise UserError(
                 f"format {content['format']!r}, version {content['version']!r}; expected "
-                f"{_FORMAT!r}, version {_VERSION}"
+                f"{_FORMAT!r}, up to version {_VERSION}"
             )
         model = dict(content["model"])
         architecture = ClipArchitecture(**model.pop("architecture"))
@@ -111,7 +121,7 @@ def digest_of(parameters: Mapping[str, Any]) -> str:
 
 def is_weights(path: Path) -> bool:
     """Whether there is a weights checkpoint at `path`."""
-    return (as_path(path) / "metadata" / "metadata").exists()
+    return (current(path) / "metadata" / "metadata").exists()
 
 
 def check_destination(path: Path, *, overwrite: bool = False) -> None:
@@ -121,7 +131,7 @@ def check_destination(path: Path, *, overwrite: bool = False) -> None:
         FileExistsError: there is something at `path`, and `overwrite` is false, or it is not a
             weights checkpoint; names the path.
     """
-    if not as_path(path).exists():
+    if not current(path).exists():
         return
     if not overwrite:
         raise AlreadyThereError(f"{path}: already exists; choose another path or pass --overwrite")
@@ -135,30 +145,54 @@ def save_weights(
     metadata: WeightsMetadata,
     *,
     overwrite: bool = False,
+    texts: Mapping[str, str] = types.MappingProxyType({}),
 ) -> None:
-    """Writes a weights checkpoint; it appears at `path` once it is complete.
+    """Writes a weights checkpoint; it appears at `path` once it is complete, and one that it
+    replaces stays until then.
 
     Args:
         path: a folder to create.
         parameters: arrays by path, as `models.parameters.split` gives them.
         metadata: what the checkpoint says about itself.
         overwrite: replace a weights checkpoint that is there.
+        texts: what files in it hold, by their names, for people.
 
     Raises:
         FileExistsError: see `check_destination`.
+        UserError: another process writes there; or it cannot be written.
     """
     check_destination(path, overwrite=overwrite)
+    with replacing(path) as folder:
+        # Somebody else may have written there since.
+        check_destination(path, overwrite=overwrite)
+        write_weights(folder, parameters, metadata, named=path)
+        for name, text in texts.items():
+            write_whole(folder / name, text)
+
+
+def write_weights(
+    folder: Path, parameters: Mapping[str, Any], metadata: WeightsMetadata, *, named: Path
+) -> None:
+    """Writes a weights checkpoint into a folder that is not there yet; see `save_weights`.
+
+    Args:
+        named: the path to speak of where it cannot be written.
+    """
     # A scalar must be an array too, for Orbax to keep its dtype.
     arrays = {name: np.asarray(value) for name, value in parameters.items()}
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(
-            absolute(path),
-            args=ocp.args.Composite(
-                parameters=ocp.args.PyTreeSave(arrays),
-                metadata=ocp.args.JsonSave(metadata.to_json()),
-            ),
-            force=overwrite,
-        )
+    check_space(folder, sum(array.nbytes for array in arrays.values()), "a weights checkpoint")
+    content = {**metadata.to_json(), "digests": digests_of(arrays.items())}
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(
+                absolute(folder),
+                args=ocp.args.Composite(
+                    parameters=ocp.args.PyTreeSave(arrays),
+                    metadata=ocp.args.JsonSave(sealed(content)),
+                ),
+            )
+    except Exception as error:  # Orbax raises what its storage raises, of any type
+        raise UserError(f"{named} cannot be written: {brief(error)}") from error
 
 
 def load_weights(path: Path) -> Weights:
@@ -170,7 +204,8 @@ def load_weights(path: Path) -> Weights:
     """
     # Saved from numpy, the arrays come back as numpy: on the host, bound to no device.
     content = _restore(path, parameters=ocp.args.PyTreeRestore(), metadata=ocp.args.JsonRestore())
-    return Weights(dict(content.parameters), _metadata_of(content, path))
+    parameters = dict(content.parameters)
+    return Weights(parameters, _metadata_of(content, path, parameters))
 
 
 def load_metadata(path: Path) -> WeightsMetadata:
@@ -180,7 +215,7 @@ def load_metadata(path: Path) -> WeightsMetadata:
 
 
 def _restore(path: Path, **items: ocp.args.CheckpointArgs) -> Any:
-    if not as_path(path).exists():
+    if not current(path).exists():
         raise MissingFileError(f"{path}: no such checkpoint")
     if not is_weights(path):
         raise UserError(
@@ -188,18 +223,28 @@ def _restore(path: Path, **items: ocp.args.CheckpointArgs) -> Any:
         )
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-            return checkpointer.restore(absolute(path), args=ocp.args.Composite(**items))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+            return checkpointer.restore(absolute(current(path)), args=ocp.args.Composite(**items))
+    except Exception as error:  # Orbax raises what its storage raises, of any type
         raise _damaged(path, error) from error
 
 
-def _metadata_of(content: Any, path: Path) -> WeightsMetadata:
+def _metadata_of(
+    content: Any, path: Path, parameters: Mapping[str, np.ndarray] | None = None
+) -> WeightsMetadata:
+    """The metadata that was read, and compared with the parameters where they were read too."""
     try:
-        return WeightsMetadata.from_json(content.metadata)
-    except (ValueError, KeyError, TypeError) as error:
+        is_older = content.metadata.get("version") == 1
+        described = unsealed(content.metadata, is_sealed=not is_older)
+        metadata = WeightsMetadata.from_json(described)
+        if parameters is not None and not is_older:
+            check_digests(digests_of(parameters.items()), described["digests"])
+        return metadata
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
-    reason = str(error).strip().partition("\n")[0]
-    return UserError(f"{path}: the checkpoint is damaged or incomplete ({reason})")
+def _damaged(path: Path, error: Exception) -> DamagedError:
+    reason = str(error) if isinstance(error, UserError) else brief(error)
+    return DamagedError(
+        f"{path}: the checkpoint is damaged or incomplete ({reason}); make it again"
+    )

@@ -6,9 +6,11 @@ model.json          its labels, how a video becomes frames, and where it comes f
 README.txt          how it is called
 """
 
+import hashlib
 import io
 import json
 import os
+import pathlib
 from typing import Any
 
 import jax
@@ -16,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from animal_clip_jax.errors import AlreadyThereError, UserError
+from animal_clip_jax.errors import AlreadyThereError
 from animal_clip_jax.evaluation.scoring import PROBABILITIES
 from animal_clip_jax.files import as_local_path, write_whole
 from animal_clip_jax.models import parameters
@@ -25,6 +27,7 @@ from animal_clip_jax.models.normalisation import normalise
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.workdir import program
+from animal_clip_jax.whole_outputs import current, replacing
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 MODEL_FILE, ARRAYS_FILE, DESCRIPTION_FILE = "model.jax_export", "arrays.npz", "model.json"
@@ -32,6 +35,7 @@ MODEL_FILE, ARRAYS_FILE, DESCRIPTION_FILE = "model.jax_export", "arrays.npz", "m
 _README = """\
 A model that recognises what animals do in videos, exported from a training run.
 
+    import hashlib
     import json
     import jax
     import jax.export
@@ -40,6 +44,9 @@ A model that recognises what animals do in videos, exported from a training run.
     model = jax.export.deserialize(bytearray(open("model.jax_export", "rb").read()))
     arrays = dict(np.load("arrays.npz"))
     labels = json.load(open("model.json"))
+    for name, digest in labels["sha256"].items():
+        if hashlib.sha256(open(name, "rb").read()).hexdigest() != digest:
+            raise ValueError(f"{{name}} is damaged")
 
     # One view of each clip: uint8, RGB, (clips, {num_frames}, {size}, {size}, 3)
     frames = np.zeros((1, {num_frames}, {size}, {size}, 3), np.uint8)
@@ -55,6 +62,8 @@ months. model.json says how a video becomes frames.
 
 def export(run: TrainedRun, output: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Writes the model of a run as files for other programs.
+
+    An exported model that is there stays until this one is whole.
 
     Args:
         run: the model with its labels.
@@ -72,22 +81,25 @@ def export(run: TrainedRun, output: str | os.PathLike[str], *, overwrite: bool =
         **{f"parameters.{path}": value for path, value in values.items()},
         **{f"classes.{name}": value for name, value in classes._asdict().items()},
     }
-    exported = exported_function(run, arrays)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be made: {error.strerror}") from error
-    write_whole(folder / MODEL_FILE, bytes(exported.serialize()))
-    _write_arrays(folder / ARRAYS_FILE, arrays)
-    architecture = run.model.architecture
     readme = _README.format(
         num_frames=run.config.model.num_frames,
-        size=architecture.image_size,
+        size=run.model.architecture.image_size,
         num_animals=len(run.labels.animals),
     )
-    write_whole(folder / "README.txt", readme)
-    # Last: a folder with it is complete.
-    write_whole(folder / DESCRIPTION_FILE, json.dumps(description(run), indent=2) + "\n")
+    with replacing(folder) as new:
+        # Somebody else may have written there since.
+        check_output(folder, overwrite=overwrite)
+        files = {
+            MODEL_FILE: bytes(exported_function(run, arrays).serialize()),
+            ARRAYS_FILE: _as_npz(arrays),
+        }
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        about = {**description(run), "sha256": digests}
+        new.mkdir()
+        for name, content in files.items():
+            write_whole(new / name, content)
+        write_whole(new / "README.txt", readme)
+        write_whole(new / DESCRIPTION_FILE, json.dumps(about, indent=2) + "\n")
 
 
 def exported_function(run: TrainedRun, arrays: dict[str, Any]) -> jax_export.Exported:
@@ -147,7 +159,7 @@ def description(run: TrainedRun) -> dict[str, Any]:
 
 def check_output(folder: os.PathLike[str], *, overwrite: bool) -> None:
     """Raises AlreadyThereError if the folder holds something that is not to be replaced."""
-    path = as_local_path(folder, "the folder of an exported model")
+    path = pathlib.Path(current(as_local_path(folder, "the folder of an exported model")))
     if path.is_file():
         raise AlreadyThereError(f"{path} is a file; expected a folder to write")
     if not path.is_dir() or not any(path.iterdir()):
@@ -158,8 +170,8 @@ def check_output(folder: os.PathLike[str], *, overwrite: bool) -> None:
         raise AlreadyThereError(f"{path} holds an exported model; replace it with --overwrite")
 
 
-def _write_arrays(path: os.PathLike[str], arrays: dict[str, Any]) -> None:
+def _as_npz(arrays: dict[str, Any]) -> bytes:
     content = io.BytesIO()
     on_host: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
     np.savez(content, **on_host)
-    write_whole(path, content.getvalue())
+    return content.getvalue()

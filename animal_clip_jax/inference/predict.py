@@ -10,6 +10,7 @@ from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import check_is_file
 from animal_clip_jax.inference.predictor import GIVEN, Answer, load
 from animal_clip_jax.models.animal_sources import IN_WORDS
+from data_pipeline.limits import shown
 
 
 def predict(folder: str | os.PathLike[str], config: ConfigDict, videos: Sequence[str] = ()) -> str:
@@ -43,16 +44,18 @@ def predict(folder: str | os.PathLike[str], config: ConfigDict, videos: Sequence
         return as_text(model.predict(paths[0], animals=animals), top_k=options.top_k)
     answers = model.predict(paths, animals=animals)
     texts = [as_text(answer, top_k=options.top_k) for answer in answers]
-    return "\n\n".join(f"{path}\n{text}" for path, text in zip(paths, texts, strict=True))
+    return "\n\n".join(f"{shown(path)}\n{text}" for path, text in zip(paths, texts, strict=True))
 
 
 def as_text(answer: Answer, *, top_k: int) -> str:
-    """The animals, then the most probable actions, a line each.
+    """The animals, then the most probable actions, a line each, and what there is to note.
 
     Animals that would be listed with 0% are left out.
     """
     lines = [_animals(answer)]
     lines += [f"{probability:7.2%}  {name}" for name, probability in answer.actions[:top_k]]
+    if answer.note:
+        lines.append(f"note: {answer.note}")
     return "\n".join(lines)
 
 

@@ -27,7 +27,7 @@ from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import scoring
 from animal_clip_jax.files import as_path
 from animal_clip_jax.models import parameters
-from animal_clip_jax.models.animal_sources import RECOGNISED, check_source
+from animal_clip_jax.models.animal_sources import RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.description import build
 from animal_clip_jax.models.normalisation import Normalisation, normalise
@@ -35,10 +35,10 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.animals import AnimalRecognition
-from animal_clip_jax.run.config import check_recognition, source_without_labels
+from animal_clip_jax.run.config import source_without_labels
 from animal_clip_jax.run.evaluate import classes_of_labels, expected_recogniser, open_for_use
 from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
-from data_pipeline.video import VideoError, load_video, views_of_array
+from data_pipeline.video import VideoError, frames_of_array, load_frames, views_of_frames
 
 Video = str | os.PathLike[str] | np.ndarray
 GIVEN = "given"
@@ -65,12 +65,14 @@ class Answer:
         animals: the animals that the model was given, the likeliest first.
         animal_source: where they come from: "given", "predicted", "learned" or "none".
         embedding: (embed_dim,) float32, the video's features, the mean over its views.
+        note: what a person should know of the video, such as that it is very short; or "".
     """
 
     actions: list[Prediction]
     animals: list[Prediction]
     animal_source: str
     embedding: np.ndarray
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +164,7 @@ class Predictor:
         Returns:
             (embed_dim,) float32, the mean over the views; not of unit length.
         """
-        frames = self._padded(self._frames(video, self.views)[None], 1)
+        frames = self._padded(_views(self._stored(video), self.views)[None], 1)
         total: Any = 0
         for view in range(frames.shape[1]):
             images = mesh_lib.put_batch({"frames": frames[:, view]}, self._mesh)["frames"]
@@ -252,7 +254,8 @@ class Predictor:
         answers = []
         for start in range(0, len(videos), batch_size):
             part = videos[start : start + batch_size]
-            frames = np.stack([self._frames(video, self.views) for video in part])
+            stored = [self._stored(video) for video in part]
+            frames = np.stack([_views(of_video, self.views) for of_video in stored])
             told = np.tile(weights, (len(part), 1))
             if source in RECOGNISED:
                 told = self._recognise(part)
@@ -278,6 +281,7 @@ class Predictor:
                         ],
                         animal_source=source,
                         embedding=embeddings[row],
+                        note=self._note(len(stored[row])),
                     )
                 )
         return answers
@@ -307,14 +311,23 @@ class Predictor:
             num_temporal_views=1,
             num_crops=1,
         )
-        frames = np.concatenate([self._frames(video, looks) for video in videos])
+        frames = np.concatenate([_views(self._stored(video), looks) for video in videos])
         return recognition.probabilities(self.animal_source, recognition.encode_frames(frames))
 
-    def _frames(self, video: Video, views: Views) -> np.ndarray:
-        """The views of a video, (views, frames, size, size, 3) uint8."""
-        arguments = {**dataclasses.asdict(views), **dataclasses.asdict(self.preprocessing)}
+    def _note(self, num_stored: int) -> str:
+        most, wanted = self.preprocessing.max_frames, self.views.num_frames
+        if num_stored >= wanted or num_stored == most:
+            return ""
+        return (
+            f"the video has {num_stored} frames, fewer than the {wanted} that the model takes: "
+            "some are taken more than once"
+        )
+
+    def _stored(self, video: Video) -> np.ndarray:
+        """The frames of a video that a conversion would store, (frames, height, width, 3) uint8."""
+        arguments = dataclasses.asdict(self.preprocessing)
         if isinstance(video, np.ndarray):
-            return views_of_array(video, **arguments)
+            return frames_of_array(video, **arguments)
         if not isinstance(video, str | os.PathLike):
             raise UserError(
                 f"a video is a path or an array of frames, found {type(video).__name__}"
@@ -327,7 +340,7 @@ class Predictor:
         if not path.is_file():
             raise MissingFileError(f"no such file: {os.fspath(video)!r}; expected a video")
         try:
-            return load_video(path, **arguments)
+            return load_frames(path, **arguments)
         except VideoError as error:
             raise UserError(f"{path}: {error}") from error
 
@@ -372,12 +385,10 @@ def load(
     run, config = open_for_use(folder, config)
     if checkpoint is not None:
         run = dataclasses.replace(TrainedRun.open(folder, checkpoint), config=run.config)
-    check_recognition(config)
     mesh = _local_mesh()
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     values, classes = run.restore(replicated)
     source = source_without_labels(config)
-    check_source("config.predict.source", source, (*RECOGNISED, "none"))
     recognition = None
     if source in RECOGNISED:
         digest = expected_recogniser(run, config)
@@ -485,6 +496,11 @@ def _predictor(
 
 def _local_mesh() -> Mesh:
     return mesh_lib.make_mesh({"data": -1, "fsdp": 1, "model": 1}, jax.local_devices())
+
+
+def _views(frames: np.ndarray, views: Views) -> np.ndarray:
+    """The views of a video's stored frames, (views, frames, size, size, 3) uint8."""
+    return views_of_frames(frames, **dataclasses.asdict(views))
 
 
 def _is_one(videos: object) -> bool:

@@ -8,8 +8,6 @@
 - `none`: the model is told nothing.
 """
 
-from animal_clip_jax.errors import UserError
-
 SOURCES = ("labels", "predicted", "learned", "none")
 RECOGNISED = ("predicted", "learned")
 # The animals of a clip under each source, for a person.
@@ -19,12 +17,6 @@ IN_WORDS = {
     "learned": "linear probe",
     "none": "not given",
 }
-
-
-def check_source(field: str, source: str, sources: tuple[str, ...] = SOURCES) -> None:
-    """Raises UserError, which names the field, unless `source` is one of `sources`."""
-    if source not in sources:
-        raise UserError(f"{field} has {source!r}; expected one of {', '.join(sources)}")
 
 
 def animal_weights(batch, source: str):

@@ -1,8 +1,9 @@
 """Several processes: starting them up, and making sure that they do the same thing."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.locks import only_writer
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -155,3 +157,18 @@ def on_first(
             function(*args, **kwargs)
 
     on_all(first)
+
+
+@contextlib.contextmanager
+def only_writer_of_all(
+    folder: str | os.PathLike[str], at: str | os.PathLike[str] | None = None
+) -> Iterator[None]:
+    """Sees to it that no other job writes into a folder meanwhile: process 0 has the lock of
+    `locks.only_writer`, and its arguments and errors are these.
+
+    Raises:
+        UserError: on all processes, as `on_all`.
+    """
+    with contextlib.ExitStack() as lock:
+        on_first(lambda: lock.enter_context(only_writer(folder, at)))
+        yield

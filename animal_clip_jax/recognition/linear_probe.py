@@ -5,7 +5,6 @@ It is a softmax regression: convex, so that it has one solution, which depends o
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, shortened
+from animal_clip_jax.numpy_archives import read_arrays
 from animal_clip_jax.recognition.zero_shot import keep_best, softmax
 
 FOLDS = 5
@@ -87,14 +87,14 @@ class LinearProbe(NamedTuple):
             UserError: it is something else; names the path.
         """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                names = tuple(map(str, arrays["animal_names"]))
-                settings = str(arrays["settings"])
-                probe = cls(arrays["kernel"], arrays["bias"], names, settings)
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(content)
+            names = tuple(map(str, arrays["animal_names"]))
+            settings = str(arrays["settings"])
+            probe = cls(arrays["kernel"], arrays["bias"], names, settings)
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path}: no linear probe that recognises animals ({error}); delete it to have it "
-                "made anew"
+                f"{path}: no linear probe that recognises animals ({shortened(error)}); "
+                "delete it to have it made anew"
             ) from error
         if probe.kernel.shape[1:] != (len(names),) or probe.bias.shape != (len(names),):
             raise UserError(

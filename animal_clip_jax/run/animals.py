@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 
 import jax
@@ -17,6 +16,7 @@ from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import metrics
 from animal_clip_jax.evaluation.scoring import batch_size_for
 from animal_clip_jax.files import as_path, write_whole
+from animal_clip_jax.numpy_archives import read_arrays
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import from_first, is_first, on_all, on_first
 from animal_clip_jax.recognition.image_features import image_features
@@ -406,10 +406,10 @@ def _read_array(path: epath.Path, key: str, shape: tuple[int, ...]) -> np.ndarra
     if not path.exists():
         return None
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
-            array = content["array"]
-            return array if str(content["key"]) == key and array.shape == shape else None
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+        content = read_arrays(path.read_bytes())
+        array = content["array"]
+        return array if str(content["key"]) == key and array.shape == shape else None
+    except (ValueError, KeyError, OSError):
         return None
 
 

@@ -19,50 +19,14 @@ from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.description import ModelDescription, build
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
-from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.models.xclip import XCLIP
 from animal_clip_jax.parallel.distributed import on_all
+from animal_clip_jax.run import schema
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.losses import Loss
 from animal_clip_jax.training.step import StepSettings
 from data_pipeline.dataset import ClipIndex, DatasetInfo
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-
-def check_model(config: ConfigDict) -> None:
-    """Checks `config.model`.
-
-    Raises:
-        UserError: a field has no meaning; the message names it.
-    """
-    model_description(config)
-    if config.dtype not in DTYPES:
-        raise UserError(
-            f"config.model.dtype is {config.dtype!r}; expected one of {', '.join(DTYPES)}"
-        )
-    if not 0 <= config.drop_path_rate < 1:
-        raise UserError(
-            f"config.model.drop_path_rate is {config.drop_path_rate}; expected 0 ≤ rate < 1"
-        )
-    if config.remat not in REMAT_POLICIES:
-        raise UserError(
-            f"config.model.remat is {config.remat!r}; expected one of {', '.join(REMAT_POLICIES)}"
-        )
-    if not config.refinement and config.family != "animal_clip":
-        raise UserError(
-            f"config.model.refinement is False; a model of family {config.family!r} has none to "
-            "leave out"
-        )
-
-
-def check_family(config: ConfigDict) -> None:
-    """Raises UserError if `config.model` is of a family that cannot be trained."""
-    if config.family not in ("animal_clip", "xclip"):
-        raise UserError(
-            f"config.model.family is {config.family!r}; expected 'animal_clip' or 'xclip'"
-        )
 
 
 def model_description(config: ConfigDict) -> ModelDescription:
@@ -74,7 +38,7 @@ def model_description(config: ConfigDict) -> ModelDescription:
     Raises:
         UserError: a field has no meaning; the message names it.
     """
-    check_family(config)
+    schema.refuse(schema.problems_of_values({"model": config}))
     try:
         architecture = ClipArchitecture(**config.architecture)
         heads = heads_of(architecture.embed_dim)
@@ -96,15 +60,14 @@ def build_model(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
     """The model that `config.model` describes, with random parameters.
 
     Raises:
-        UserError: see `check_model`.
+        UserError: see `model_description`.
     """
-    check_model(config)
     model = build(
         model_description(config),
         drop_path_rate=config.drop_path_rate,
         remat=config.remat,
         refinement=config.refinement,
-        dtype=DTYPES[config.dtype],
+        dtype=jnp.dtype(config.dtype),
         rngs=rngs,
     )
     assert isinstance(model, AnimalCLIP | XCLIP)

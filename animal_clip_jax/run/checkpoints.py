@@ -1,26 +1,34 @@
-"""Checkpoints of a run: the training state, the class context, and what describes the run."""
+"""Checkpoints of a run: the training state, the class context, and what describes the run.
+
+With the description goes a digest of every array. An array that lies on the devices of several
+processes is put together for that, one after the other: so its digest is the same on any devices.
+"""
 
 import contextlib
 import dataclasses
 import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from animal_clip_jax.errors import MissingFileError, UserError
-from animal_clip_jax.files import absolute, is_remote, write_whole
+from animal_clip_jax.digests import check_digests, digests_of, sealed, unsealed
+from animal_clip_jax.errors import DamagedError, MissingFileError, UserError, brief
+from animal_clip_jax.files import absolute, check_space, read_json_object, write_whole
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.training.step import TrainState
 
-VERSION = 2
+VERSION = 3
+# Older ones have no digests.
+_FIRST_WITH_DIGESTS = 3
 EVALUATED_FILE = "evaluated.json"
 _ARRAYS = ("parameters", "averaged", "progress", "classes")
 
@@ -41,6 +49,7 @@ class RunDescription:
         data_digest: of the data set that it is trained on. None likewise.
         recogniser_digest: of the model that recognises its animals, "" if none does. None likewise.
         selection: how its best checkpoint is chosen, see `run.config.Selection`.
+        digests: of the arrays of the checkpoint, by their place in it; None in older runs.
     """
 
     config: dict[str, Any]
@@ -55,6 +64,7 @@ class RunDescription:
     data_digest: str | None = None
     recogniser_digest: str | None = None
     selection: str = "test_as_published"
+    digests: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Nested dictionaries, lists, texts and numbers."""
@@ -62,7 +72,7 @@ class RunDescription:
         for name, value in content.items():
             if isinstance(value, np.ndarray):
                 content[name] = value.tolist()
-        return {"version": VERSION, **content}
+        return sealed({"version": VERSION, **content})
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "RunDescription":
@@ -70,14 +80,16 @@ class RunDescription:
 
         Raises:
             UserError: it is of a newer version.
+            DamagedError: it is not what was saved.
         """
-        content = dict(content)
-        version = content.pop("version", 1)
+        version = content.get("version", 1)
         if version > VERSION:
             raise UserError(
                 f"it is of version {version}, made by a newer animal_clip_jax; this one reads up "
                 f"to version {VERSION}: update it"
             )
+        content = unsealed(content, is_sealed=version >= _FIRST_WITH_DIGESTS)
+        content.pop("version", None)
         for name in ("relation_counts", "action_clips"):
             if content.get(name) is not None:
                 content[name] = np.asarray(content[name], np.int64)
@@ -127,21 +139,30 @@ class RunCheckpoints:
         self._workdir = absolute(workdir)
         self.directory = self._workdir / "checkpoints"
         self._is_written = is_written
-        self._manager = ocp.CheckpointManager(
-            self.directory,
-            options=ocp.CheckpointManagerOptions(
-                create=True,
-                cleanup_tmp_directories=tidies,
-                preservation_policy=preservation_policy.AnyPreservationPolicy(
-                    [preservation_policy.LatestN(keep), _KeepBest(self._best_of)]
+        try:
+            self._manager = ocp.CheckpointManager(
+                self.directory,
+                options=ocp.CheckpointManagerOptions(
+                    create=True,
+                    cleanup_tmp_directories=tidies,
+                    preservation_policy=preservation_policy.AnyPreservationPolicy(
+                        [preservation_policy.LatestN(keep), _KeepBest(self._best_of)]
+                    ),
                 ),
-            ),
-            item_handlers={
-                **{item: ocp.StandardCheckpointHandler() for item in _ARRAYS},
-                "description": ocp.JsonCheckpointHandler(),
-                "metrics": ocp.JsonCheckpointHandler(),
-            },
-        )
+                item_handlers={
+                    **{item: ocp.StandardCheckpointHandler() for item in _ARRAYS},
+                    "description": ocp.JsonCheckpointHandler(),
+                    "metrics": ocp.JsonCheckpointHandler(),
+                },
+            )
+        except Exception as error:  # Orbax raises what it trips over, of any type
+            damaged = _without_a_time(self.directory)
+            if damaged is None:
+                raise UserError(f"{self.directory} cannot be opened: {brief(error)}") from error
+            raise DamagedError(
+                f"{damaged} cannot be read ({brief(error)}); remove this folder to go on with the "
+                "other steps"
+            ) from error
         self._evaluated = self._read_evaluated()
 
     @classmethod
@@ -228,13 +249,7 @@ class RunCheckpoints:
     def _read_evaluated(self) -> dict[int, float]:
         path = self._workdir / EVALUATED_FILE
         if path.exists():
-            try:
-                content = json.loads(path.read_text())
-                return {int(step): float(figure) for step, figure in content.items()}
-            except (ValueError, TypeError, AttributeError) as error:
-                raise UserError(
-                    f"{path} is damaged: {error}; delete it, and no checkpoint is the best"
-                ) from error
+            return _evaluated_in(path)
         # A run older than this file kept the figures within its checkpoints.
         figures = {}
         for step in self.steps():
@@ -262,6 +277,7 @@ class RunCheckpoints:
         held = {name: array for name, array in classes._asdict().items() if array.size}
         trees = {**_state_items(state), "classes": held}
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
+        description = dataclasses.replace(description, digests=_digests(trees))
         args = ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json()))
         self._check_space(sum(leaf.nbytes for leaf in jax.tree.leaves((state, classes))))
         with self._saving():
@@ -269,9 +285,12 @@ class RunCheckpoints:
 
     def describe(self, step: int) -> RunDescription:
         """What the checkpoint of a step says about itself."""
-        args = ocp.args.Composite(description=ocp.args.JsonRestore())
         with self._reading(step):
-            return RunDescription.from_json(self._manager.restore(step, args=args).description)
+            return self._described(step)
+
+    def _described(self, step: int) -> RunDescription:
+        args = ocp.args.Composite(description=ocp.args.JsonRestore())
+        return RunDescription.from_json(self._manager.restore(step, args=args).description)
 
     def restore(
         self, step: int, shapes: TrainState, shardings: TrainState
@@ -286,7 +305,8 @@ class RunCheckpoints:
             the state, and the class context as NumPy arrays.
 
         Raises:
-            UserError: the checkpoint holds other names or shapes; names the first.
+            UserError: the checkpoint holds other names or shapes; names the first. Or it is
+                damaged; names it, and one that is intact.
         """
         self._check_shapes(step, {**shapes.trained, **shapes.frozen})
         mesh = jax.tree.leaves(shardings)[0].mesh
@@ -306,6 +326,7 @@ class RunCheckpoints:
                 }
             )
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+            _check(restored, args, self._described(step))
         return (
             TrainState(
                 trained={path: restored.parameters[path] for path in state.trained},
@@ -348,6 +369,9 @@ class RunCheckpoints:
                 if name != "averaged" or metadata.get(name) is not None
             }
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+            _check(
+                restored, args, self._described(step), needed=("parameters", "averaged", "classes")
+            )
         averaged = restored.averaged if "averaged" in args else {}
         return {**restored.parameters, **averaged}, _class_context(dict(restored.classes))
 
@@ -362,16 +386,10 @@ class RunCheckpoints:
             self._manager.close()
 
     def _check_space(self, needed: int) -> None:
-        if is_remote(self.directory):
-            return
-        # Orbax makes the folder again where it was deleted.
-        existing = self.directory if self.directory.is_dir() else self.directory.parent
-        free = shutil.disk_usage(existing).free
-        if free < needed:
-            raise UserError(
-                f"{self.directory}: a checkpoint needs {needed / 2**20:.1f} MiB, but the disk has "
-                f"{free / 2**20:.1f} MiB left; {self._last_good()}"
-            )
+        try:
+            check_space(self.directory, needed, "a checkpoint")
+        except UserError as error:
+            raise UserError(f"{error}; {self._last_good()}") from error
 
     def _last_good(self) -> str:
         last = self.latest_step()
@@ -384,7 +402,7 @@ class RunCheckpoints:
         except Exception as error:  # Orbax raises what its storage raises, of any type
             raise UserError(
                 f"{self.directory}: a checkpoint could not be saved, {self._last_good()}: "
-                f"{_brief(error)}"
+                f"{brief(error)}"
             ) from error
 
     @contextlib.contextmanager
@@ -392,9 +410,10 @@ class RunCheckpoints:
         folder = self.directory / str(step)
         try:
             yield
-        except UserError as error:
-            raise UserError(f"{folder}: {error}") from error
         except Exception as error:  # Orbax raises what its storage raises, of any type
+            is_damaged = isinstance(error, DamagedError) or not isinstance(error, UserError)
+            if not is_damaged:
+                raise UserError(f"{folder}: {error}") from error
             intact = self._newest_intact(before=step)
             instead = (
                 "there is no older checkpoint"
@@ -402,9 +421,9 @@ class RunCheckpoints:
                 else f"that of step {intact} is intact: remove this folder to go on from there, or "
                 f"use it with config.evaluation.checkpoint={intact}"
             )
-            raise UserError(
-                f"{folder} cannot be read, some of it is damaged or missing; {instead} "
-                f"({_brief(error)})"
+            reason = str(error) if isinstance(error, DamagedError) else brief(error)
+            raise DamagedError(
+                f"{folder} cannot be read, some of it is damaged or missing; {instead} ({reason})"
             ) from error
 
     def _newest_intact(self, *, before: int) -> int | None:
@@ -425,20 +444,87 @@ class RunCheckpoints:
                     name: ocp.args.StandardRestore(jax.tree.map(target, metadata[name].tree))
                     for name in items
                 }
-                description = ocp.args.JsonRestore()
-                self._manager.restore(
-                    step, args=ocp.args.Composite(**args, description=description)
-                )
+                restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+                _check(restored, args, self._described(step), needed=_ARRAYS)
             except Exception:  # damage comes as whatever Orbax and tensorstore trip over
                 continue
             return step
         return None
 
 
-def _brief(error: Exception) -> str:
-    """One line of an error; tensorstore appends pages of its settings."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}{'…' if len(text) > 300 else ''}"
+def _without_a_time(directory: epath.Path) -> epath.Path | None:
+    """The folder of a step that does not say when it was saved, which Orbax wants to know of all
+    before it opens any."""
+    if not directory.is_dir():
+        return None
+    for step in ocp.path.step.standard_name_format().find_all(directory):
+        try:
+            _ = step.commit_timestamp
+        except Exception:  # as Orbax reads it; of any type
+            return step.path
+    return None
+
+
+def _digests(trees: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of each array of a checkpoint, by its place: "parameters/visual.projection"."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(trees)
+    return digests_of(
+        ("/".join(map(_name, path)), _whole(leaf)) for path, leaf in leaves if leaf is not None
+    )
+
+
+def _name(key: Any) -> str:
+    """Of a dictionary's key, a tuple's index or a named tuple's field, as Orbax has them too."""
+    return str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key))))
+
+
+def _whole(array: Any) -> np.ndarray:
+    """An array on this host. All processes must call it, in the same order."""
+    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        if array.is_fully_replicated:
+            return np.asarray(array.addressable_data(0))
+        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+    return np.asarray(array)
+
+
+def _check(
+    restored: Mapping[str, Any],
+    items: Collection[str],
+    described: RunDescription,
+    needed: Collection[str] = (),
+) -> None:
+    """Raises DamagedError unless items of a checkpoint are those that were saved.
+
+    Args:
+        items: that were restored.
+        needed: items of which none may be missing, if they were saved; those of `items` in any
+            case.
+    """
+    if described.digests is None:
+        return
+    recorded = {
+        place: digest
+        for place, digest in described.digests.items()
+        if place.partition("/")[0] in {*items, *needed}
+    }
+    check_digests(_digests({name: restored[name] for name in items}), recorded)
+
+
+def _evaluated_in(path: epath.Path) -> dict[int, float]:
+    """The figures of a file, by step."""
+    mend = f"delete {path}, and no checkpoint is the best"
+    try:
+        content = read_json_object(path)
+    except UserError as error:
+        raise UserError(f"{error}; {mend}") from error
+    for step, figure in content.items():
+        is_number = isinstance(figure, int | float) and not isinstance(figure, bool)
+        if not re.fullmatch(r"[0-9]{1,18}", step) or not (is_number and abs(figure) <= 1):
+            raise UserError(
+                f"{path} is damaged: step {step!r} has the figure {figure!r}, expected a number of "
+                f"0 to 1; {mend}"
+            )
+    return {int(step): float(figure) for step, figure in content.items()}
 
 
 def _class_context(arrays: Mapping[str, Any]) -> ClassContext:

@@ -1,7 +1,7 @@
 """What a run's configuration may hold, and how two configurations of one run may differ.
 
-A configuration is `configs/default.py` with some fields changed. Outside `run`, and the commands
-above it, nothing reads one.
+A configuration is `run.fields` with some values changed. Outside `run`, and the commands above it,
+nothing reads one.
 """
 
 import dataclasses
@@ -10,26 +10,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from animal_clip_jax.classes import features
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.files import absolute, as_path
-from animal_clip_jax.models.animal_sources import (
-    RECOGNISED,
-    SOURCES,
-    check_source,
-)
-from animal_clip_jax.run import assembly
-from animal_clip_jax.training import losses
+from animal_clip_jax.models.animal_sources import RECOGNISED, SOURCES
+from animal_clip_jax.run import contradictions, schema
+from animal_clip_jax.run.fields import FIELDS, NO_VALUE
+from animal_clip_jax.run.schema import flat_config
 from data_pipeline.dataset import DatasetInfo
 
 # Fields that a run made before they existed lacks, with the values under which it behaves as it
-# did then. A field that is added to configs/default.py is added here too.
+# did then.
 VALUES_OF_OLDER_RUNS: Mapping[str, Any] = {
-    "data.validation_split": "",
-    "data.validation_share": 0.0,
-    "checkpoint.select_best_on": "test_as_published",
-    "distribution_balanced_bias": "paper",
-    "evaluation.scores": "softmax",
+    name: field.older for name, field in FIELDS.items() if field.older is not NO_VALUE
 }
 
 # What may differ between training and the evaluation or use of its result: which data it is tested
@@ -73,50 +65,8 @@ FREE_WHEN_RESUMING = (
     "prompts.cache",
 )
 # Files and folders that a run is made from. Where they lie does not matter, see `run.inputs`.
-INPUT_FIELDS = (
-    "data.directory",
-    "init_from",
-    "animals.weights",
-    "animals.prompts",
-    "prompts.actions",
-    "prompts.animals",
-    "relation.file",
-    "relation.taxonomy",
-)
+INPUT_FIELDS = tuple(name for name, field in FIELDS.items() if field.is_input)
 NAMED_TEXTS = ("names", "templates")
-SELECTIONS = ("validation", "test_as_published")
-SCORES = ("as_trained", "softmax")
-
-_AT_LEAST_ONE = (
-    "epochs",
-    "batch_size",
-    "accumulation",
-    "log_every_steps",
-    "checkpoint.every_epochs",
-    "checkpoint.keep",
-    "evaluation.every_epochs",
-    "evaluation.batch_size",
-    "evaluation.temporal_views",
-    "animals.num_frames",
-)
-_BELOW_ONE = (
-    "optimizer.ema_decay",
-    "optimizer.beta1",
-    "optimizer.beta2",
-    "data.validation_share",
-    "model.drop_path_rate",
-)
-
-
-def flat_config(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    """The leaves of a configuration by dotted name; sequences are tuples."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat.update(flat_config(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = tuple(value) if isinstance(value, list) else value
-    return flat
 
 
 def complete(recorded: Mapping[str, Any]) -> ConfigDict:
@@ -127,23 +77,11 @@ def complete(recorded: Mapping[str, Any]) -> ConfigDict:
 
     Returns:
         with `VALUES_OF_OLDER_RUNS` for the fields that it lacks.
+
+    Raises:
+        UserError: as `schema.conformed`.
     """
-    config = ConfigDict(_with_tuples(recorded))
-    held = flat_config(config)
-    for name, value in VALUES_OF_OLDER_RUNS.items():
-        if name not in held:
-            *parents, leaf = name.split(".")
-            branch = config
-            for parent in parents:
-                branch = branch[parent]
-            branch[leaf] = value
-    return config
-
-
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _with_tuples(inner) for name, inner in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return schema.conformed(recorded, is_older=True)
 
 
 def with_absolute_paths(config: ConfigDict) -> ConfigDict:
@@ -177,8 +115,15 @@ def differences(
     return {
         name: (first.get(name, "absent"), second.get(name, "absent"))
         for name in sorted(first.keys() | second.keys())
-        if first.get(name) != second.get(name) and not is_among(name, free)
+        if not is_same(first.get(name), second.get(name)) and not is_among(name, free)
     }
+
+
+def is_same(value: Any, other: Any) -> bool:
+    """Whether two values of a field are equal; NaN is equal to itself."""
+    if isinstance(value, tuple) and isinstance(other, tuple):
+        return len(value) == len(other) and all(map(is_same, value, other))
+    return value == other or (value != value and other != other)
 
 
 def is_among(name: str, fields: Iterable[str]) -> bool:
@@ -216,124 +161,35 @@ def check_use(given: ConfigDict, trained: ConfigDict) -> None:
         )
 
 
+def problems_in_training(config: ConfigDict) -> list[str]:
+    """What is wrong with a configuration to train with: fields, and what several say together.
+
+    Reads no file. What the configuration leaves open is passed over.
+    """
+    problems = schema.problems_of_names(config) + schema.problems_of_values(config)
+    return problems + contradictions.in_training(flat_config(config))
+
+
+def problems_in_use(config: ConfigDict) -> list[str]:
+    """What is wrong with a configuration to evaluate or predict with.
+
+    Of its fields, `FREE_WHEN_TRAINED` are looked at. The others are as they were in training, which
+    is not judged again.
+    """
+    free = (*FREE_WHEN_TRAINED, *FREE_WITH_OTHER_LABELS)
+    problems = schema.problems_of_names(config)
+    problems += schema.problems_of_values(config, lambda name: is_among(name, free))
+    return problems + contradictions.in_use(flat_config(config))
+
+
 def check_fields(config: ConfigDict) -> None:
-    """Checks the fields by themselves and against each other; reads no file.
-
-    Raises:
-        UserError: the message names the field.
-    """
-    assembly.check_model(config.model)
-    flat = flat_config(config)
-    choices = {
-        "loss": tuple(losses.REDUCTIONS),
-        "distribution_balanced_bias": ("paper", "code"),
-        "prompts.pooling": features.POOLINGS,
-        "checkpoint.select_best_on": SELECTIONS,
-        "evaluation.scores": SCORES,
-        "evaluation.crops": (1, 3),
-    }
-    for name, allowed in choices.items():
-        if flat[name] not in allowed:
-            raise UserError(
-                f"config.{name} is {flat[name]!r}; expected one of {', '.join(map(str, allowed))}"
-            )
-    which = str(config.evaluation.checkpoint)
-    if which not in ("latest", "best") and not which.isdecimal():
-        raise UserError(
-            f"config.evaluation.checkpoint is {which!r}; expected 'latest', 'best' or a step"
-        )
-    for name in _AT_LEAST_ONE:
-        if flat[name] < 1:
-            raise UserError(f"config.{name} is {flat[name]}; expected at least 1")
-    for name in _BELOW_ONE:
-        if not 0 <= flat[name] < 1:
-            raise UserError(f"config.{name} is {flat[name]}; expected 0 ≤ {name} < 1")
-    for name in ("data.mean", "data.std"):
-        if len(flat[name]) != 3 or (name == "data.std" and not min(flat[name]) > 0):
-            above = " above 0" if name == "data.std" else ""
-            raise UserError(
-                f"config.{name} is {flat[name]}; expected three numbers{above}, for red, green "
-                "and blue"
-            )
-    if not 0 <= config.warmup_epochs <= config.epochs:
-        raise UserError(
-            f"config.warmup_epochs is {config.warmup_epochs}; expected 0 to config.epochs, which "
-            f"is {config.epochs}"
-        )
-    if config.augmentation.mix:
-        for name in ("mixup_alpha", "cutmix_alpha"):
-            if not config.augmentation[name] > 0:
-                raise UserError(
-                    f"config.augmentation.{name} is {config.augmentation[name]}; expected more "
-                    "than 0, or config.augmentation.mix=False"
-                )
-    if config.data.validation_split and config.data.validation_share:
-        raise UserError(
-            f"config.data.validation_split is {config.data.validation_split!r} and "
-            f"config.data.validation_share {config.data.validation_share}; give one of them"
-        )
-    _check_animals(config)
-    check_relation(config)
+    """Raises UserError, with all of `problems_in_training`, if there are any."""
+    schema.refuse(problems_in_training(config))
 
 
-def check_relation(config: ConfigDict) -> None:
-    """Raises UserError unless the fields of `config.relation` fit each other."""
-    options = config.relation
-    if options.min_clips < 0:
-        raise UserError(f"config.relation.min_clips is {options.min_clips}; expected 0 or more")
-    if bool(options.taxonomy) != bool(options.min_clips):
-        raise UserError(
-            f"config.relation.min_clips is {options.min_clips} and config.relation.taxonomy "
-            f"{options.taxonomy!r}; animals inherit the actions of their class only with both, a "
-            "number above 0 and a file"
-        )
-
-
-def _check_animals(config: ConfigDict) -> None:
-    """Checks `config.animals` and the sources that are evaluated."""
-    options = config.animals
-    if not config.evaluation.animal_sources:
-        raise UserError("config.evaluation.animal_sources is empty; expected at least one source")
-    fields = [("animals.source", options.source), ("animals.otherwise", options.otherwise)]
-    fields += [("evaluation.animal_sources", name) for name in config.evaluation.animal_sources]
-    for field, source in fields:
-        check_source(f"config.{field}", source)
-    if {options.source, options.otherwise} >= set(RECOGNISED) and options.label_dropout > 0:
-        raise UserError(
-            f"config.animals.source is {options.source!r} and config.animals.otherwise "
-            f"{options.otherwise!r}; a run trains on one recognised source, beside 'labels' or "
-            "'none'"
-        )
-    if not 0 <= options.label_dropout <= 1:
-        raise UserError(f"config.animals.label_dropout is {options.label_dropout}; expected 0 to 1")
-    check_recognition(config)
-    if recognised_sources(config) and not (options.weights or config.init_from):
-        raise UserError(
-            f"{' and '.join(map(repr, sorted(recognised_sources(config))))} as a source of animals "
-            "needs pretrained weights: set config.animals.weights to a folder written by "
-            "`animal-clip convert`, such as BioCLIP's, or config.init_from, whose "
-            "CLIP towers then recognise the animals"
-        )
-
-
-def check_recognition(config: ConfigDict) -> None:
-    """Checks how animals are to be recognised, and how many labels a prediction is to show.
-
-    Raises:
-        UserError: a field of `config.animals` or `config.predict` has no meaning; names it.
-    """
-    options = config.animals
-    if options.num_frames < 1:
-        raise UserError(f"config.animals.num_frames is {options.num_frames}; expected at least 1")
-    if options.top_k < 0:
-        raise UserError(f"config.animals.top_k is {options.top_k}; expected 0 (all) or more")
-    for name in ("temperature", "head_l2"):
-        if not options[name] > 0:
-            raise UserError(f"config.animals.{name} is {options[name]}; expected more than 0")
-    if config.predict.top_k < 1:
-        raise UserError(f"config.predict.top_k is {config.predict.top_k}; expected at least 1")
-    if config.predict.source:
-        check_source("config.predict.source", config.predict.source, (*RECOGNISED, "none"))
+def check_fields_of_use(config: ConfigDict) -> None:
+    """Raises UserError, with all of `problems_in_use`, if there are any."""
+    schema.refuse(problems_in_use(config))
 
 
 def recognised_sources(config: ConfigDict) -> set[str]:

@@ -1,21 +1,24 @@
 """A configuration from the command line: a file, and fields that are changed by flags."""
 
 import importlib.util
-import json
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+import traceback
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from animal_clip_jax.command_line import did_you_mean
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, shortened
 from animal_clip_jax.files import as_local_path, check_is_file
+from animal_clip_jax.run import schema
 from animal_clip_jax.run.architecture_flag import with_dimensions
-from animal_clip_jax.run.config import complete, flat_config
+from animal_clip_jax.run.config import problems_in_training
+from animal_clip_jax.run.fields import FIELDS, GROUPS
 
 
 def read_config_file(path: str | os.PathLike) -> ConfigDict:
@@ -23,17 +26,19 @@ def read_config_file(path: str | os.PathLike) -> ConfigDict:
 
     Raises:
         MissingFileError: there is no such file; offers one of a name like it.
-        UserError: the file is neither, or is wrong; names it, and the line.
+        UserError: the file is neither, or is wrong; names it, and the line or the fields.
     """
     found = check_is_file(path, "a configuration, such as configs/demo.py")
-    if found.suffix == ".json":
-        try:
-            return complete(json.loads(found.read_text()))
-        except (TypeError, AttributeError, KeyError, ValueError) as error:
-            raise UserError(f"{path}: not the configuration of a run: {error}") from error
-    if found.suffix != ".py":
+    if found.suffix not in (".json", ".py"):
         raise UserError(f"{path}: expected a Python file with get_config(), or a run's config.json")
-    return _from_python(as_local_path(path, "a configuration in Python"))
+    try:
+        if found.suffix == ".json":
+            return schema.from_json(found.read_text())
+        config = _from_python(as_local_path(path, "a configuration in Python"))
+        schema.conformed(config)
+    except (UserError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}") from error
+    return config
 
 
 def _from_python(path: pathlib.Path) -> ConfigDict:
@@ -48,92 +53,124 @@ def _from_python(path: pathlib.Path) -> ConfigDict:
         spec = importlib.util.spec_from_file_location("config_of_the_command_line", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        config = module.get_config()
-    except Exception as error:  # whatever a file of the user's own may raise
-        raise UserError(f"{path}{_line_of(error, path)}: {_text_of(error)}") from error
+        _of_the_user(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+        config = _of_the_user(path, _get_config(module))
     finally:
         sys.path[:] = before
     if not isinstance(config, ConfigDict):
-        raise UserError(f"{path}: get_config() returns {type(config).__name__}, not a ConfigDict")
+        raise UserError(f"get_config() returns {type(config).__name__}, not a ConfigDict")
     return config
 
 
-def _line_of(error: Exception, path: pathlib.Path) -> str:
+def _get_config(module: ModuleType) -> Callable[[], Any]:
+    get_config = getattr(module, "get_config", None)
+    if not callable(get_config):
+        raise UserError("it has no function get_config()")
+    return get_config
+
+
+def _of_the_user(path: pathlib.Path, run: Callable[[], Any]) -> Any:
+    """What a file of the user's own gives; whatever it raises is the user's to mend."""
+    try:
+        return run()
+    except (Exception, SystemExit) as error:
+        line = _line_of(error, path)
+        place = "" if line is None else f"line {line}: "
+        text = error.msg if isinstance(error, SyntaxError) else error
+        raise UserError(f"{place}{type(error).__name__}: {shortened(text)}") from error
+
+
+def _line_of(error: BaseException, path: pathlib.Path) -> int | None:
     if isinstance(error, SyntaxError):
-        return f", line {error.lineno}"
-    trace, line = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return "" if line is None else f", line {line}"
+        return error.lineno
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == str(path)
+    ]
+    return lines[-1] if lines else None
 
 
-def _text_of(error: Exception) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {text}"
-
-
-def with_fields(config: ConfigDict, fields: Sequence[str]) -> ConfigDict:
+def with_fields(
+    config: ConfigDict,
+    fields: Sequence[str],
+    problems_of: Callable[[ConfigDict], list[str]] = problems_in_training,
+) -> ConfigDict:
     """A configuration, locked, with fields changed.
 
     Args:
         config: is changed.
         fields: "--config.FIELD=VALUE" each.
+        problems_of: what else is wrong with it, to be said in the same message.
 
     Raises:
-        UserError: there is no such field, or the value is of another kind; names it.
+        UserError: there is no such field, or the value is of another type or out of its range.
     """
-    fields = with_dimensions(fields)
-    flat = flat_config(config)
+    problems, known = [], []
     for field in fields:
-        _check_name(field, flat, config)
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_dict(
-        "config", config, lock_config=True, flag_values=values, sys_argv=["", *fields]
-    )
+        try:
+            with_dimensions([field])
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            known.append(field)
+    named = [(field, _name_of(field)) for field in with_dimensions(known)]
+    problems += [_no_field(name) for _, name in named if name not in FIELDS]
+    unreadable = _change(config, [field for field, name in named if name in FIELDS])
+    problems += [_unreadable(field) for field in unreadable]
+    if problems or schema.problems_of_values(config, {name for _, name in named}.__contains__):
+        schema.refuse(problems + schema.problems_of_values(config) + problems_of(config))
+    config = schema.conformed(config)
+    config.lock()
+    return config
+
+
+def _name_of(field: str) -> str:
+    """The dotted name in "--config.NAME=VALUE", "--config.NAME" or "--noconfig.NAME"."""
+    return field.lstrip("-").partition("=")[0].removeprefix("no").removeprefix("config.")
+
+
+def _change(config: ConfigDict, fields: Sequence[str]) -> list[str]:
+    """Changes fields; gives those back whose values cannot be read."""
+    arguments, values = ["", *fields], flags.FlagValues()
     try:
-        values(["", *fields])
-    except (flags.Error, ValueError, TypeError) as error:
-        raise _wrong_value(fields, flat, error) from error
-    return values.config
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
+        values(arguments)
+    except (flags.Error, ValueError, TypeError):
+        if len(fields) == 1:
+            return list(fields)
+        # One by one, for all of them to be named.
+        return [wrong for field in fields for wrong in _change(config, [field])]
+    return []
 
 
-def _wrong_value(fields: Sequence[str], flat: Mapping[str, Any], error: Exception) -> UserError:
-    for field in fields:
-        name, _, text = field.lstrip("-").partition("=")
-        if f"--{name}=" in str(error):
-            current = flat[name.removeprefix("config.")]
-            return UserError(f"--{name}={text}: expected a value such as {current!r}")
-    return UserError(str(error))
+def _unreadable(field: str) -> str:
+    flag, _, text = field.partition("=")
+    expected = FIELDS[_name_of(field)].accepts.expected
+    return f"{flag}={shortened(text)}: expected {expected}"
 
 
-def _check_name(field: str, flat: dict[str, Any], config: ConfigDict) -> None:
-    name = field.lstrip("-").partition("=")[0]
-    name = name.removeprefix("no").removeprefix("config.")
-    if name in flat:
-        return
-    inside = [known for known in flat if known.startswith(f"{name}.")]
-    if inside:
-        raise UserError(f"config.{name} is a group of fields, such as config.{inside[0]}")
-    offered = did_you_mean(name, flat)
-    if not offered:
-        # Perhaps right but for the group.
-        leaf = name.rpartition(".")[2]
-        offered = "".join(
-            f"; did you mean {known}?" for known in flat if known.rpartition(".")[2] == leaf
-        )
-    offered = offered.replace("did you mean ", "did you mean config.")
-    raise UserError(
-        f"the configuration has no field config.{name}{offered or '; --list_fields lists them all'}"
-    )
+def _no_field(name: str) -> str:
+    if not schema.is_group(name):
+        return schema.unknown(name)
+    inside = next(known for known in FIELDS if known.startswith(f"{name}."))
+    return f"config.{name} is a group of fields, such as config.{inside}"
 
 
 def list_of_fields(config: ConfigDict) -> str:
-    """A line for every field, as it is given on the command line."""
+    """Every field as it is given on the command line, below what it means and may be."""
+    flat = schema.flat_config(config)
     lines = []
-    for name, value in flat_config(config).items():
-        text = f'"{value}"' if isinstance(value, tuple) or value == "" else str(value)
-        lines.append(f"--config.{name}={text}")
-    return "\n".join([*lines, "", "configs/default.py says what each is."])
+    for group in GROUPS:
+        lines += ["", *_comment(f"{group.name}: {group.meaning}")] if group.meaning else [""]
+        for field in group.fields:
+            name = f"{group.name}.{field.name}".lstrip(".")
+            value = flat[name]
+            text = f'"{value}"' if isinstance(value, tuple) or value == "" else str(value)
+            lines += _comment(f"{field.meaning}. Expected: {field.accepts.expected}")
+            lines.append(f"--config.{name}={text}")
+    return "\n".join(lines[1:])
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="#   ")

@@ -13,16 +13,23 @@ from animal_clip_jax.classes.context import text_tower
 from animal_clip_jax.classes.relation_graph import read_relations
 from animal_clip_jax.classes.vocabulary import Labels, carry_over, context_of_labels
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.locks import beside
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
-from animal_clip_jax.parallel.distributed import check_same_config, is_first, on_all, on_first
+from animal_clip_jax.parallel.distributed import (
+    check_same_config,
+    is_first,
+    on_all,
+    on_first,
+    only_writer_of_all,
+)
 from animal_clip_jax.run import results, summary
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.config import (
     check_data,
     check_directory,
-    check_fields,
+    check_fields_of_use,
     check_use,
     complete,
     flat_config,
@@ -81,7 +88,6 @@ def _evaluate(
     if config is not None:
         check_same_config(flat_config(config))
     run, config = on_all(open_for_use, folder, config)
-    on_all(check_fields, config)
     on_all(check_directory, config)
     mesh = _mesh(config, run)
     check_batch_size(config, mesh)
@@ -128,12 +134,6 @@ def _evaluate(
         recognition,
         wait_for=notice.wait_for,
     )
-    result = evaluator.evaluate(
-        values,
-        classes,
-        clips,
-        advance=lambda title, done: screen.track(title, done, len(clips.index)),
-    )
     source = results.provenance(
         config,
         clips,
@@ -144,11 +144,20 @@ def _evaluate(
         selection=selection(run.config),
         recogniser_digest="" if recognition is None else recognition.recogniser.digest,
     )
+    folder = results.folder_of(run.folder, source)
+    # Another evaluation of the same kind is noticed before minutes are spent on this one.
+    with only_writer_of_all(folder, beside(folder)):
+        result = evaluator.evaluate(
+            values,
+            classes,
+            clips,
+            advance=lambda title, done: screen.track(title, done, len(clips.index)),
+        )
     on_first(results.write, run.folder, source, result, multi_label=info.multi_label)
     table = results.summary(
         source, result.figures(), multi_label=info.multi_label, width=summary.screen_width()
     )
-    written = summary.shown(run.folder / results.FOLDER / results.name_of(source))
+    written = summary.shown(folder)
     return f"{table}\n\nEvery figure, and each action by itself (report.txt first):\n{written}"
 
 
@@ -177,15 +186,19 @@ def open_for_use(
         the run, and the configuration with whole paths.
 
     Raises:
-        UserError: there is no run; the configuration contradicts what was trained.
+        UserError: there is no run; fields of the configuration are wrong, or contradict what was
+            trained.
     """
     if config is None:
         run = TrainedRun.open(folder)
+        check_fields_of_use(run.config)
         if run.config.evaluation.checkpoint != "latest":
             run = TrainedRun.open(folder, run.config.evaluation.checkpoint)
         return run, run.config
+    config = complete(config.to_dict())
+    check_fields_of_use(config)
     run = TrainedRun.open(folder, config.evaluation.checkpoint)
-    given = filled(with_absolute_paths(complete(config.to_dict())), flat_config(run.config))
+    given = filled(with_absolute_paths(config), flat_config(run.config))
     check_use(given, with_absolute_paths(run.config))
     return run.with_data_at(given.data.directory), given
 

@@ -132,7 +132,7 @@ class Judge:
             selection=selection(self.config),
             recogniser_digest=self.recogniser_digest,
         )
-        folder = workdir / results.FOLDER / results.name_of(source)
+        folder = results.folder_of(workdir, source)
         is_there = bool(from_first(np.bool_((folder / results.METRICS_FILE).exists())))
         if not is_there:
             result = self.evaluator.evaluate(

@@ -18,6 +18,7 @@ from animal_clip_jax.run.config import Selection
 from animal_clip_jax.run.data import ClipSet
 from animal_clip_jax.run.evaluator import Result
 from animal_clip_jax.tables import format_columns, format_table
+from animal_clip_jax.whole_outputs import current, replacing
 
 FOLDER = "evaluations"
 METRICS_FILE, PER_CLASS_FILE, REPORT_FILE = "metrics.json", "per_class.csv", "report.txt"
@@ -107,6 +108,8 @@ def write(
 ) -> epath.Path:
     """Writes a result into a folder of its own: metrics.json, per_class.csv, report.txt.
 
+    One that is there stays until this one is whole.
+
     Args:
         workdir: the run's.
         source: see `provenance`.
@@ -115,22 +118,36 @@ def write(
         the folder.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written; or another process writes it.
     """
-    folder = workdir / FOLDER / name_of(source)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder_of(workdir, source)
     rows = [
         {"animals_from": part.source, "frames": "shuffled" if part.is_shuffled else "in order"}
         | row
         for part in result.by_source
         for row in part.per_class
     ]
-    write_whole(folder / PER_CLASS_FILE, as_csv(rows))
-    text = report(source, result, multi_label=multi_label)
-    write_whole(folder / REPORT_FILE, text + "\n")
     content = {**source, "metrics": result.figures()}
-    write_whole(folder / METRICS_FILE, json.dumps(content, indent=2) + "\n")
+    files = {
+        PER_CLASS_FILE: as_csv(rows),
+        REPORT_FILE: report(source, result, multi_label=multi_label) + "\n",
+        METRICS_FILE: json.dumps(content, indent=2) + "\n",
+    }
+    with replacing(folder) as new:
+        new.mkdir()
+        for name, text in files.items():
+            write_whole(new / name, text)
     return folder
+
+
+def folder_of(workdir: epath.Path, source: Mapping[str, Any]) -> epath.Path:
+    """Where a result is written.
+
+    Args:
+        workdir: the run's.
+        source: see `provenance`.
+    """
+    return workdir / FOLDER / name_of(source)
 
 
 def read(folder: epath.Path) -> dict[str, Any]:
@@ -139,7 +156,7 @@ def read(folder: epath.Path) -> dict[str, Any]:
     Raises:
         UserError: it is damaged; names it.
     """
-    path = folder / METRICS_FILE
+    path = current(folder) / METRICS_FILE
     try:
         content = json.loads(path.read_text())
         return {**content, "metrics": dict(content["metrics"])}
@@ -183,6 +200,7 @@ def report(source: Mapping[str, Any], result: Result, *, multi_label: bool) -> s
     explained = f"Every figure, a column for each source of the animals: {words}"
     if multi_label:
         explained += "\n_error: standard error, of a bootstrap over clips"
+    explained += "\nWhat each figure is: the program's documentation, Results"
     return "\n\n".join([short, format_table(rows, title=explained)])
 
 
@@ -300,15 +318,15 @@ def _recognition_lines(figures: Mapping[str, float]) -> list[str]:
 def title(source: Mapping[str, Any], clips: float) -> str:
     """What was evaluated, in two lines."""
     how = {
-        "none": "no checkpoint is chosen as the best",
-        "validation": "the best one is chosen on validation clips",
-        "test_as_published": "the best one is chosen on the test split, as published",
+        "none": "",
+        "validation": "; the best one is chosen on validation clips",
+        "test_as_published": "; the best one is chosen on the test split, as published",
     }[source["best_checkpoint_chosen_on"]]
     views = source["temporal_views"] * source["crops"]
     each = "in one view" if views == 1 else f"in {views} views each"
     return (
         f"{source['data']}, {source['clip_set']}: {_clips(clips)}, {each}\n"
-        f"{source['checkpoint']} checkpoint, of step {source['step']}; {how}"
+        f"{source['checkpoint']} checkpoint, of step {source['step']}{how}"
     )
 
 

@@ -2,16 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.run.checkpoints import RunCheckpoints
-from animal_clip_jax.run.config import FREE_WHEN_RESUMING, complete, is_among
+from animal_clip_jax.run.config import FREE_WHEN_RESUMING, complete, is_among, is_same
 from animal_clip_jax.run.inputs import check_inputs, same_but_for_paths
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.workdir import read_config, read_record, write_config, write_record
-from data_pipeline.dataset import DatasetInfo
+from data_pipeline.dataset import DatasetInfo, dataset_digest
 
 
 def recorded_config(workdir: epath.Path) -> ConfigDict | None:
@@ -59,17 +60,46 @@ def earlier_run(
         raise UserError(f"--extend: {workdir} holds no checkpoint to go on from")
     if theirs is not None:
         _check_same(config, complete(theirs.to_dict()), workdir, extends=extends)
-        check_inputs(config, read_record(workdir).inputs, str(workdir))
     if found is not None:
-        for kind, ours in (("actions", info.action_names), ("animals", info.animal_names)):
-            held = getattr(found.labels, kind)
-            if ours != held:
-                raise UserError(
-                    f"{config.data.directory} has other {kind} than {workdir} was trained on, or "
-                    f"in another order ({len(ours)}, there {len(held)}); give the same data to go "
-                    "on, or choose another --workdir"
-                )
+        _check_same_data(config, found, info)
+    if theirs is not None:
+        check_inputs(config, read_record(workdir).inputs, str(workdir))
     return found
+
+
+def _check_same_data(config: ConfigDict, run: TrainedRun, info: DatasetInfo) -> None:
+    """Raises UserError, with what differs, if the data is not that which a run was trained on."""
+    what = f"{config.data.directory} is not the data that {run.folder} was trained on"
+    then = "give the same data to go on, or choose another --workdir"
+    for kind, ours in (("actions", info.action_names), ("animals", info.animal_names)):
+        held = getattr(run.labels, kind)
+        if ours == held:
+            continue
+        added = [name for name in ours if name not in held]
+        gone = [name for name in held if name not in ours]
+        differences = [f"{len(ours)} {kind}, there {len(held)}"] if len(ours) != len(held) else []
+        differences += [f"{added[0]!r} is new"] if added else []
+        differences += [f"{gone[0]!r} is missing"] if gone else []
+        if not (added or gone):
+            first = next(index for index, name in enumerate(ours) if name != held[index])
+            differences.append(
+                f"its {kind} are in another order: {ours[first]!r} is where {held[first]!r} was"
+            )
+        raise UserError(f"{what}: {'; '.join(differences)}. {then.capitalize()}")
+    counts = run.description.relation_counts
+    if not np.array_equal(info.relation_counts, counts):
+        animal, action = np.argwhere(info.relation_counts != counts)[0]
+        raise UserError(
+            f"{what}: {info.relation_counts[animal, action]} training clips show "
+            f"{info.animal_names[animal]!r} as {info.action_names[action]!r}, there "
+            f"{counts[animal, action]}. {then.capitalize()}"
+        )
+    recorded = run.description.data_digest
+    if recorded is not None and dataset_digest(config.data.directory) != recorded:
+        raise UserError(
+            f"{what}: its labels and their counts are the same, but not its clips, or how they "
+            f"were converted. {then.capitalize()}"
+        )
 
 
 def _check_same(config: ConfigDict, theirs: ConfigDict, workdir: epath.Path, *, extends: bool):
@@ -77,7 +107,7 @@ def _check_same(config: ConfigDict, theirs: ConfigDict, workdir: epath.Path, *, 
     different = {
         name: (held.get(name, "absent"), ours.get(name, "absent"))
         for name in sorted(ours.keys() | held.keys())
-        if not is_among(name, FREE_WHEN_RESUMING) and ours.get(name) != held.get(name)
+        if not is_among(name, FREE_WHEN_RESUMING) and not is_same(ours.get(name), held.get(name))
     }
     is_longer = "epochs" in different and config.epochs > theirs.epochs
     if extends and is_longer:

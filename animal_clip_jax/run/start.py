@@ -21,17 +21,13 @@ from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.run import assembly
-from animal_clip_jax.run.config import flat_config
+from animal_clip_jax.run.fields import FIELDS
+from animal_clip_jax.run.schema import flat_config
 from animal_clip_jax.run.trained_run import TrainedRun, is_run, load_start
 
 _VIDEO_FIELDS = ("num_frames", "integration_layers", "prompt_layers", "graph_width")
 _PUBLISHED = "ViT-B/16"
-OPEN_FIELDS = (
-    *(f"model.{name}" for name in _VIDEO_FIELDS),
-    *(f"model.architecture.{name}" for name in dimensions(ARCHITECTURES[_PUBLISHED])),
-    "data.mean",
-    "data.std",
-)
+OPEN_FIELDS = tuple(name for name, field in FIELDS.items() if field.accepts.is_open)
 
 
 def open_fields(config: ConfigDict) -> tuple[str, ...]:
@@ -74,7 +70,6 @@ def resolved(config: ConfigDict, recorded: ConfigDict | None = None) -> ConfigDi
     """
     if recorded is not None:
         return filled(config, flat_config(recorded))
-    assembly.check_family(config.model)
     if config.init_from:
         start = _describe_start(config)
         _check_family(config, start)

@@ -25,6 +25,7 @@ from animal_clip_jax.parallel.distributed import (
     is_first,
     on_all,
     on_first,
+    only_writer_of_all,
 )
 from animal_clip_jax.run import assembly, resume, summary
 from animal_clip_jax.run import workdir as workdir_lib
@@ -67,13 +68,18 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str], *, extends: bool 
             follow the longer schedule from where it is.
 
     Raises:
-        UserError: the configuration, data or weights do not fit; nothing has been written then.
+        UserError: the configuration, data or weights do not fit; nothing has been written then. Or
+            another process trains there, or the folder holds something else than a run.
         DivergenceError: a loss or gradient is not finite; no checkpoint was written after it.
         Interrupted: the process was asked to stop, and has saved its state.
     """
     with InterruptionNotice() as notice, Screen(is_shown=is_first()) as screen:
+        on_all(check_fields, config)
         check_same_config(flat_config(config))
-        _train(with_absolute_paths(config), absolute(workdir), notice, screen, extends)
+        folder = absolute(workdir)
+        on_all(workdir_lib.check_is_free, folder)
+        with only_writer_of_all(folder):
+            _train(with_absolute_paths(config), folder, notice, screen, extends)
 
 
 def _train(
@@ -131,6 +137,11 @@ def _train(
         rates=np.asarray(jax.vmap(plan.rates[optimizer_lib.BASE])(np.arange(total_steps))),
         best=judge.best,
     )
+    epoch, rest = divmod(start_step, steps_per_epoch)
+    is_due = bool(start_step) and not rest and judge.is_due(epoch)
+    # The run may have been stopped between the end of this epoch and its evaluation.
+    is_owed = is_due and not judge.has_judged(start_step)
+    broken_off = log.go_on(start_step, is_evaluated=not is_owed)
     tables = (
         summary.part_table(config.model.family, state.trained, state.frozen),
         summary.parameter_table(state.trained | state.frozen, plan.groups),
@@ -140,10 +151,14 @@ def _train(
     screen.say(summary.opening(config, data, state, mesh))
     if tensorboard.missing:
         screen.say(tensorboard.missing)
-    if start_step:
+    if start_step == total_steps:
+        screen.say(f"the training in {workdir} has finished, with step {total_steps}")
+    elif start_step:
         screen.say(f"going on from step {start_step} of {total_steps} in {workdir}")
     else:
         tensorboard.configuration(config)
+    if broken_off:
+        screen.say(broken_off)
 
     watch = StepWatch(workdir, checkpoints)
     profile = Profile(
@@ -155,9 +170,7 @@ def _train(
     screen.doing("")
     # Closing waits for a checkpoint that is being saved, whatever ends the steps.
     with progress, profile, contextlib.closing(checkpoints):
-        epoch, rest = divmod(start_step, steps_per_epoch)
-        if start_step and not rest and judge.is_due(epoch) and not judge.has_judged(start_step):
-            # The run was stopped between the end of this epoch and its evaluation.
+        if is_owed:
             figure = judge.after_epoch(epoch, start_step, state, classes)
             judge.record(start_step, figure)
         for step in range(start_step + 1, total_steps + 1):

@@ -78,7 +78,11 @@ class TrainedRun:
             description = checkpoints.describe(step)
         finally:
             checkpoints.close()
-        return cls(path, complete(description.config), description, step, record)
+        try:
+            config = complete(description.config)
+        except UserError as error:
+            raise UserError(f"{path}: the checkpoint of step {step} is damaged: {error}") from error
+        return cls(path, config, description, step, record)
 
     @property
     def labels(self) -> Labels:

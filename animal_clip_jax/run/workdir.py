@@ -15,9 +15,9 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import MissingFileError, UserError
-from animal_clip_jax.files import cannot_write, write_whole
-from animal_clip_jax.run.config import complete
+from animal_clip_jax.files import cannot_write, read_json_object, write_whole
 from animal_clip_jax.run.inputs import Input
+from animal_clip_jax.run.schema import from_json
 from animal_clip_jax.version import VERSION as PROGRAM_VERSION
 
 VERSION = 2
@@ -89,19 +89,52 @@ def check_is_run(folder: epath.Path) -> None:
         )
 
 
+def check_is_free(folder: epath.Path) -> None:
+    """Makes sure that a training may write into a folder: there is a run in it, or nothing.
+
+    Hidden files do not count.
+
+    Raises:
+        UserError: it is a file, or holds something else; names some of it.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(
+            f"--workdir: {folder} is a file; expected the folder of a run, or a new one"
+        )
+    names = sorted(path.name for path in folder.iterdir())
+    if {CONFIG_FILE, RECORD_FILE, "checkpoints"} & set(names):
+        return
+    # A run that was killed as it began has left files half written.
+    strange = [
+        name
+        for name in names
+        if not name.startswith((".", CONFIG_FILE, RECORD_FILE)) and name != "lost+found"
+    ]
+    if strange:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise UserError(
+            f"--workdir: {folder} is not empty and holds no run, but {', '.join(strange[:3])}"
+            f"{more}; choose another folder"
+        )
+
+
 def read_config(workdir: epath.Path) -> ConfigDict | None:
     """The configuration of the run in a folder, as one of this version; None if it holds no run.
 
     Raises:
         UserError: the file is damaged; names it.
     """
-    content = _read_json(workdir / CONFIG_FILE)
-    if content is None:
+    path = workdir / CONFIG_FILE
+    if not path.exists():
         return None
+    if not path.is_file():
+        raise UserError(f"{path} is no file; expected one of JSON")
     try:
-        return complete(content)
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
-        raise UserError(f"{workdir / CONFIG_FILE} is damaged: {error}") from error
+        return from_json(path.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def read_record(workdir: epath.Path) -> RunRecord:
@@ -111,18 +144,26 @@ def read_record(workdir: epath.Path) -> RunRecord:
         UserError: the file is damaged, or of a newer version of this program; names it.
     """
     path = workdir / RECORD_FILE
-    content = _read_json(path)
-    if content is None:
+    if not path.exists():
         return RunRecord({})
-    try:
-        check_version(content["version"], path)
-        return RunRecord(
-            inputs={name: Input(**given) for name, given in content["inputs"].items()},
-            program=content["program"],
-            extended=tuple(content["extended"]),
+    content = read_json_object(path)
+    version = _of_type(content, "version", int, path)
+    check_version(version, path)
+    inputs = {}
+    for name, given in _of_type(content, "inputs", dict, path).items():
+        where = f"inputs.{name}"
+        if not isinstance(given, dict):
+            raise _wrong_type(path, where, given, dict)
+        inputs[name] = Input(
+            *(_of_type(given, part, str, path, where) for part in ("path", "digest"))
         )
-    except (TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"{path} is damaged: {error!r}") from error
+    extended = _of_type(content, "extended", list, path)
+    for index, change in enumerate(extended):
+        if not isinstance(change, dict):
+            raise _wrong_type(path, f"extended[{index}]", change, dict)
+        for part in ("step", "epochs", "to"):
+            _of_type(change, part, int, path, f"extended[{index}]")
+    return RunRecord(inputs, _of_type(content, "program", str, path), tuple(extended))
 
 
 def check_version(version: int, path: epath.Path) -> None:
@@ -134,16 +175,24 @@ def check_version(version: int, path: epath.Path) -> None:
         )
 
 
-def _read_json(path: epath.Path) -> Mapping[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path} is damaged: expected an object, found {type(content).__name__}")
-    return content
+def _of_type(
+    content: Mapping[str, Any], key: str, expected: type, path: epath.Path, where: str = ""
+) -> Any:
+    """The value of a key, of the type that it must have."""
+    place = f"{where}.{key}" if where else key
+    if key not in content:
+        raise UserError(f"{path} is damaged: {place} is missing")
+    value = content[key]
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise _wrong_type(path, place, value, expected)
+    return value
+
+
+def _wrong_type(path: epath.Path, place: str, value: object, expected: type) -> UserError:
+    names = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+    return UserError(
+        f"{path} is damaged: {place} is {repr(value)[:80]}, expected {names[expected]}"
+    )
 
 
 def claim(config: ConfigDict, workdir: epath.Path, inputs: Mapping[str, Input]) -> None:

@@ -17,7 +17,6 @@ import io
 import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Sequence
 
 import jax
@@ -28,6 +27,7 @@ from jax.sharding import Mesh
 from animal_clip_jax.files import cannot_write, write_whole
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.numpy_archives import read_arrays
 from animal_clip_jax.text.encoding import TextFeatures
 
 # To be raised when the same texts and the same tower get other features.
@@ -137,10 +137,11 @@ class FeatureCache:
         entry = self.entry(texts)
         if not entry.is_file():
             return None
+        content = entry.read_bytes()
         try:
-            with np.load(entry, allow_pickle=False) as arrays:
-                features, num_cut = arrays["features"], int(arrays["num_cut"])
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(content)
+            features, num_cut = arrays["features"], int(arrays["num_cut"])
+        except (ValueError, KeyError, TypeError) as error:
             raise DamagedEntry(f"{entry} is damaged: {error}") from error
         if features.ndim != 2 or len(features) != len(texts) or features.dtype != np.float32:
             raise DamagedEntry(

@@ -4,10 +4,10 @@ It is distributed in three forms: a workbook (`animal_kingdom_xlsx`), a text fil
 line, and one in the manner of Charades with one frame a line, which does not name the animals.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from animal_clip_jax.errors import quoted
 from data_pipeline.annotations.animal_kingdom_xlsx import (
     read_action_sheet,
     read_animal_sheet,
@@ -17,13 +17,14 @@ from data_pipeline.annotations.animal_kingdom_xlsx import (
 from data_pipeline.annotations.animal_pairs import parse_pairs
 from data_pipeline.annotations.label_files import (
     Spelling,
+    csv_rows,
     find_file,
     find_folder,
     has_file,
     label_at,
-    numbered_lines,
+    lines_of_split,
+    no_clips,
     read_labels,
-    reading,
 )
 from data_pipeline.annotations.record import (
     AnnotationError,
@@ -107,7 +108,7 @@ def read_text_form(folders: Sequence[Path], videos: Path) -> Annotations:
     clips = [
         _parse_text_line(line, place, split, action_spelling, animal_spelling)
         for split, names in TEXT_FILES.items()
-        for place, line in numbered_lines(find_file(folders, names, f"{split} split"))
+        for place, line in lines_of_split(find_file(folders, names, f"{split} split"), split)
     ]
     return make_annotations(
         clips, videos=videos, multi_label=True, action_names=actions, animal_names=animals
@@ -179,7 +180,7 @@ def _workbook_clips(
         other = clips.setdefault(video_id, clip)
         if other is not clip:
             raise AnnotationError(
-                f"{clip.source}: the clip {video_id!r} occurs again (before: {other.source})"
+                f"{clip.source}: the clip {quoted(video_id)} occurs again (before: {other.source})"
             )
     return clips, actions, animals
 
@@ -190,7 +191,7 @@ def _parse_text_line(
     video, separator, pairs = line.partition("\t")
     if not separator:
         raise AnnotationError(
-            f"{place}: expected `video.mp4<TAB>[('animal', 'action'), ...]`, found {line[:200]!r}"
+            f"{place}: expected `video.mp4<TAB>[('animal', 'action'), ...]`, found {quoted(line)}"
         )
     performed = [
         (animals.of(animal), actions.of(action)) for animal, action in parse_pairs(pairs, place)
@@ -207,20 +208,20 @@ def _parse_text_line(
 
 def _charades_clips(path: Path, split: str, actions: tuple[str, ...]) -> list[Clip]:
     labels: dict[str, dict[str, str]] = {}  # of each video: the action names and where they stand
-    with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, delimiter=" ", skipinitialspace=True)
-        for row in reader:
-            place = f"{path}, line {reader.line_num}"
-            if not row or row[: len(CHARADES_HEADER)] == CHARADES_HEADER:
-                continue
-            if len(row) < len(CHARADES_HEADER) or not row[4]:
-                raise AnnotationError(
-                    f"{place}: expected `{' '.join(CHARADES_HEADER)}`, found {' '.join(row)!r}"
-                )
-            of_video = labels.setdefault(row[0], {})
-            for number in row[4].split(","):
-                name = label_at(actions, number.strip(), place=place, what="action")
-                of_video.setdefault(name, place)
+    for place, row in csv_rows(path, delimiter=" "):
+        if row[: len(CHARADES_HEADER)] == CHARADES_HEADER:
+            continue
+        # A space at the end of a line makes an empty cell.
+        if len(row) < len(CHARADES_HEADER) or not row[4] or any(row[len(CHARADES_HEADER) :]):
+            raise AnnotationError(
+                f"{place}: expected `{' '.join(CHARADES_HEADER)}`, found {quoted(' '.join(row))}"
+            )
+        of_video = labels.setdefault(row[0], {})
+        for number in row[4].split(","):
+            name = label_at(actions, number.strip(), place=place, what="action")
+            of_video.setdefault(name, place)
+    if not labels:
+        raise no_clips(path, split)
     return [
         make_clip(
             f"{video}.mp4",

@@ -8,12 +8,12 @@ the animals, and `CARe` the protocol that tests on kinds of animals that were no
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import quoted
 from data_pipeline.annotations.animal_pairs import parse_pairs
-from data_pipeline.annotations.label_files import Spelling, label_at, reading
-from data_pipeline.annotations.record import AnnotationError, Clip, make_clip
+from data_pipeline.annotations.label_files import Spelling, label_at, no_clips, read_number
+from data_pipeline.annotations.record import AnnotationError, Clip, check_name, make_clip
+from data_pipeline.annotations.workbook import cell_text, sheet_rows
 
 # Names in the clips' rows that the label lists know under a longer one.
 ANIMAL_ALIASES = {"common quail": "common quail bird", "cuckoo bird": "common cuckoo bird"}
@@ -25,23 +25,33 @@ def read_action_sheet(workbook: Path) -> tuple[str, ...]:
     Raises:
         AnnotationError: the sheet or a column is missing, or the numbers have gaps.
     """
-    names = {}
-    for place, row in _rows(workbook, "Action", ("label", "action")):
-        if row["label"] is None:
+    names: dict[int, str] = {}
+    for place, row in sheet_rows(workbook, "Action", ("label", "action")):
+        if row["label"] is None and row["action"] is None:
             continue
-        number, name = _text(row["label"]), _text(row["action"])
-        if not number.isdecimal() or not name or int(number) in names:
-            raise AnnotationError(f"{place}: {number!r}, {name!r} is no new number and name")
-        names[int(number)] = name
+        number = read_number(cell_text(row["label"]), place=place, what="label")
+        name = cell_text(row["action"])
+        check_name(name, place, "action")
+        if number in names or name in names.values():
+            raise AnnotationError(f"{place}: {number}, {quoted(name)} is no new number and name")
+        names[number] = name
     if sorted(names) != list(range(len(names))):
         raise AnnotationError(f"{workbook}, sheet Action: the numbers have gaps")
     return tuple(names[number] for number in range(len(names)))
 
 
 def read_animal_sheet(workbook: Path) -> tuple[str, ...]:
-    """Names of the animals as the sheet `Animal` spells them, sorted."""
-    rows = _rows(workbook, "Animal", ("animal",))
-    return tuple(sorted({_text(row["animal"]) for _, row in rows if row["animal"] is not None}))
+    """Names of the animals as the sheet `Animal` spells them, sorted.
+
+    Raises:
+        AnnotationError: the sheet or a column is missing, or a name is none.
+    """
+    names = set()
+    for place, row in sheet_rows(workbook, "Animal", ("animal",)):
+        if row["animal"] is not None:
+            check_name(cell_text(row["animal"]), place, "animal")
+            names.add(cell_text(row["animal"]))
+    return tuple(sorted(names))
 
 
 def read_animal_classes(workbook: Path, column: str) -> dict[str, str]:
@@ -56,15 +66,16 @@ def read_animal_classes(workbook: Path, column: str) -> dict[str, str]:
     """
     classes: dict[str, str] = {}
     column = column.casefold()
-    for place, row in _rows(workbook, "Animal", ("animal", column)):
-        animal, name = _text(row["animal"]), _text(row[column])
+    for place, row in sheet_rows(workbook, "Animal", ("animal", column)):
+        animal, name = cell_text(row["animal"]), cell_text(row[column])
         if not animal:
             continue
         if not name:
-            raise AnnotationError(f"{place}: the animal {animal!r} has no {column}")
+            raise AnnotationError(f"{place}: the animal {quoted(animal)} has no {column}")
         if classes.setdefault(animal, name) != name:
             raise AnnotationError(
-                f"{place}: the animal {animal!r} is {name!r} here, {classes[animal]!r} before"
+                f"{place}: the animal {quoted(animal)} is {quoted(name)} here, "
+                f"{quoted(classes[animal])} before"
             )
     return classes
 
@@ -86,18 +97,22 @@ def read_clip_sheet(
     """
     spelled = Spelling(actions)
     columns = ("video_id", "type", "labels", "list_animal_action")
-    for place, row in _rows(workbook, "AR", columns):
-        if row["video_id"] is None:
+    splits = set()
+    for place, row in sheet_rows(workbook, "AR", columns):
+        if all(value is None for value in row.values()):
             continue
         pairs = [
             (animals.of(_alias(animal, animals)), spelled.require(action, place, "action"))
-            for animal, action in parse_pairs(_text(row["list_animal_action"]), place)
+            for animal, action in parse_pairs(cell_text(row["list_animal_action"]), place)
         ]
-        numbers = _text(row["labels"]).strip("[]").replace(",", " ").split()
+        numbers = cell_text(row["labels"]).strip("[]").replace(",", " ").split()
         named = [label_at(actions, number, place=place, what="action") for number in numbers]
-        video_id, split = _text(row["video_id"]), _text(row["type"])
+        video_id, split = cell_text(row["video_id"]), cell_text(row["type"])
         if split not in ("train", "test"):
-            raise AnnotationError(f"{place}: the type is {split!r}, neither train nor test")
+            raise AnnotationError(f"{place}: the type is {quoted(split)}, neither train nor test")
+        if not video_id:
+            raise AnnotationError(f"{place}: the video_id is empty")
+        splits.add(split)
         yield (
             video_id,
             make_clip(
@@ -109,6 +124,8 @@ def read_clip_sheet(
                 performed=pairs,
             ),
         )
+    if "train" not in splits:
+        raise no_clips(f"{workbook}, sheet AR,", "train")
 
 
 def read_unseen_protocol(
@@ -133,20 +150,24 @@ def read_unseen_protocol(
     """
     splits: dict[str, tuple[str, str]] = {}  # of each video: its split, and where that stands
     numbers: dict[str, list[str]] = defaultdict(list)
-    for place, row in _rows(workbook, "CARe", ("video_id", "train_test", "action")):
-        if row["video_id"] is None:
+    for place, row in sheet_rows(workbook, "CARe", ("video_id", "train_test", "action")):
+        if all(value is None for value in row.values()):
             continue
-        video_id, split = _text(row["video_id"]), _protocol_split(_text(row["train_test"]), place)
+        video_id, split = (
+            cell_text(row["video_id"]),
+            _protocol_split(cell_text(row["train_test"]), place),
+        )
         if video_id not in clips:
-            raise AnnotationError(f"{place}: the sheet AR has no clip {video_id!r}")
+            raise AnnotationError(f"{place}: the sheet AR has no clip {quoted(video_id)}")
         # A clip may be listed more than once: for the baseline and for its kind of animal.
         before, source = splits.setdefault(video_id, (split, place))
         if before != split:
             raise AnnotationError(
-                f"{place}: the clip {video_id!r} is in {split!r} and in {before!r} ({source})"
+                f"{place}: the clip {quoted(video_id)} is in {split!r} and in {before!r} ({source})"
             )
-        if _text(row["action"]) not in numbers[video_id]:
-            numbers[video_id].append(_text(row["action"]))
+        number = str(read_number(cell_text(row["action"]), place=place, what="action"))
+        if number not in numbers[video_id]:
+            numbers[video_id].append(number)
     names = _names_of_numbers(numbers, clips)
     protocol = []
     for video_id, (split, source) in splits.items():
@@ -187,56 +208,10 @@ def _protocol_split(part: str, place: str) -> str:
     if part in ("val", "test"):
         return part
     raise AnnotationError(
-        f"{place}: the part {part!r} is not one of baseline, train_..., val and test"
+        f"{place}: the part {quoted(part)} is not one of baseline, train_..., val and test"
     )
 
 
 def _alias(animal: str, animals: Spelling) -> str:
     alias = ANIMAL_ALIASES.get(animal.casefold())
     return alias if alias and animal not in animals and alias in animals else animal
-
-
-def _rows(
-    workbook: Path, sheet: str, columns: Sequence[str]
-) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yields (place, values of the columns); headers are compared without regard to case."""
-    # Here, not above: other data sets do without.
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        with reading(workbook):
-            book = openpyxl.load_workbook(workbook, read_only=True, data_only=True)
-    except (InvalidFileException, BadZipFile, KeyError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise AnnotationError(f"{workbook} is not a workbook of Excel's ({error})") from error
-    try:
-        if sheet not in book.sheetnames:
-            raise AnnotationError(
-                f"{workbook} has no sheet {sheet!r}; it has {', '.join(book.sheetnames)}"
-            )
-        rows = book[sheet].iter_rows(values_only=True)
-        header = [_text(cell).casefold() for cell in next(rows, ())]
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise AnnotationError(
-                f"{workbook}, sheet {sheet}: no column {missing[0]!r}; there are {header}"
-            )
-        position = {name: header.index(name) for name in columns}
-        for number, row in enumerate(rows, start=2):
-            values = {
-                name: row[place] if place < len(row) else None for name, place in position.items()
-            }
-            yield f"{workbook}, sheet {sheet}, row {number}", values
-    finally:
-        book.close()
-
-
-def _text(cell: object) -> str:
-    """A cell as text; a whole number has no decimal point."""
-    if cell is None:
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()

@@ -8,19 +8,18 @@ a closing parenthesis.
 
 import re
 
+from animal_clip_jax.errors import quoted
 from data_pipeline.annotations.record import AnnotationError
 
-PAIR = re.compile(
-    r"""\(\s*(?P<animal>[^\s,].*?)\s*,\s*
-        \\*(?P<quote>['"])\s*(?P<action>[^'"()\\]*?)\s*\\*(?P=quote)\s*,?\s*\)""",
-    re.VERBOSE,
+# What ends a pair. Nothing in it can match in two ways, so that the time that a line takes is in
+# proportion to its length, whatever it holds.
+END_OF_PAIR = re.compile(
+    r""",\s*+\\*+(?P<quote>['"])(?P<action>[^'"()\\]*+)\\*+(?P=quote)\s*+(?:,\s*+)?\)""",
 )
-BETWEEN_PAIRS = re.compile(r"""[\s,\[\]'"\\]*""")
-OPENING_QUOTE = re.compile(r"""^\\*['"]\s*""")
-CLOSING_QUOTE = re.compile(r"""\s*\\*['"]$""")
+BETWEEN_PAIRS = re.compile(r"""[\s,\[\]'"\\]*+""")
 # What a name that has swallowed the border between two pairs, or between animal and action, would
 # hold.
-SWALLOWED = re.compile(r"""['"]\s*\)|\(\s*\\*['"]|['"]\s*,\s*\\*['"]""")
+SWALLOWED = re.compile(r"""['"]\s*+\)|\(\s*+\\*+['"]|['"]\s*+,\s*+\\*+['"]""")
 
 
 def parse_pairs(text: str, place: str) -> list[tuple[str, str]]:
@@ -35,28 +34,31 @@ def parse_pairs(text: str, place: str) -> list[tuple[str, str]]:
     """
     pairs = []
     end = 0
-    for match in PAIR.finditer(text):
-        animal = _unquoted(match["animal"])
-        between = text[end : match.start()]
-        if not BETWEEN_PAIRS.fullmatch(between):
-            raise _error(place, text, between)
-        if not animal or not match["action"] or SWALLOWED.search(match["animal"]):
-            raise _error(place, text, match[0])
-        pairs.append((animal, match["action"]))
+    for match in END_OF_PAIR.finditer(text):
+        between, opening, inside = text[end : match.start()].partition("(")
+        if not opening or not BETWEEN_PAIRS.fullmatch(between):
+            raise _error(place, text, between or match[0])
+        animal, action = _unquoted(inside.strip()), match["action"].strip()
+        if not animal or not action or inside.lstrip()[:1] == "," or SWALLOWED.search(inside):
+            raise _error(place, text, text[end : match.end()])
+        pairs.append((animal, action))
         end = match.end()
-    if not pairs or not BETWEEN_PAIRS.fullmatch(text[end:]):
+    if not pairs or not BETWEEN_PAIRS.fullmatch(text, end):
         raise _error(place, text, text[end:])
     return pairs
 
 
 def _unquoted(name: str) -> str:
     """A name without the quotes around it, if they are there, and without escapes."""
-    name = CLOSING_QUOTE.sub("", OPENING_QUOTE.sub("", name))
+    if name.lstrip("\\")[:1] in ("'", '"'):
+        name = name.lstrip("\\")[1:].lstrip()
+    if name[-1:] in ("'", '"'):
+        name = name[:-1].rstrip("\\").rstrip()
     return name.replace("\\'", "'").replace('\\"', '"').replace("\\", "")
 
 
 def _error(place: str, text: str, part: str) -> AnnotationError:
     return AnnotationError(
         f"{place}: expected pairs of an animal and an action such as "
-        f"[('Lion', 'Resting')], found {part.strip()[:80]!r} in {text[:200]!r}"
+        f"[('Lion', 'Resting')], found {quoted(part.strip())} in {quoted(text)}"
     )

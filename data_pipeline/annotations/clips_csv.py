@@ -6,12 +6,10 @@
 The column `split` may be left out: then every clip is in "train".
 """
 
-import csv
 from pathlib import Path
-from typing import TextIO
 
-from animal_clip_jax.errors import MissingFileError
-from data_pipeline.annotations.label_files import find_file, reading
+from animal_clip_jax.errors import MissingFileError, quoted
+from data_pipeline.annotations.label_files import csv_rows, find_file
 from data_pipeline.annotations.record import (
     AnnotationError,
     Annotations,
@@ -37,11 +35,10 @@ def read_clips_csv(source: Path) -> Annotations:
         AnnotationError: a row that does not parse.
     """
     path = find_file([source], FILE_NAMES, "list of clips") if source.is_dir() else source
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"the list of clips {path} does not exist", path)
     videos = path.parent / "videos"
-    with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
-        clips = _read_rows(path, file)
+    clips = _read_rows(path)
     return make_annotations(
         clips,
         videos=videos if videos.is_dir() else path.parent,
@@ -49,42 +46,52 @@ def read_clips_csv(source: Path) -> Annotations:
     )
 
 
-def _read_rows(path: Path, file: TextIO) -> list[Clip]:
-    reader = csv.DictReader(file, skipinitialspace=True)
-    header = [name.strip() for name in reader.fieldnames or ()]
+def _read_rows(path: Path) -> list[Clip]:
+    rows = csv_rows(path)
+    _, header = next(rows, ("", []))
     missing = [name for name in COLUMNS if name not in header]
+    found = quoted(",".join(header))
     if missing:
         raise AnnotationError(
             f"{path}, line 1: no column {missing[0]!r}; expected {','.join(COLUMNS)} "
-            f"and perhaps split, found {','.join(header)!r}"
+            f"and perhaps split, found {found}"
         )
     misspelt = [name for name in header if name.casefold() == "split" and name != "split"]
     if misspelt:
         # Or all its rows would be trained on, without a word.
         raise AnnotationError(f"{path}, line 1: the column {misspelt[0]!r} is written 'split'")
-    reader.fieldnames = header
+    for name in (*COLUMNS, "split"):
+        if header.count(name) > 1:
+            raise AnnotationError(f"{path}, line 1: two columns {name!r} in {found}")
     clips = []
-    for row in reader:
-        place = f"{path}, line {reader.line_num}"
-        if None in row or None in row.values():
+    for place, cells in rows:
+        if len(cells) != len(header):
             raise AnnotationError(
-                f"{place}: expected {len(header)} cells, one for each of {','.join(header)}; "
-                "a cell that holds a comma needs quotes"
+                f"{place}: found {len(cells)} cells, expected {len(header)}, one for each of "
+                f"{found}; a cell that holds a comma needs quotes"
             )
-        split = row.get("split", "").strip() or "train"
+        row = dict(zip(header, cells, strict=True))
+        split = row.get("split") or "train"
         if split not in SPLITS:
-            raise AnnotationError(f"{place}: the split is {split!r}, not {', '.join(SPLITS)}")
+            raise AnnotationError(f"{place}: the split is {quoted(split)}, not {', '.join(SPLITS)}")
         clips.append(
             make_clip(
-                row["video"].strip(),
-                actions=_names(row["actions"]),
-                animals=_names(row["animals"]),
+                row["video"],
+                actions=_names(row["actions"], place, "action"),
+                animals=_names(row["animals"], place, "animal"),
                 split=split,
                 source=place,
             )
         )
+    if not clips:
+        raise AnnotationError(f"{path} lists no clip")
     return clips
 
 
-def _names(cell: str) -> list[str]:
-    return [name.strip() for name in cell.split(";") if name.strip()]
+def _names(cell: str, place: str, what: str) -> list[str]:
+    names = [name.strip() for name in cell.split(";")] if cell else []
+    if "" in names:
+        raise AnnotationError(
+            f"{place}: an empty name among the {what}s {quoted(cell)}; is there a ; too many?"
+        )
+    return names

@@ -1,13 +1,21 @@
 """Reading the small files that annotations are distributed in."""
 
 import csv
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.errors import MissingFileError, UserError, quoted
 from animal_clip_jax.files import cannot_read
-from data_pipeline.annotations.record import AnnotationError
+from data_pipeline.annotations.record import AnnotationError, check_name
+from data_pipeline.limits import (
+    MOST_CELL_CHARACTERS,
+    MOST_DIGITS,
+    MOST_LINE_CHARACTERS,
+    MOST_TEXT_BYTES,
+)
+from data_pipeline.names import CONTROL_CHARACTER
 
 
 def find_file(folders: Sequence[Path], names: Sequence[str], what: str) -> Path:
@@ -50,7 +58,7 @@ def reading(path: Path) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        AnnotationError: it is not UTF-8 text, or not the CSV that it is read as.
+        AnnotationError: it is not UTF-8 text.
         UserError: it cannot be read.
     """
     try:
@@ -65,8 +73,23 @@ def reading(path: Path) -> Iterator[None]:
         raise AnnotationError(
             f"{path}: not UTF-8 text ({error.reason} at byte {error.start})"
         ) from error
-    except csv.Error as error:
-        raise AnnotationError(f"{path}: not a CSV ({error})") from error
+
+
+def check_regular(path: Path, most_bytes: int) -> None:
+    """Checks that a path is of a file, and no pipe or device, which may never end.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: it is something else, or larger than `most_bytes`.
+    """
+    with reading(path):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise AnnotationError(f"{path} is not a file")
+    if status.st_size > most_bytes:
+        raise AnnotationError(
+            f"{path} has {status.st_size} bytes; {most_bytes} are the most that are read"
+        )
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -76,13 +99,99 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        AnnotationError: the file is not UTF-8 text.
+        AnnotationError: the file is not UTF-8 text, or a line is very long or holds a control
+            character other than a tabulator.
     """
-    with reading(path):
-        text = path.read_text(encoding="utf-8-sig")
-    for number, line in enumerate(text.split("\n"), start=1):
+    for place, line in _physical_lines(path):
         if line.strip():
-            yield f"{path}, line {number}", line.strip()
+            yield place, line.strip()
+
+
+def lines_of_split(path: Path, split: str) -> list[tuple[str, str]]:
+    """The `numbered_lines` of the file that lists a split, which are some.
+
+    Raises:
+        FileNotFoundError, AnnotationError: as there, or there is none: a download that failed, for
+            instance, would become a data set that lacks the split.
+    """
+    lines = list(numbered_lines(path))
+    if not lines:
+        raise no_clips(path, split)
+    return lines
+
+
+def no_clips(place: str | Path, split: str) -> AnnotationError:
+    """What to tell a person of a file that lists no clip of the split that it should."""
+    return AnnotationError(
+        f"{place} lists no clip of the split {split!r}; to convert other splits without it, list "
+        "their clips in a CSV file (--dataset=csv)"
+    )
+
+
+def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
+    """Yields (place, cells) of every row of a CSV that is not blank, without space around cells.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        AnnotationError: as `numbered_lines`; or a quote opens or closes within a cell or never, or
+            a cell is very long.
+    """
+    raw: list[str] = []  # the lines of the row that is being read
+    places: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for place, line in _physical_lines(path):
+            raw.append(line + "\n")
+            places.append(place)
+            yield raw[-1]
+
+    reader = csv.reader(lines(), delimiter=delimiter, skipinitialspace=True, strict=True)
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise AnnotationError(
+                f"{places[0]}: not a row of a CSV ({error}); does a quote stand where none belongs?"
+            ) from error
+        if row is None:
+            return
+        text = "".join(raw)
+        for cell in row:
+            if len(cell) > MOST_CELL_CHARACTERS:
+                raise AnnotationError(
+                    f"{places[0]}: a cell has {len(cell)} characters; "
+                    f"{MOST_CELL_CHARACTERS} are the most"
+                )
+            escaped = cell.replace('"', '""')
+            if '"' in cell and f'"{escaped}"' not in text:
+                raise AnnotationError(
+                    f"{places[0]}: a quote within {quoted(cell)}; put the cell in quotes and "
+                    "double those that it holds"
+                )
+        if text.strip():
+            yield places[-1], [cell.strip() for cell in row]
+        raw.clear()
+        places.clear()
+
+
+def _physical_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yields (place, text) of every line, without its end."""
+    check_regular(path, MOST_TEXT_BYTES)
+    with reading(path):
+        text = path.read_bytes().decode("utf-8-sig")
+    for number, ended in enumerate(text.split("\n"), start=1):
+        place, line = f"{path}, line {number}", ended.removesuffix("\r")
+        if len(line) > MOST_LINE_CHARACTERS:
+            raise AnnotationError(
+                f"{place}: {len(line)} characters; {MOST_LINE_CHARACTERS} are the most of a line"
+            )
+        found = CONTROL_CHARACTER.search(line.replace("\t", " "))
+        if found:
+            raise AnnotationError(
+                f"{place}: the control character U+{ord(found[0]):04X} at column "
+                f"{found.start() + 1}; remove it"
+            )
+        yield place, line
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -92,23 +201,37 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        AnnotationError: a row without id or name, a repeated name, or ids that are not 0 to n-1.
+        AnnotationError: a row without id or name or with more cells than the header, a name that
+            repeats or that `check_name` refuses, or ids that are not 0 to n-1.
     """
     names: dict[int, str] = {}
-    lines = numbered_lines(path)
-    next(lines, None)  # the header
-    for place, line in lines:
-        with reading(path):
-            row = [cell.strip() for cells in csv.reader([line]) for cell in cells]
+    places: dict[str, str] = {}
+    rows = csv_rows(path)
+    _, header = next(rows, ("", []))
+    if header and header[0].isdecimal():
+        raise AnnotationError(f"{path}: the first line is {quoted(','.join(header))}, no header")
+    for place, row in rows:
+        if len(row) > max(len(header), 2):
+            raise AnnotationError(
+                f"{place}: {len(row)} cells, the header has {len(header)}; "
+                "a cell that holds a comma needs quotes"
+            )
         if len(row) < 2 or not row[0].isdecimal() or not row[1]:
-            raise AnnotationError(f"{place}: expected `id,name`, found {line!r}")
-        number, name = int(row[0]), row[1]
+            raise AnnotationError(f"{place}: expected `id,name`, found {quoted(','.join(row))}")
+        number, name = read_number(row[0], place=place, what="id"), row[1]
+        check_name(name, place, "label")
         if number in names:
-            raise AnnotationError(f"{place}: the id {number} was given to {names[number]!r} before")
-        if name in names.values():
-            raise AnnotationError(f"{place}: the name {name!r} was given before")
-        names[number] = name
-    if sorted(names) != list(range(len(names))) or not names:
+            raise AnnotationError(
+                f"{place}: the id {number} was given to {quoted(names[number])} before"
+            )
+        if name in places:
+            raise AnnotationError(
+                f"{place}: the name {quoted(name)} was given before, at {places[name]}"
+            )
+        names[number], places[name] = name, place
+    if not names:
+        raise AnnotationError(f"{path} holds no labels; expected a header line and rows `id,name`")
+    if sorted(names) != list(range(len(names))):
         raise AnnotationError(
             f"{path}: the ids of {len(names)} labels are not 0 to {len(names) - 1}"
         )
@@ -138,9 +261,23 @@ class Spelling:
         """
         if name not in self:
             raise AnnotationError(
-                f"{place}: the {what} {name!r} is not among the {len(self._exact)} {what} labels"
+                f"{place}: the {what} {quoted(name)} is not among the "
+                f"{len(self._exact)} {what} labels"
             )
         return self.of(name)
+
+
+def read_number(text: str, *, place: str, what: str) -> int:
+    """The whole number that a text from an annotation is.
+
+    Raises:
+        AnnotationError: it is none, or a very large one.
+    """
+    if not text.isdecimal() or not text.isascii() or len(text) > MOST_DIGITS:
+        raise AnnotationError(
+            f"{place}: the {what} {quoted(text)} is not a number of at most {MOST_DIGITS} digits"
+        )
+    return int(text)
 
 
 def label_at(names: Sequence[str], number: str, *, place: str, what: str) -> str:
@@ -149,11 +286,10 @@ def label_at(names: Sequence[str], number: str, *, place: str, what: str) -> str
     Raises:
         AnnotationError: it is not a number, or no label has it.
     """
-    if not number.isdecimal():
-        raise AnnotationError(f"{place}: the {what} id {number!r} is not a number")
-    if int(number) >= len(names):
+    wanted = read_number(number, place=place, what=f"{what} id")
+    if wanted >= len(names):
         raise AnnotationError(
-            f"{place}: the {what} id {number} is unknown; "
+            f"{place}: the {what} id {wanted} is unknown; "
             f"there are {len(names)} (0 to {len(names) - 1})"
         )
-    return names[int(number)]
+    return names[wanted]

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, quoted
+from data_pipeline.names import name_problem, text_problem
 
 
 class AnnotationError(UserError):
@@ -74,14 +75,22 @@ def make_clip(
         performed: (animal, action) pairs; None pairs every animal with every action.
 
     Raises:
-        AnnotationError: the path is empty, absolute or leads out of the folder of videos.
+        AnnotationError: the path is empty, absolute, leads out of the folder of videos or holds a
+            control character; or a name does not pass `check_name`.
     """
     pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path:
+    if not pure.name or pure.is_absolute() or ".." in pure.parts or "\\" in path:
         raise AnnotationError(
-            f"{source}: the video {path!r} is not a path inside the folder of videos"
+            f"{source}: the video {quoted(path)} is not a path inside the folder of videos"
         )
+    problem = text_problem(path, "video")
+    if problem:
+        raise AnnotationError(f"{source}: {problem}")
     actions, animals = tuple(dict.fromkeys(actions)), tuple(dict.fromkeys(animals))
+    for name in actions:
+        check_name(name, source, "action")
+    for name in animals:
+        check_name(name, source, "animal")
     if performed is None:
         performed = ((animal, action) for animal in animals for action in actions)
     return Clip(
@@ -93,6 +102,22 @@ def make_clip(
         performed=tuple(dict.fromkeys(performed)),
         source=source,
     )
+
+
+def check_name(name: str, place: str, what: str) -> None:
+    """Checks that a label is one that can be written into a list of one name a line.
+
+    Args:
+        name: of an action or animal, without space around it.
+        place: where it stands, for the message.
+        what: "action" or "animal".
+
+    Raises:
+        AnnotationError: `names.name_problem` finds something.
+    """
+    problem = name_problem(name, what)
+    if problem:
+        raise AnnotationError(f"{place}: {problem}")
 
 
 def make_annotations(
@@ -114,7 +139,7 @@ def make_annotations(
 
     Raises:
         AnnotationError: no clips, a clip id that occurs twice (in one split or in two), a clip
-            without an action, a label that is not in the pinned order, or one with a line break.
+            without an action, or a label that is not in the pinned order.
     """
     clips = tuple(clips)
     if not clips:
@@ -123,9 +148,9 @@ def make_annotations(
         action_names = tuple(sorted({name for clip in clips for name in clip.actions}))
     if animal_names is None:
         animal_names = tuple(sorted({name for clip in clips for name in clip.animals}))
-    for name in (*action_names, *animal_names):
-        if "\n" in name or "\r" in name:
-            raise AnnotationError(f"the label {name!r} has a line break in it")
+    for what, names in (("action", action_names), ("animal", animal_names)):
+        for name in names:
+            check_name(name, f"the labels of the videos in {videos}", what)
     known_actions, known_animals = frozenset(action_names), frozenset(animal_names)
     first: dict[str, Clip] = {}
     for clip in clips:
@@ -137,20 +162,21 @@ def make_annotations(
                 else f"in the splits {other.split!r} and {clip.split!r}"
             )
             raise AnnotationError(
-                f"{clip.source}: the clip {clip.clip_id!r} is {where} (before: {other.source})"
+                f"{clip.source}: the clip {quoted(clip.clip_id)} is {where} "
+                f"(before: {other.source})"
             )
         if not clip.actions:
-            raise AnnotationError(f"{clip.source}: the clip {clip.clip_id!r} has no action")
+            raise AnnotationError(f"{clip.source}: the clip {quoted(clip.clip_id)} has no action")
         for name in clip.actions:
             if name not in known_actions:
                 raise AnnotationError(
-                    f"{clip.source}: the action {name!r} is not among the "
+                    f"{clip.source}: the action {quoted(name)} is not among the "
                     f"{len(action_names)} action labels"
                 )
         for name in clip.animals:
             if name not in known_animals:
                 raise AnnotationError(
-                    f"{clip.source}: the animal {name!r} is not among the "
+                    f"{clip.source}: the animal {quoted(name)} is not among the "
                     f"{len(animal_names)} animal labels"
                 )
     return Annotations(clips, action_names, animal_names, videos, multi_label)

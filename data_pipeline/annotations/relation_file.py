@@ -1,15 +1,13 @@
 """Relation files: which actions each animal performs, as distributed with the annotations."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from data_pipeline.annotations.label_files import Spelling, numbered_lines
+from animal_clip_jax.errors import quoted
+from data_pipeline.annotations.label_files import Spelling, numbered_lines, read_number
 from data_pipeline.annotations.record import AnnotationError
-
-LINE = re.compile(r"(?P<animal>.+?)\s*\t\s*\[(?P<actions>[\d\s,]*)\]\s*\t\s*(?P<count>\d+)")
 
 
 def read_relation(
@@ -34,19 +32,23 @@ def read_relation(
     relation = np.zeros((len(animal_names), len(action_names)), np.int64)
     seen = set()
     for place, line in numbered_lines(path):
-        match = LINE.fullmatch(line)
-        if not match:
+        cells = [cell.strip() for cell in line.split("\t")]
+        if len(cells) != 3 or (cells[1][:1], cells[1][-1:]) != ("[", "]"):
             raise AnnotationError(
-                f"{place}: expected `animal<TAB>[action ids]<TAB>count`, found {line[:200]!r}"
+                f"{place}: expected `animal<TAB>[action ids]<TAB>count`, found {quoted(line)}"
             )
-        animal = animals.require(match["animal"], place, "animal")
+        animal = animals.require(cells[0], place, "animal")
         if animal in seen:
             raise AnnotationError(f"{place}: the animal {animal!r} has a line before")
         seen.add(animal)
-        actions = [int(number) for number in match["actions"].replace(",", " ").split()]
-        if len(actions) != int(match["count"]):
+        actions = [
+            read_number(number, place=place, what="action id")
+            for number in cells[1][1:-1].replace(",", " ").split()
+        ]
+        count = read_number(cells[2], place=place, what="count")
+        if len(actions) != count:
             raise AnnotationError(
-                f"{place}: {len(actions)} actions are listed, {match['count']} are announced"
+                f"{place}: {len(actions)} actions are listed, {count} are announced"
             )
         if any(action >= len(action_names) for action in actions):
             raise AnnotationError(

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_pipeline.annotations.label_files import find_file, has_file, label_at, numbered_lines
+from animal_clip_jax.errors import quoted
+from data_pipeline.annotations.label_files import find_file, has_file, label_at, lines_of_split
 from data_pipeline.annotations.record import (
     AnnotationError,
     Annotations,
@@ -34,7 +35,8 @@ def read_single_label_clips(
 
     Raises:
         FileNotFoundError: the file of a required split is not there.
-        AnnotationError: a line that does not parse or names an unknown label.
+        AnnotationError: a file without a line, or a line that does not parse or names an unknown
+            label.
     """
     clips = []
     for split, names in split_files.items():
@@ -42,7 +44,7 @@ def read_single_label_clips(
             path = find_file(folders, names, f"annotation of the {split} split")
             clips += [
                 _parse_line(line, place, split, actions, animals)
-                for place, line in numbered_lines(path)
+                for place, line in lines_of_split(path, split)
             ]
     return make_annotations(
         clips, videos=videos, multi_label=False, action_names=actions, animal_names=animals
@@ -54,7 +56,9 @@ def _parse_line(
 ) -> Clip:
     fields = line.rsplit(maxsplit=2)  # a path may hold spaces
     if len(fields) != 3:
-        raise AnnotationError(f"{place}: expected `video <action id> <animal id>`, found {line!r}")
+        raise AnnotationError(
+            f"{place}: expected `video <action id> <animal id>`, found {quoted(line)}"
+        )
     return make_clip(
         fields[0],
         actions=[label_at(actions, fields[1], place=place, what="action")],

@@ -1,6 +1,7 @@
 """Carrying a plan out with TensorFlow: records read at random, frames decoded when sampled."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from etils import epath
 
+from animal_clip_jax.errors import shortened
 from animal_clip_jax.files import as_path
 from data_pipeline.batches.plan import Plan
 from data_pipeline.dataset import (
@@ -24,9 +26,15 @@ from data_pipeline.tensorflow_import import tf
 Batch = dict[str, np.ndarray]
 
 PREFETCHED_BATCHES = 2
-# Plans that may be under way when a corrupt record is met, to look for it among them.
-RECENT_PLANS = 16
-CORRUPTION = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
+# What TensorFlow raises of a shard that is damaged, gone or not readable any more.
+CORRUPTION = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnknownError,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Source:
         return os.fspath(self.directory / self.index.shards[row])
 
     def stored_frames(self, row: int) -> list[bytes]:
-        """JPEG files of all frames stored of a clip.
+        """JPEG files of all frames stored of a clip, which can be decoded.
 
         Raises:
             DatasetError: its record is corrupt.
@@ -76,13 +84,21 @@ class Source:
             record = _read_record(
                 tf.constant(self.path(row)), tf.constant(offset), tf.constant(length)
             )
+            frames = list(_parse(record)["frames"].numpy())
+            for frame in frames:
+                tf.io.decode_jpeg(frame, channels=3)
         except CORRUPTION as error:
-            raise DatasetError(
-                f"the record of the clip {self.index.clip_ids[row]!r} at byte {offset} of "
-                f"{self.path(row)} is corrupt; restore the file, or delete it and run the "
-                "conversion again"
-            ) from error
-        return list(_parse(record)["frames"].numpy())
+            raise self._corrupt(row) from error
+        if len(frames) != self.index.num_frames[row]:
+            raise self._corrupt(row)
+        return frames
+
+    def _corrupt(self, row: int) -> DatasetError:
+        return DatasetError(
+            f"the record of the clip {self.index.clip_ids[row]!r} at byte "
+            f"{self.index.offsets[row]} of {self.path(row)} is corrupt; restore the file, or "
+            "delete it and run the conversion again"
+        )
 
 
 @dataclass(frozen=True)
@@ -109,11 +125,15 @@ def batches_of(
 ) -> Iterator[Batch]:
     """Carries the plans out, in their order, in batches of `batch_size` clips."""
     num_workers = num_workers or os.cpu_count() or 1
-    recent: deque[Plan] = deque(maxlen=RECENT_PLANS)
+    # The clips that are planned and not yet given out, to look for a corrupt one among them.
+    # TensorFlow plans in a thread of its own, which goes on while this one looks.
+    waiting: deque[int] = deque()
+    lock = threading.Lock()
 
     def remembered() -> Iterator[Plan]:
         for plan in plans():
-            recent.append(plan)
+            with lock:
+                waiting.extend(plan.rows)
             yield plan
 
     dataset = _clips(source, remembered, shape, num_workers)
@@ -130,11 +150,19 @@ def batches_of(
                 if source.animal_weights is not None:
                     weights = [source.animal_weights[clip_id] for clip_id in batch["clip_id"]]
                     batch["animal_weights"] = np.stack(weights).astype(np.float32)
+                with lock:
+                    for _ in batch["mask"]:
+                        waiting.popleft()
                 yield batch
         except CORRUPTION as error:
-            for row in (row for plan in recent for row in plan.rows):
+            with lock:
+                suspected = tuple(waiting)
+            for row in suspected:
                 source.stored_frames(row)  # names the corrupt record
-            raise DatasetError(f"a record of {source.directory} cannot be read: {error}") from error
+            reason = shortened(" ".join(str(error).split()))
+            raise DatasetError(
+                f"a record of {source.directory} cannot be read: {reason}"
+            ) from error
 
     return iterate()
 

@@ -4,7 +4,8 @@ import functools
 import hashlib
 import json
 import os
-from collections import Counter
+import sys
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -13,8 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, quoted, shortened
 from animal_clip_jax.files import as_local_path, write_whole
+from animal_clip_jax.locks import LOCK_FILE, only_writer
 from data_pipeline.annotations.record import Annotations, Clip
 from data_pipeline.conversion.encode import (
     JPEG_QUALITY,
@@ -41,14 +43,24 @@ from data_pipeline.conversion.shards import (
 from data_pipeline.dataset import (
     DATASET_FILE,
     FAILURES_FILE,
+    FILE_DIGESTS,
     FORMAT_VERSION,
     RECORD_FRAMING,
     UNANNOTATED_FILE,
+    changed_files,
+    file_digests,
+    parse_description,
+    with_digest,
 )
+from data_pipeline.limits import shown
+from data_pipeline.names import similar_names
 
 VIDEO_SUFFIXES = frozenset(
     (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 )
+
+
+MOST_WARNINGS = 20
 
 
 class ConversionError(UserError):
@@ -84,6 +96,7 @@ def convert(
     workers: int,
     max_failures: int = 0,
     encode: Encode = encode_video,
+    tries_again: bool = False,
 ) -> Counter[str]:
     """Writes a dataset, or what is missing of it, and returns the number of clips of each split.
 
@@ -96,26 +109,60 @@ def convert(
         workers: processes that decode videos.
         max_failures: how many clips may be left out because their video is missing or unreadable.
         encode: how a video becomes frames; see `encode_in_order`.
+        tries_again: what failed before, also where its file is the same.
 
     Raises:
         ConversionError: the folder holds something else, too many clips failed, or writing failed.
+        UserError: another process writes into the folder.
         EncodingError: processes cannot be started.
     """
     description = _describe(name, annotations, options)
-    try:
-        return _convert(
-            description,
-            annotations,
-            as_local_path(output, "the output of a conversion"),
-            options,
-            workers,
-            max_failures,
-            encode,
+    folder = as_local_path(output, "the output of a conversion")
+    if shown(folder) != str(folder):
+        raise ConversionError(
+            f"{shown(folder)}: the name of the output is not UTF-8, which TensorFlow needs; "
+            "choose another --output"
         )
+    _warn_of_similar_names(annotations)
+    try:
+        _check_free(folder)
+        with only_writer(folder):
+            return _convert(
+                description,
+                annotations,
+                folder,
+                options,
+                workers,
+                max_failures,
+                encode,
+                tries_again,
+            )
+    except UserError:
+        raise
     except OSError as error:
         raise ConversionError(
-            f"{output} cannot be written ({error}); run again to go on"
+            f"{error.filename or folder} cannot be written ({error.strerror or error}); "
+            "run again to go on"
         ) from error
+
+
+def _warn_of_similar_names(annotations: Annotations) -> None:
+    """Says which names look like one, and are not: each is a class of its own."""
+    for what, names in (
+        ("actions", annotations.action_names),
+        ("animals", annotations.animal_names),
+    ):
+        groups = similar_names(names)
+        for group in groups[:MOST_WARNINGS]:
+            print(
+                f"warning: the {what} {shortened(', '.join(map(repr, group)))} differ in case or "
+                "spaces alone: each is a class of its own",
+                file=sys.stderr,
+            )
+        if len(groups) > MOST_WARNINGS:
+            print(
+                f"warning: and {len(groups) - MOST_WARNINGS} more of such {what}", file=sys.stderr
+            )
 
 
 def _convert(
@@ -126,19 +173,23 @@ def _convert(
     workers: int,
     max_failures: int,
     encode: Encode,
+    tries_again: bool,
 ) -> Counter[str]:
     splits = _prepare_output(output, description)
+    remove_leftovers(output)
     videos, unannotated = locate_videos(annotations)
     shards = plan_shards(description["name"], annotations.clips, options.clips_per_shard)
-    finished = _finished_shards(output, shards, videos)
+    finished = _finished_shards(output, shards, videos, tries_again)
     missing = [shard for shard in shards if shard.file_name not in finished]
     num_failed = sum(len(contents.failed) for contents in finished.values())
     if splits is not None and not missing and num_failed <= max_failures:
-        print(f"{output} is complete already")
-        return splits
-    if finished:
+        changed = changed_files(output)
+        if not changed:
+            print(f"{output} is complete already")
+            return splits
+        print(f"writing again what was missing, changed or without a digest: {', '.join(changed)}")
+    elif finished:
         print(f"going on: {len(finished)} of {len(shards)} shards are finished")
-    remove_leftovers(output)
     if missing:
         _write_description(output, {**description, "complete": False})
         finished |= _write_shards(output, missing, annotations, videos, options, workers, encode)
@@ -153,8 +204,8 @@ def _convert(
     if len(failed) > max_failures:
         raise ConversionError(
             f"{len(failed)} of {len(annotations.clips)} clips failed, {max_failures} may; "
-            f"the first: {failed[0].video}: {failed[0].reason}. Mend the videos and run again, "
-            f"or accept the loss with --max_failures={len(failed)}"
+            f"the first: {shortened(failed[0].video)}: {failed[0].reason}. Mend the videos and run "
+            f"again, or accept the loss with --max_failures={len(failed)}"
         )
     return _complete(output, description, annotations, shards, contents)
 
@@ -162,25 +213,56 @@ def _convert(
 def locate_videos(annotations: Annotations) -> tuple[dict[str, Path], list[str]]:
     """Finds the file of every clip, and the videos that belong to none.
 
-    A video may have another suffix than its annotation says (re-encoded, for instance).
+    A video may have another suffix than its annotation says (re-encoded, for instance). Links are
+    followed, also to other disks, but each folder is looked through once, under its own name if it
+    lies in the folder of videos: so a circle of links comes to an end.
 
     Returns:
         The path of each clip id, whether it exists or not, and the other videos in the folder.
     """
-    on_disk: dict[str, str] = {}
-    for folder, folders, files in os.walk(annotations.videos, followlinks=True):
-        folders.sort()
-        for file in sorted(files):
-            path = Path(folder, file).relative_to(annotations.videos)
-            if path.suffix.lower() in VIDEO_SUFFIXES:
-                on_disk[path.as_posix()] = path.with_suffix("").as_posix()
+    on_disk = {
+        path.as_posix(): path.with_suffix("").as_posix()
+        for path in sorted(_files_below(annotations.videos))
+        if path.suffix.lower() in VIDEO_SUFFIXES
+    }
     by_stem = {stem: path for path, stem in reversed(on_disk.items())}
     found = {
         clip.clip_id: clip.path if clip.path in on_disk else by_stem.get(clip.clip_id, clip.path)
         for clip in annotations.clips
     }
-    unannotated = sorted(on_disk.keys() - found.values())
+    unannotated = sorted(shown(path) for path in on_disk.keys() - found.values())
     return {clip_id: annotations.videos / path for clip_id, path in found.items()}, unannotated
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """What is no folder in a folder and in those below it, relative to it; see `locate_videos`."""
+    seen: set[tuple[int, int]] = set()
+    waiting: deque[Path] = deque([Path()])
+    links: deque[Path] = deque()
+    while waiting or links:
+        folder = waiting.popleft() if waiting else links.popleft()
+        try:
+            status = (root / folder).stat()
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError:
+            continue  # its clips fail, with the reason
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if not _is_folder(entry):
+                yield folder / entry.name
+            elif entry.is_symlink():
+                links.append(folder / entry.name)
+            else:
+                waiting.append(folder / entry.name)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself, for instance
 
 
 def _describe(name: str, annotations: Annotations, options: Options) -> dict:
@@ -205,47 +287,50 @@ def _describe(name: str, annotations: Annotations, options: Options) -> dict:
     }
 
 
-def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
-    """Makes the folder, or checks that it holds this conversion; its splits if it is complete."""
-    path = output / DATASET_FILE
-    if not path.is_file():
-        if output.is_dir() and any(
-            not (other.name.startswith(path.name) and other.name.endswith(".incomplete"))
-            for other in output.iterdir()
-        ):
+def _check_free(output: Path) -> None:
+    """Checks, before anything is written, that the folder is new, empty or a conversion."""
+    if (output / DATASET_FILE).is_file() or not output.is_dir():
+        return
+    for other in output.iterdir():
+        half_written = other.name.startswith(DATASET_FILE) and other.name.endswith(".incomplete")
+        if not half_written and other.name != LOCK_FILE:
             raise ConversionError(
                 f"{output} is not empty and holds no conversion; choose another --output"
             )
-        output.mkdir(parents=True, exist_ok=True)
+
+
+def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
+    """Begins a conversion, or checks that the folder holds this one; its splits if complete."""
+    path = output / DATASET_FILE
+    if not path.is_file():
+        _check_free(output)
         _write_description(output, {**description, "complete": False})
         return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        splits = Counter(found["splits"]) if found["complete"] else None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConversionError(f"{path} is not ours; choose another --output") from error
+    found = parse_description(path.read_bytes(), path)
     for key, value in description.items():
         if found.get(key) != value:
             raise ConversionError(
-                f"{output} holds another conversion: its {key} is {found.get(key)!r}, "
+                f"{output} holds another conversion: its {key} is {quoted(found.get(key))}, "
                 f"now it is {value!r}; choose another --output or remove that one"
             )
-    return splits
+    return Counter(found["splits"]) if found["complete"] else None
 
 
 def _write_description(output: Path, description: dict) -> None:
-    write_whole(output / DATASET_FILE, json.dumps(description, indent=2) + "\n")
+    content = with_digest(description)
+    write_whole(output / DATASET_FILE, json.dumps(content, indent=2) + "\n")
 
 
 def _finished_shards(
-    output: Path, shards: Sequence[Shard], videos: dict[str, Path]
+    output: Path, shards: Sequence[Shard], videos: dict[str, Path], tries_again: bool
 ) -> dict[str, ShardContents]:
     """The finished shards by file name, less those with a failed clip that deserves another try."""
     finished = {}
     for shard in shards:
         contents = finished_contents(output, shard)
         if contents is not None and all(
-            clip.file_state == file_state(videos[clip.clip_id]) for clip in contents.failed
+            clip.file_state == file_state(videos[clip.clip_id]) and not tries_again
+            for clip in contents.failed
         ):
             finished[shard.file_name] = contents
     return finished
@@ -328,7 +413,7 @@ def _write_shard(
     except (tf.errors.OpError, OSError) as error:
         temporary.unlink(missing_ok=True)
         raise ConversionError(
-            f"{output / shard.file_name} cannot be written ({error}); "
+            f"{output / shard.file_name} cannot be written ({' '.join(str(error).split())[:300]}); "
             "make room and run again: finished shards are kept"
         ) from error
     return contents
@@ -394,5 +479,6 @@ def _complete(
         },
         description=f"{description['name']}: short clips of animals and what they do.",
     )
-    _write_description(output, {**description, "complete": True, "splits": dict(splits)})
+    content = {"complete": True, "splits": dict(splits), FILE_DIGESTS: file_digests(output)}
+    _write_description(output, {**description, **content})
     return splits

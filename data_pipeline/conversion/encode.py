@@ -3,7 +3,8 @@
 import io
 import multiprocessing
 import os
-import threading
+import signal
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,6 +19,8 @@ from PIL import Image
 
 from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
+from data_pipeline.limits import MOST_RECORD_BYTES, decoding_seconds
+from data_pipeline.processes import end_with_parent
 from data_pipeline.video import VideoError, VideoFacts, map_frames, scaled_size
 
 # Colour at full resolution: halving it again, after the video and the resizing, costs more PSNR
@@ -28,6 +31,8 @@ JPEG_SUBSAMPLING = "4:4:4"
 # few enough to hold.
 VIDEOS_AHEAD = 4
 KILLED = "its decoding killed the process"
+# Beyond what a video may take, when the decoder itself does not return to notice it.
+HANGING_SECONDS = 15.0
 
 
 class EncodingError(UserError):
@@ -55,13 +60,16 @@ class Failure:
 Encode = Callable[..., EncodedVideo | Failure]
 
 
-def encode_video(path: Path, *, short_side: int, max_frames: int) -> EncodedVideo | Failure:
+def encode_video(
+    path: Path, *, short_side: int, max_frames: int, stills: bool = False
+) -> EncodedVideo | Failure:
     """Decodes evenly spaced frames of a video and compresses them one by one.
 
     Args:
         path: the video.
         short_side: size of the shorter side of the stored frames, in pixels.
         max_frames: the most frames that are stored; 0 stores all.
+        stills: whether a still picture is a video of one frame.
 
     Returns:
         The frames, or the reason why there are none.
@@ -72,11 +80,24 @@ def encode_video(path: Path, *, short_side: int, max_frames: int) -> EncodedVide
             path,
             select=partial(uniform_indices, max_frames=max_frames),
             short_side=short_side,
+            stills=stills,
         )
     except VideoError as error:
         return Failure(str(error))
+    size = sum(map(len, frames))
+    if size > MOST_RECORD_BYTES:
+        return Failure(f"its frames take {size} bytes; {MOST_RECORD_BYTES} are the most of a clip")
     height, width = scaled_size(facts.height, facts.width, short_side)
     return EncodedVideo(tuple(frames), height, width, facts)
+
+
+def most_seconds(path: Path) -> float:
+    """How long a process may be busy with a video, in seconds."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0
+    return decoding_seconds(size) + HANGING_SECONDS
 
 
 def encode_in_order(
@@ -86,10 +107,12 @@ def encode_in_order(
     max_frames: int,
     workers: int,
     encode: Encode = encode_video,
+    seconds: Callable[[Path], float] = most_seconds,
 ) -> Generator[EncodedVideo | Failure, None, None]:
     """Encodes videos in parallel and yields them in order, holding few of them at a time.
 
-    A video that kills the process that decodes it, every time, is a `Failure` like any other.
+    A video that kills the process that decodes it, every time, is a `Failure` like any other, and
+    so is one whose decoding does not end.
 
     Args:
         paths: the videos.
@@ -98,12 +121,14 @@ def encode_in_order(
         workers: number of processes.
         encode: what is done with each video, in another process: a function of a module, called as
             `encode_video` is.
+        seconds: how long a process may take over a video, before it is ended; a function of a
+            module too.
 
     Raises:
         EncodingError: processes cannot be started.
     """
     job = partial(encode, short_side=short_side, max_frames=max_frames)
-    with closing(_Processes(workers, job)) as processes:
+    with closing(_Processes(workers, job, seconds)) as processes:
         for path in paths:
             if processes.num_waiting == VIDEOS_AHEAD * workers:
                 yield processes.next_result()
@@ -115,9 +140,15 @@ def encode_in_order(
 class _Processes:
     """Processes that encode videos, and the videos submitted to them whose turn has not come."""
 
-    def __init__(self, workers: int, job: Callable[[Path], EncodedVideo | Failure]) -> None:
+    def __init__(
+        self,
+        workers: int,
+        job: Callable[[Path], EncodedVideo | Failure],
+        seconds: Callable[[Path], float],
+    ) -> None:
         self._workers = workers
-        self._job = job
+        self._job = partial(_in_time, job, seconds)
+        self._seconds = seconds
         self._pool = _pool(workers)
         self._waiting: deque[tuple[Path, Future[EncodedVideo | Failure]]] = deque()
 
@@ -173,10 +204,14 @@ class _Processes:
                 raise EncodingError(
                     "processes that decode videos die as soon as they are started; is memory short?"
                 ) from error
+            start = time.monotonic()
             try:
                 return pool.submit(self._job, path).result()
             except BrokenProcessPool:
-                return Failure(KILLED)
+                seconds = self._seconds(path)
+                if time.monotonic() - start < seconds:
+                    return Failure(KILLED)
+                return Failure(f"its decoding had not ended after {seconds:.0f} s")
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -184,7 +219,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_end_with_parent,
+        initializer=end_with_parent,
     )
 
 
@@ -193,21 +228,34 @@ def _is_lost(future: Future) -> bool:
     return future.cancelled() or isinstance(future.exception(), BrokenProcessPool)
 
 
+def _in_time(
+    encode: Callable[[Path], EncodedVideo | Failure],
+    seconds: Callable[[Path], float],
+    path: Path,
+) -> EncodedVideo | Failure:
+    """Encodes a video; whatever happens to it is a `Failure`.
+
+    A process that takes too long over it is ended by the operating system: a decoder that hangs may
+    never give Python a chance to.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds(path))
+    try:
+        return encode(path)
+    except Exception as error:
+        # Libraries that decode and encode may raise anything: this video is what they cannot do.
+        return Failure(f"it cannot be encoded ({type(error).__name__}: {_one_line(error)})")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _jpeg(frame: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(frame).save(
         buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=JPEG_SUBSAMPLING
     )
     return buffer.getvalue()
-
-
-def _end_with_parent() -> None:
-    """Lets a worker process end when its parent has been killed, instead of waiting for ever."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -1,8 +1,8 @@
 """Shards of a conversion: which clips go where, writing one, and knowing which are finished.
 
-A shard is written under a temporary name and renamed when it is whole. Its list of records is
-written just before, into `shard_listings/`: a shard is finished when it has its final name and the
-size that its listing gives it.
+A shard is written under a temporary name, which no other process uses, and renamed when it is
+whole. Its list of records is written just before, into `shard_listings/`, with a digest of itself:
+a shard is finished when it has its final name and the size that its listing gives it.
 """
 
 import hashlib
@@ -10,12 +10,12 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from animal_clip_jax.files import write_whole
 from data_pipeline.annotations.record import Clip
-from data_pipeline.dataset import RECORD_FRAMING
+from data_pipeline.dataset import RECORD_FRAMING, digest_holds, with_digest
 
 LISTINGS_FOLDER = "shard_listings"
 
@@ -105,36 +105,67 @@ def file_state(path: Path) -> str:
 def finished_contents(directory: Path, shard: Shard) -> ShardContents | None:
     """What a finished shard holds; None if it has to be written (again)."""
     listing = _listing_path(directory, shard)
-    if not (directory / shard.file_name).is_file() or not listing.is_file():
+    path = directory / shard.file_name
+    if not path.is_file() or not listing.is_file():
         return None
+    contents = _parse_listing(listing.read_bytes(), shard)
+    if contents is None:
+        return None
+    size = sum(clip.length + RECORD_FRAMING for clip in contents.stored)
+    return contents if path.stat().st_size == size else None
+
+
+def _parse_listing(text: bytes, shard: Shard) -> ShardContents | None:
+    """The contents of a shard, of all its clips and in their order; None of a damaged listing."""
     try:
-        listed = json.loads(listing.read_text(encoding="utf-8"))
+        listed = json.loads(text)
+        if not digest_holds(listed):
+            return None
         contents = ShardContents(
             tuple(StoredClip(**row) for row in listed["stored"]),
             tuple(FailedClip(**row) for row in listed["failed"]),
         )
-    except (ValueError, KeyError, TypeError):
-        return None  # a damaged listing
-    size = sum(clip.length + RECORD_FRAMING for clip in contents.stored)
-    return contents if (directory / shard.file_name).stat().st_size == size else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    rows: list[StoredClip | FailedClip] = [*contents.stored, *contents.failed]
+    if not all(_has_its_types(row) for row in rows):
+        return None
+    offset = 0
+    for clip in contents.stored:
+        if (clip.split, clip.shard, clip.offset) != (shard.split, shard.file_name, offset):
+            return None
+        offset += clip.length + RECORD_FRAMING
+    wanted = [clip.clip_id for clip in shard.clips]
+    stored = [row.clip_id for row in contents.stored]
+    failed = frozenset(row.clip_id for row in contents.failed)
+    in_order = [clip_id for clip_id in wanted if clip_id not in failed] == stored
+    return contents if in_order and len(rows) == len(wanted) else None
+
+
+def _has_its_types(row: StoredClip | FailedClip) -> bool:
+    # JSON writes a rate such as 12.0 with its decimal point.
+    return all(type(getattr(row, field.name)) is field.type for field in fields(row))
 
 
 def finish_shard(directory: Path, shard: Shard, written: Path, contents: ShardContents) -> None:
     """Gives a whole shard, written under the temporary name, its listing and final name."""
     listing = _listing_path(directory, shard)
     listing.parent.mkdir(exist_ok=True)
-    write_whole(listing, json.dumps(asdict(contents)))
+    write_whole(listing, json.dumps(with_digest(asdict(contents))))
     _to_disk(written)
     written.replace(directory / shard.file_name)
 
 
 def temporary_path(path: Path) -> Path:
-    """The name under which a shard is written until it is whole."""
-    return path.with_name(path.name + ".incomplete")
+    """The name under which this process writes a shard until it is whole."""
+    return path.with_name(f"{path.name}.{os.getpid()}.incomplete")
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Removes what a conversion that was killed had begun to write, here and in the listings."""
+    """Removes what a conversion that was killed had begun to write, here and in the listings.
+
+    Nobody else may be writing there meanwhile.
+    """
     for folder in (directory, directory / LISTINGS_FOLDER):
         for path in folder.glob("*.incomplete"):
             path.unlink(missing_ok=True)

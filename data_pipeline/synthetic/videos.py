@@ -18,12 +18,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, shortened
 from animal_clip_jax.files import as_local_path, cannot_write, write_whole
+from animal_clip_jax.locks import LOCK_FILE, only_writer
+from data_pipeline.processes import end_with_parent
 from data_pipeline.synthetic.drawn_animals import ANIMALS
 from data_pipeline.synthetic.scenes import ACTIONS, render_clip
 
 FRAMES_PER_SECOND = 12
+NOTE_FILE = "synthetic.json"
 UNSEEN_ANIMAL = "Zebra"
 UNSEEN_PAIRS: frozenset[tuple[str, str]] = frozenset(
     {
@@ -133,21 +136,31 @@ def write_dataset(
         raise UserError(f"workers must be at least 1, found {workers}")
     folder = as_local_path(output, "the folder of rendered videos")
     clips = plan(clips_per_pair, test_clips_per_pair)
-    videos = folder / "videos"
     try:
-        _claim(folder, parameters)
-        for action_folder in {Path(clip.path).parent for clip in clips}:
-            (videos / action_folder).mkdir(parents=True, exist_ok=True)
-        missing = [clip for clip in clips if not (videos / clip.path).exists()]
-        _render_all(missing, videos, parameters, workers)
-        _write_annotations(folder / "annotations", clips)
+        _check_free(folder)
+        with only_writer(folder):
+            return _write(folder, parameters, clips, workers)
+    except UserError:
+        raise
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise cannot_write(error.filename or folder, error) from error
     except BrokenProcessPool as error:
         raise UserError(
             "a process that renders has died: killed, or out of memory; run again to go on, with "
             "fewer workers if memory is short"
         ) from error
+
+
+def _write(folder: Path, parameters: _Parameters, clips: list[Clip], workers: int) -> int:
+    videos = folder / "videos"
+    _claim(folder, parameters)
+    for leftover in folder.rglob("*.incomplete"):
+        leftover.unlink()
+    for action_folder in {Path(clip.path).parent for clip in clips}:
+        (videos / action_folder).mkdir(parents=True, exist_ok=True)
+    missing = [clip for clip in clips if not (videos / clip.path).exists()]
+    _render_all(missing, videos, parameters, workers)
+    _write_annotations(folder / "annotations", clips)
     return len(missing)
 
 
@@ -179,24 +192,32 @@ def _check(parameters: _Parameters) -> None:
         )
 
 
+def _check_free(folder: Path) -> None:
+    """Checks, before anything is written, that the folder is new, empty or a set."""
+    if (folder / NOTE_FILE).exists() or not folder.is_dir():
+        return
+    for other in folder.iterdir():
+        half_written = other.name.startswith(NOTE_FILE) and other.name.endswith(".incomplete")
+        if not half_written and other.name != LOCK_FILE:
+            raise UserError(f"{folder} is not empty and has no {NOTE_FILE}; choose another folder")
+
+
 def _claim(folder: Path, parameters: _Parameters) -> None:
     """Notes the parameters in the folder, or checks that those noted there are the same."""
-    note = folder / "synthetic.json"
+    note = folder / NOTE_FILE
     wanted = asdict(parameters)
     if note.exists():
         try:
             found = json.loads(note.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{note} is not valid JSON ({error}); choose another folder") from error
         if found != wanted:
             raise UserError(
-                f"{folder} holds a set made with other parameters: {found} instead of {wanted}; "
+                f"{folder} holds a set made with other parameters: {shortened(str(found))} "
+                f"instead of {wanted}; "
                 "choose another folder, or remove this one"
             )
-    elif folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty and has no {note.name}; choose another folder")
     else:
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(note, json.dumps(wanted, indent=2) + "\n")
 
 
@@ -239,7 +260,7 @@ def _render_all(clips: list[Clip], videos: Path, parameters: _Parameters, worker
             return
         # Fresh processes: a fork of one in which JAX or TensorFlow runs threads can hang.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
             rendered = pool.map(
                 _render_file,
                 clips,
@@ -260,9 +281,9 @@ def _render_file(clip: Clip, videos: Path, parameters: _Parameters) -> None:
         size=(parameters.height, parameters.width),
     )
     path = videos / clip.path
-    partial = path.with_name(path.name + ".partial")
-    write_video(partial, frames)
-    partial.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.incomplete")
+    write_video(temporary, frames)
+    temporary.replace(path)
 
 
 def write_video(path: str | os.PathLike[str], frames: np.ndarray) -> None:

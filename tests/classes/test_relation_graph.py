@@ -161,7 +161,10 @@ def test_animals_without_clips_inherit(data, tmp_path):
     [
         ({"min_clips": 5}, "min_clips is 5 and config.relation.taxonomy ''; .* only with both"),
         ({"taxonomy": "a.csv"}, "min_clips is 0 and config.relation.taxonomy 'a.csv'"),
-        ({"taxonomy": "a.csv", "min_clips": -1}, "min_clips is -1; expected 0 or more"),
+        (
+            {"taxonomy": "a.csv", "min_clips": -1},
+            "min_clips is -1; expected a whole number of at least 0",
+        ),
     ],
 )
 def test_fields_that_do_not_fit_each_other(fields, message):

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import published
 import pytest
+from safetensors.numpy import save_file
 
 from animal_clip_jax.conversion import families
 from animal_clip_jax.conversion.conversion import convert, save_torch
 from animal_clip_jax.conversion.weights import load_weights, save_weights
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.architectures import ARCHITECTURES, ClipArchitecture
 from animal_clip_jax.models.description import FAMILIES, ModelDescription
 from animal_clip_jax.models.normalisation import CLIP, IMAGENET
@@ -66,13 +68,14 @@ def _assert_equal(found: dict, expected: dict) -> None:
 def test_torch_to_ours_to_torch_is_bit_identical(tmp_path, family):
     tensors = _tensors(family)
     tensors["logit_scale"] = torch.tensor(float("nan"))  # even this is nothing but bits
-    conversion = convert(_save(tmp_path / "a.pth", {"model": tensors}))
+    source = _save(tmp_path / "a.pth", {"model": tensors})
+    conversion = convert(source, allow_nonfinite=True)
     assert conversion.metadata.model == DESCRIPTIONS[family]
     assert conversion.metadata.normalisation == (CLIP if family == "clip" else IMAGENET)
     assert not conversion.metadata.initialised and not conversion.dropped
     save_weights(tmp_path / "ours", conversion.parameters, conversion.metadata)
 
-    ours = convert(tmp_path / "ours")
+    ours = convert(tmp_path / "ours", allow_nonfinite=True)
     assert ours.metadata == conversion.metadata
     save_torch(tmp_path / "back.pth", ours.parameters)
     back = torch.load(tmp_path / "back.pth", weights_only=True)
@@ -332,6 +335,61 @@ def test_a_key_of_integers(tmp_path):
     tensors = _tensors("clip") | {"visual.ln_post.weight": torch.ones(128, dtype=torch.int64)}
     with pytest.raises(ValueError, match=r"visual\.ln_post\.weight holds int64; expected floating"):
         convert(_save(tmp_path / "a.pth", tensors))
+
+
+def _as_archive(path, tensors):
+    torch.save({"model": tensors}, path)
+
+
+def _as_old_file(path, tensors):
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+
+
+def _as_safetensors(path, tensors):
+    save_file({key: value.numpy() for key, value in tensors.items()}, path)
+
+
+def _as_double(path, tensors):
+    """Finite in the file, and not as float32."""
+    tensors = {key: value.double() for key, value in tensors.items()}
+    tensors["visual.proj"][torch.isnan(tensors["visual.proj"])] = 1e300
+    tensors["ln_final.bias"][torch.isinf(tensors["ln_final.bias"])] = -1e300
+    torch.save(tensors, path)
+
+
+@pytest.mark.parametrize(
+    "save, suffix",
+    [
+        (_as_archive, ".pth"),
+        (_as_old_file, ".pt"),
+        (_as_safetensors, ".safetensors"),
+        (_as_double, ".bin"),
+    ],
+)
+def test_weights_that_are_not_finite(tmp_path, save, suffix):
+    tensors = _tensors("clip")
+    tensors["visual.proj"][3, :5] = float("nan")
+    tensors["ln_final.bias"][7] = float("-inf")
+    path = tmp_path / f"a{suffix}"
+    save(path, tensors)
+    message = (
+        rf"a\{suffix}: values that are NaN or infinite in 2 of 62 arrays: .*"
+        r"(ln_final\.bias \(1 of 64\)|visual\.proj \(5 of 8,192\)), .*--allow_nonfinite"
+    )
+    with pytest.raises(UserError, match=message):
+        convert(path)
+
+
+def test_weights_that_are_not_finite_in_our_folder(tmp_path):
+    tensors = _tensors("clip")
+    tensors["visual.proj"][0, 0] = float("inf")
+    _save(tmp_path / "a.pth", tensors)
+    conversion = convert(tmp_path / "a.pth", allow_nonfinite=True)
+    found = conversion.parameters["visual.projection"]
+    assert np.isinf(found).sum() == 1
+    save_weights(tmp_path / "ours", conversion.parameters, conversion.metadata)
+    with pytest.raises(UserError, match=r"ours: .* visual\.projection \(1 of 8,192\)"):
+        convert(tmp_path / "ours", family="animal_clip")
 
 
 def test_an_unknown_key(tmp_path):

@@ -8,7 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from animal_clip_jax.conversion.torch_archive import Holder, TorchArchive, module_tensors
+from animal_clip_jax.conversion.inert_pickle import Holder
+from animal_clip_jax.conversion.torch_archive import TorchArchive, module_tensors
 
 torch = pytest.importorskip("torch")
 

@@ -1,11 +1,15 @@
 import dataclasses
+import json
 import os
+import shutil
 
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from animal_clip_jax.conversion import weights
 from animal_clip_jax.conversion.weights import WeightsMetadata, load_weights, save_weights
+from animal_clip_jax.errors import DamagedError, UserError
 from animal_clip_jax.models.architectures import ARCHITECTURES
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import CLIP
@@ -104,3 +108,86 @@ def test_damaged_metadata(tmp_path, content):
     (path / "metadata" / "metadata").write_text(content)
     with pytest.raises(ValueError, match=f"{path}: the checkpoint is damaged or incomplete"):
         weights.load_weights(path)
+
+
+def test_every_value_that_is_changed_is_noticed(tmp_path):
+    """What Orbax itself reads as other values without a word."""
+    path = tmp_path / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    for name, array in PARAMETERS.items():
+        changed = np.array(array)
+        changed.reshape(-1).view(np.uint8)[-1] ^= 1
+        _replace_parameters(path, {**PARAMETERS, name: changed})
+        with pytest.raises(
+            DamagedError, match=f"{path}: .*{name} has other values than were saved"
+        ):
+            load_weights(path)
+    _replace_parameters(path, {**PARAMETERS, "b": np.float32(1)})
+    with pytest.raises(DamagedError, match="b has other values"):
+        load_weights(path)
+    _replace_parameters(path, {"logit_scale": PARAMETERS["logit_scale"]})
+    with pytest.raises(DamagedError, match="bias is missing, and 1 more of 3 arrays"):
+        load_weights(path)
+    _replace_parameters(path, PARAMETERS)
+    load_weights(path)
+
+
+def _replace_parameters(path, parameters):
+    shutil.rmtree(path / "parameters")
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        arrays = {name: np.asarray(value) for name, value in parameters.items()}
+        checkpointer.save(path / "parameters", arrays)
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": 1}, {"initialised": []}, {"digest": None}, {"digests": {}}, {"more": 1}]
+)
+def test_changed_metadata_is_noticed(tmp_path, change):
+    path = tmp_path / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    file = path / "metadata" / "metadata"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    for load in (load_weights, weights.load_metadata):
+        with pytest.raises(DamagedError, match=f"{path}: .*its description is another than was"):
+            load(path)
+
+
+def test_weights_of_an_older_version_have_no_digests(tmp_path):
+    path = tmp_path / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    file = path / "metadata" / "metadata"
+    file.write_text(json.dumps({**METADATA.to_json(), "version": 1}))
+    assert load_weights(path)[1] == METADATA
+
+
+def test_a_failure_leaves_the_former_weights(tmp_path):
+    path = tmp_path / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    with pytest.raises(TypeError):
+        save_weights(path, {"a": np.float32(1)}, METADATA, overwrite=True, texts={"names": 5})
+    assert load_weights(path)[0].keys() == PARAMETERS.keys() and os.listdir(tmp_path) == ["weights"]
+    save_weights(path, {"a": np.float32(1)}, METADATA, overwrite=True, texts={"names": "a"})
+    assert list(load_weights(path)[0]) == ["a"] and (path / "names").read_text() == "a"
+
+
+def test_readers_find_what_was_moved_away_by_a_process_that_was_killed(tmp_path):
+    path = tmp_path / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    (tmp_path / ".weights.incomplete").mkdir()
+    path.rename(tmp_path / ".weights.incomplete" / "former")
+    assert weights.is_weights(path) and load_weights(path)[1] == METADATA
+    with pytest.raises(FileExistsError, match="already exists"):
+        save_weights(path, {}, METADATA)
+    save_weights(path, {"a": np.float32(1)}, METADATA, overwrite=True)
+    assert list(load_weights(path)[0]) == ["a"] and os.listdir(tmp_path) == ["weights"]
+
+
+def test_a_full_disk(small_disk):
+    """The former weights stay, and nothing of the new ones."""
+    path = small_disk / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    large = {"a": np.random.default_rng(0).standard_normal((1000, 1000)).astype(np.float32)}
+    message = f"^{path}: a weights checkpoint needs 3.8 MiB, but the disk has 0.[0-9] MiB left$"
+    with pytest.raises(UserError, match=message):
+        save_weights(path, large, METADATA, overwrite=True)
+    assert load_weights(path)[1] == METADATA and os.listdir(small_disk) == ["weights"]

@@ -10,8 +10,18 @@ from pathlib import Path
 from data_pipeline.conversion.encode import EncodedVideo, Failure, encode_video
 
 
+def two_seconds(path: Path) -> float:
+    """How long a process may take over a video."""
+    return 2.0
+
+
 def encode(path: Path, *, short_side: int, max_frames: int) -> EncodedVideo | Failure:
-    """As `encode_video`, but a video called deadly kills the process."""
+    """As `encode_video`, but a video called deadly kills the process, one called endless never
+    ends, and one called strange raises what a library may raise."""
+    while "endless" in path.name:
+        pass
+    if "strange" in path.name:
+        raise MemoryError("no room for 96000 columns")
     if "deadly" in path.name:
         os.kill(os.getpid(), signal.SIGKILL)
     return encode_video(path, short_side=short_side, max_frames=max_frames)

@@ -1,11 +1,13 @@
 """A small dataset in LoTE-Animal's form, and its conversion."""
 
+import json
 from pathlib import Path
 
 from made_videos import write_video
 
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.conversion.dataset_writer import Options, convert
+from data_pipeline.dataset import FILE_DIGESTS, OWN_DIGEST
 
 ACTIONS = ("Resting", "Walking", "Feeding")
 ANIMALS = ("Boar", "Fox")
@@ -39,3 +41,16 @@ def convert_lote(source: Path, output: Path, **settings) -> dict[str, int]:
     """Converts it with one worker unless told otherwise."""
     arguments = {"options": OPTIONS, "workers": 1, **settings}
     return convert("lote_animal", read_annotations("lote_animal", source), output, **arguments)
+
+
+def as_older_version(folder: Path, **changes) -> Path:
+    """Takes the digests out of a converted dataset, as those of older versions have none.
+
+    Other fields of its description can be changed too.
+    """
+    path = folder / "dataset.json"
+    description = {**json.loads(path.read_text()), **changes}
+    for key in (OWN_DIGEST, FILE_DIGESTS):
+        description.pop(key, None)
+    path.write_text(json.dumps(description))
+    return folder

@@ -4,6 +4,7 @@ import csv
 import filecmp
 import itertools
 import os
+import re
 import resource
 import shutil
 import signal
@@ -17,7 +18,14 @@ import deadly_videos
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from made_dataset import ACTIONS, ANIMALS, NUM_TEST, NUM_TRAIN, convert_lote
+from made_dataset import (
+    ACTIONS,
+    ANIMALS,
+    NUM_TEST,
+    NUM_TRAIN,
+    as_older_version,
+    convert_lote,
+)
 from made_videos import (
     number_of,
     peak_signal_to_noise,
@@ -27,10 +35,21 @@ from made_videos import (
 )
 
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.locks import only_writer
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.batches.input import evaluation_batches, train_batches
 from data_pipeline.batches.sampling import uniform_indices
-from data_pipeline.conversion.dataset_writer import ConversionError, Options, convert
+from data_pipeline.conversion.dataset_writer import (
+    ConversionError,
+    Options,
+    convert,
+    locate_videos,
+)
+from data_pipeline.conversion.shards import (
+    finished_contents,
+    plan_shards,
+    temporary_path,
+)
 from data_pipeline.convert import main
 from data_pipeline.dataset import RECORD_FRAMING, load_index, load_info
 
@@ -284,7 +303,7 @@ class TestAgain:
 
     def test_an_output_that_cannot_be_made(self, source, tmp_path):
         (tmp_path / "file").touch()
-        with pytest.raises(UserError, match="file/out cannot be written .*Not a directory"):
+        with pytest.raises(UserError, match="file/out cannot be written.*Not a directory"):
             convert_lote(source, tmp_path / "file" / "out")
 
     def test_a_full_disk_is_a_clear_error_and_no_end(self, source, dataset, tmp_path):
@@ -379,7 +398,7 @@ class TestFailures:
         reasons = {row["video"]: row["reason"] for row in read_csv(broken / "out/failures.csv")}
         assert reasons.keys() == {"cut.mp4", "sound.mp4", "missing.mp4"}
         assert "breaks off" in reasons["cut.mp4"]
-        assert "no moving picture" in reasons["sound.mp4"]
+        assert "none of the formats of videos" in reasons["sound.mp4"]
         assert reasons["missing.mp4"] == "there is no such file"
         assert read_csv(broken / "out" / "unannotated_videos.csv") == [{"video": "deep/extra.MP4"}]
         with pytest.raises(ValueError, match="has not finished"):
@@ -538,3 +557,183 @@ def test_workers_do_not_outlive_a_killed_conversion(source, tmp_path):
         process.wait()
         assert first
         pipe.read()
+
+
+class TestMending:
+    @pytest.mark.parametrize("damage", ["removed", "changed"])
+    def test_converting_again_mends_the_small_files(
+        self, source, dataset, tmp_path, capsys, damage
+    ):
+        output = shutil.copytree(dataset, tmp_path / "out")
+        shards = {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord*")}
+        names = [
+            path.name
+            for path in output.iterdir()
+            if path.is_file() and "tfrecord" not in path.name and path.name != "dataset.json"
+        ]
+        assert len(names) == 11
+        for name in names:
+            if damage == "removed":
+                (output / name).unlink()
+            else:
+                (output / name).write_bytes((output / name).read_bytes()[::-1] + b"x")
+        assert convert_lote(source, output) == {"train": NUM_TRAIN, "test": NUM_TEST}
+        said = capsys.readouterr().out
+        assert all(name in said for name in names)
+        assert_same_folders(dataset, output)
+        assert {path: path.stat().st_mtime_ns for path in shards} == shards
+        convert_lote(source, output)
+        assert "is complete already" in capsys.readouterr().out
+
+    def test_older_datasets_gain_digests(self, source, dataset, tmp_path):
+        output = as_older_version(shutil.copytree(dataset, tmp_path / "out"))
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_a_changed_description_is_written_again(self, source, dataset, tmp_path):
+        output = shutil.copytree(dataset, tmp_path / "out")
+        path = output / "dataset.json"
+        path.write_text(path.read_text().replace('"train": 22', '"train": 21'))
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_a_description_that_is_none_is_not_overwritten(self, source, dataset, tmp_path):
+        output = shutil.copytree(dataset, tmp_path / "out")
+        for text in ("[]", "{", "{}", "[" * 100_000):
+            (output / "dataset.json").write_text(text)
+            with pytest.raises(UserError, match="or damaged: restore it, or remove the folder"):
+                convert_lote(source, output)
+            assert (output / "dataset.json").read_text() == text
+
+    def test_a_damaged_listing_is_not_believed(self, source, dataset, tmp_path):
+        output = shutil.copytree(dataset, tmp_path / "out")
+        clips = read_annotations("lote_animal", source).clips
+        shard, other, *_ = plan_shards("lote_animal", clips, 4)
+        listing = output / "shard_listings" / f"{shard.file_name}.json"
+        text = listing.read_text()
+        for pattern, replacement in (
+            ('"length": [0-9]*', '"length": "4"'),
+            ('"num_frames": ', '"num_frames": 1'),
+            ('"stored": ', '"kept": '),
+            ('{"stored"', "[" * 100_000 + '{"stored"'),
+            ('"clip_id": "[^"]*", ', ""),
+            ("{.*}", "[]"),
+        ):
+            assert finished_contents(output, shard) is not None
+            changed = re.sub(pattern, replacement, text, count=1)
+            assert changed != text
+            listing.write_text(changed)
+            assert finished_contents(output, shard) is None
+            listing.write_text(text)
+        # Whole, but of other clips.
+        for folder, end in ((output, ""), (listing.parent, ".json")):
+            shutil.copy(folder / f"{other.file_name}{end}", folder / f"{shard.file_name}{end}")
+        assert finished_contents(output, shard) is None
+
+
+class TestOneWriter:
+    def test_a_second_conversion_says_who_is_writing(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        with only_writer(output), pytest.raises(UserError, match="is being written by"):
+            convert_lote(source, output)
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_what_killed_ones_left_is_removed(self, source, dataset, tmp_path):
+        output = tmp_path / "out"
+        (output / "shard_listings").mkdir(parents=True)
+        for name in ("dataset.json.7.incomplete", ".writing"):
+            (output / name).write_text("{")
+        (output / "shard_listings").rmdir()
+        convert_lote(source, output)
+        (output / "lote_animal-train.tfrecord-00000-of-00006.7.incomplete").write_text("half")
+        (output / "shard_listings" / "a.json.7.incomplete").write_text("half")
+        convert_lote(source, output)
+        assert_same_folders(dataset, output)
+
+    def test_names_of_processes_differ(self, tmp_path):
+        """So that without a lock, on a disk that has none, nothing is cut by another."""
+        path = temporary_path(tmp_path / "shard")
+        assert str(os.getpid()) in path.name
+        assert path.name.endswith(".incomplete")
+
+
+class TestStrangeFolders:
+    def annotations(self, folder):
+        (folder / "clips.csv").write_text("video,animals,actions\na.mp4,Fox,Running\n")
+        return read_annotations("csv", folder)
+
+    def test_circles_and_ladders_of_links_come_to_an_end(self, tmp_path):
+        videos = tmp_path / "videos"
+        write_video(videos / "deep" / "a.mp4", 2)
+        for name in ("again", "too"):
+            (videos / name).symlink_to(".")
+        for step in range(30):  # of 2^30 paths, without a circle
+            (videos / f"step{step}").mkdir()
+            for name in ("left", "right"):
+                (videos / f"step{step}" / name).symlink_to(f"../step{step + 1}")
+        (videos / "itself.mp4").symlink_to("itself.mp4")
+        found, others = locate_videos(self.annotations(tmp_path))
+        assert found == {"a": videos / "a.mp4"}
+        assert others == ["deep/a.mp4", "itself.mp4"]
+
+    def test_folders_on_other_disks_are_found_through_links(self, tmp_path):
+        write_video(tmp_path / "disk" / "a.avi", 2, codec="mpeg4", options={"crf": "0"})
+        (tmp_path / "videos").mkdir()
+        (tmp_path / "videos" / "linked").symlink_to(tmp_path / "disk")
+        (tmp_path / "clips.csv").write_text("video,animals,actions\nlinked/a.mp4,Fox,Run\n")
+        found, others = locate_videos(read_annotations("csv", tmp_path))
+        assert found == {"linked/a": tmp_path / "videos" / "linked" / "a.avi"}
+        assert others == []
+
+    def test_names_that_are_not_utf8(self, tmp_path):
+        write_video(tmp_path / "videos" / "a.mp4", 2)
+        for name in (b"stray\xff.mp4", b"\xfe"):
+            os.link(tmp_path / "videos" / "a.mp4", os.fsencode(tmp_path / "videos") + b"/" + name)
+        convert("csv", self.annotations(tmp_path), tmp_path / "out", options=Options(), workers=1)
+        assert read_csv(tmp_path / "out" / "unannotated_videos.csv") == [
+            {"video": "stray\\xff.mp4"}
+        ]
+
+    def test_an_output_whose_name_is_not_utf8(self, tmp_path):
+        write_video(tmp_path / "videos" / "a.mp4", 2)
+        output = tmp_path / os.fsdecode(b"out\xff")
+        with pytest.raises(ConversionError, match=r"out\\xff: the name of the output is not UTF-8"):
+            convert("csv", self.annotations(tmp_path), output, options=Options(), workers=1)
+        assert not output.exists()
+
+
+def test_bad_files_are_rows_with_their_reasons(tmp_path):
+    videos = tmp_path / "videos"
+    write_video(videos / "good.mp4", 3)
+    write_video(videos / "thin.mp4", 2, height=3000, width=2)
+    (videos / "list.mp4").write_text("ffconcat version 1.0\nfile good.mp4\n")
+    os.mkfifo(videos / "pipe.mp4")
+    (videos / "folder.mp4").mkdir()
+    reasons = {
+        "thin.mp4": "would be 64x96000 when scaled",
+        "list.mp4": "none of the formats of videos",
+        "pipe.mp4": "it is not a file",
+        "folder.mp4": "it is not a file",
+        f"{'v' * 300}.mp4": "File name too long",
+    }
+    rows = "".join(f"{name},Fox,Running,train\n" for name in ("good.mp4", *reasons))
+    (tmp_path / "clips.csv").write_text("video,animals,actions,split\n" + rows)
+    arguments = {"options": Options(short_side=64), "workers": 1, "max_failures": len(reasons)}
+    convert("csv", read_annotations("csv", tmp_path), tmp_path / "out", **arguments)
+    found = {row["video"]: row["reason"] for row in read_csv(tmp_path / "out" / "failures.csv")}
+    assert found.keys() == reasons.keys()
+    for name, reason in reasons.items():
+        assert reason in found[name]
+
+
+def test_similar_names_are_warned_of(tmp_path, capsys):
+    write_video(tmp_path / "videos" / "a.mp4", 2)
+    (tmp_path / "clips.csv").write_text("video,animals,actions\na.mp4,Fox;fox,Run;Walk\n")
+    annotations = read_annotations("csv", tmp_path)
+    convert("csv", annotations, tmp_path / "out", options=Options(), workers=1)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warnings == [
+        "warning: the animals 'Fox', 'fox' differ in case or spaces alone: "
+        "each is a class of its own"
+    ]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -11,13 +12,14 @@ import sys
 import numpy as np
 import pytest
 from etils import epath
-from made_dataset import ACTIONS, ANIMALS, NUM_TEST, NUM_TRAIN
+from made_dataset import ACTIONS, ANIMALS, NUM_TEST, NUM_TRAIN, as_older_version
 
 from animal_clip_jax.errors import UserError
 from data_pipeline.dataset import (
     DatasetError,
     check_shards,
     dataset_digest,
+    has_digests,
     load_index,
     load_info,
 )
@@ -62,8 +64,7 @@ class TestWrongFolders:
             load_info(copy)
 
     def test_unfinished(self, copy):
-        description = json.loads((copy / "dataset.json").read_text())
-        (copy / "dataset.json").write_text(json.dumps({**description, "complete": False}))
+        as_older_version(copy, complete=False)
         with pytest.raises(DatasetError, match="has not finished; run the same command again"):
             load_info(copy)
 
@@ -80,6 +81,7 @@ class TestWrongFolders:
             load_info(copy)
 
     def test_relation_of_unknown_names(self, copy):
+        as_older_version(copy)
         (copy / "relation.csv").write_text("animal,action,clips\nFox,Walking,1\nFox,Flying,2\n")
         with pytest.raises(DatasetError, match="relation.csv, line 3: expected a known animal"):
             load_info(copy)
@@ -89,6 +91,7 @@ class TestWrongFolders:
             load_index(copy, "val")
 
     def test_index_with_clips_missing(self, copy):
+        as_older_version(copy)
         lines = (copy / "clips.csv").read_text().splitlines(keepends=True)
         (copy / "clips.csv").write_text("".join(lines[:5]))
         with pytest.raises(DatasetError, match=f"lists 4 clips.*says {NUM_TRAIN}"):
@@ -147,14 +150,14 @@ class TestDigest:
         ],
     )
     def test_other_data_has_another(self, dataset, tmp_path, name, change):
-        copy = shutil.copytree(dataset, tmp_path / "copy")
+        copy = as_older_version(shutil.copytree(dataset, tmp_path / "copy"))
         before = (copy / name).read_text()
         (copy / name).write_text(change(before))
         assert (copy / name).read_text() != before
         assert dataset_digest(copy) != dataset_digest(dataset)
 
     def test_a_name_does_not_slip_from_one_list_into_the_other(self, dataset, tmp_path):
-        copy = shutil.copytree(dataset, tmp_path / "copy")
+        copy = as_older_version(shutil.copytree(dataset, tmp_path / "copy"))
         (copy / "actions.txt").write_text("Resting\nWalking\n")
         (copy / "animals.txt").write_text("Feeding\nBoar\nFox\n")
         assert dataset_digest(copy) != dataset_digest(dataset)
@@ -216,7 +219,206 @@ class TestInACloud:
 
 
 def test_a_list_that_is_no_text(dataset, tmp_path):
-    copy = shutil.copytree(dataset, tmp_path / "copy")
+    copy = as_older_version(shutil.copytree(dataset, tmp_path / "copy"))
     (copy / "actions.txt").write_bytes(b"Resting\xff\n")
     with pytest.raises(DatasetError, match="actions.txt is not UTF-8 text"):
         load_info(copy)
+
+
+READ_FILES = ("actions.txt", "animals.txt", "clips.csv", "relation.csv")
+TFDS_FILES = ("dataset_info.json", "features.json", "actions.labels.txt", "animals.labels.txt")
+
+
+def everything(folder):
+    """All that can be known of a dataset without its shards, in a form that can be compared."""
+    indices = [load_index(folder, split) for split in ("train", "test")]
+    values = [load_info(folder), dataset_digest(folder), *indices]
+    return [
+        [
+            value.tolist() if isinstance(value, np.ndarray) else value
+            for value in vars(item).values()
+        ]
+        if dataclasses.is_dataclass(item)
+        else item
+        for item in values
+    ]
+
+
+class TestDigestsOfItsFiles:
+    @pytest.fixture
+    def copy(self, dataset, tmp_path):
+        return shutil.copytree(dataset, tmp_path / "copy")
+
+    @pytest.mark.parametrize("name", [*READ_FILES, *TFDS_FILES])
+    def test_a_changed_or_missing_file_is_refused_by_name(self, copy, name):
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content + b"\n")
+        with pytest.raises(DatasetError, match=f"{name} was changed .*run the same conversion"):
+            load_info(copy)
+        (copy / name).unlink()
+        with pytest.raises(DatasetError, match=f"it has no {name}; run the same conversion"):
+            load_info(copy)
+        (copy / name).write_bytes(content)
+        load_info(copy)
+
+    @pytest.mark.parametrize(
+        ("name", "change"),
+        [
+            ("actions.txt", lambda text: "".join(text.splitlines(keepends=True)[::-1])),
+            ("actions.txt", lambda text: text + "Flying\n"),
+            ("animals.txt", lambda text: "".join(text.splitlines(keepends=True)[::-1])),
+            ("clips.csv", lambda text: re.sub(",1,0\n", ",2,0\n", text, count=1)),
+        ],
+    )
+    def test_other_labels_are_refused_wherever_they_are_read(self, copy, name, change):
+        (copy / name).write_text(change((copy / name).read_text()))
+        for read in (load_info, dataset_digest, lambda folder: load_index(folder, "train")):
+            with pytest.raises(DatasetError, match=f"{name} was changed"):
+                read(copy)
+
+    def test_notes_in_what_only_describes_the_conversion_are_allowed(self, copy):
+        for name in ("counts.csv", "failures.csv", "unannotated_videos.csv"):
+            (copy / name).write_text("a note")
+        load_info(copy)
+
+    def test_older_datasets_are_read(self, copy):
+        expected = everything(copy)
+        assert has_digests(copy)
+        as_older_version(copy)
+        assert not has_digests(copy)
+        assert everything(copy) == expected
+
+    @pytest.mark.parametrize("name", ["dataset.json", *READ_FILES])
+    def test_a_random_change_is_refused_or_changes_nothing(self, copy, name):
+        expected = everything(copy)
+        path = copy / name
+        content = path.read_bytes()
+        rng = random.Random(name)
+        refused = 0
+        for _ in range(60):
+            changed = bytearray(content)
+            start, end = sorted(rng.choices(range(len(content)), k=2))
+            kind = rng.randrange(4)
+            if kind == 0:
+                changed[start] ^= 1 << rng.randrange(8)
+            elif kind == 1:
+                del changed[start:]
+            elif kind == 2:
+                del changed[start:end]
+            else:
+                changed[start], changed[end] = changed[end], changed[start]
+            path.write_bytes(changed)
+            try:
+                found = everything(copy)
+            except UserError as error:
+                refused += 1
+                assert len(str(error)) < 1500
+            else:
+                assert found == expected
+        assert refused > 40
+
+
+class TestDamageWithoutDigests:
+    """Whoever writes such a file can write its digest, too; and older ones have none."""
+
+    @pytest.fixture
+    def copy(self, dataset, tmp_path):
+        return as_older_version(shutil.copytree(dataset, tmp_path / "copy"))
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"splits": None}, "splits is null, expected values by name"),
+            ({"splits": {"train": "22"}}, "the splits are"),
+            ({"splits": {"train": True}}, "the splits are"),
+            ({"splits": {"train": -1}}, "the splits are"),
+            ({"name": 3}, "name is 3, expected a text"),
+            ({"multi_label": 0}, "multi_label is 0, expected true or false"),
+            ({"short_side": "40"}, 'short_side is "40", expected a whole number'),
+            ({"max_frames": 1.5}, "max_frames is 1.5, expected a whole number"),
+            ({"complete": "no"}, 'complete is "no", expected true or false'),
+            ({"format_version": True}, "format version True"),
+            ({"files_sha256": []}, "files_sha256 is .., expected values by name"),
+            ({"files_sha256": {"../actions.txt": ""}}, "'../actions.txt' is no name of a file"),
+            ({"name": ["x" * 1_000_000]}, r"name is ..x+\.\.\., expected a text"),
+        ],
+    )
+    def test_fields_of_another_type(self, copy, changes, message):
+        path = copy / "dataset.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        with pytest.raises(DatasetError, match=message):
+            load_info(copy)
+
+    @pytest.mark.parametrize("key", ["name", "multi_label", "short_side", "max_frames", "splits"])
+    def test_missing_fields(self, copy, key):
+        path = copy / "dataset.json"
+        description = json.loads(path.read_text())
+        del description[key]
+        path.write_text(json.dumps(description))
+        with pytest.raises(DatasetError, match=f"dataset.json: {key} is nothing, expected"):
+            load_info(copy)
+
+    @pytest.mark.parametrize(
+        "text", ["[" * 100_000, '{"format_version": ' + "1" * 5000 + "}", "\xff", "\0", "nan"]
+    )
+    def test_json_that_is_none(self, copy, text):
+        (copy / "dataset.json").write_bytes(text.encode("latin-1"))
+        with pytest.raises(DatasetError, match="is not the description of a converted dataset"):
+            load_info(copy)
+
+    @pytest.mark.parametrize(
+        ("pattern", "replacement", "message"),
+        [
+            (r"\ntrain,", "\ntrain,../", "line 2: the shard '../lote.*' is no name of a file"),
+            (r"(\ntrain,[^,]*,)0,", r"\1-1,", "line 2: the offset '-1' is not a whole number"),
+            (r"(\ntrain,[^,]*,)0,", r"\1x,", "line 2: the offset 'x' is not a whole number"),
+            (r"(\ntrain,[^,]*,)0,", rf"\g<1>{'9' * 5000},", "line 2: the offset '9+...9+'"),
+            (r",12.0,", ",nan,", "line 2: the frame_rate 'nan' is no rate"),
+            (r",12.0,", ",,", "line 2: the frame_rate '' is no rate"),
+            (r",\d,\d\n", ",,0\n", "line 2: the actions '' are not ids below 3"),
+            (r",\d,\d\n", ",3,0\n", "line 2: the actions '3' are not ids below 3"),
+            (r",\d,\d\n", ",0,2\n", "line 2: the animals '2' are not ids below 2"),
+            (r",\d,\d\n", ",0,-1\n", "line 2: the animals '-1' are not ids below 2"),
+            (r",\d,\d\n", ",0\n", "line 2: 14 cells, expected 15"),
+            (r",\d,\d\n", ',0,"0\n', "not a row of a CSV"),
+            (r",\d,\d\n", f",0,{'0' * 200_000}\n", "not a row of a CSV .field larger"),
+            (r"clip_id", "clip", "the columns are"),
+        ],
+    )
+    def test_clips(self, copy, pattern, replacement, message):
+        path = copy / "clips.csv"
+        text = path.read_text()
+        changed = re.sub(pattern, replacement, text, count=1)
+        assert changed != text
+        path.write_text(changed)
+        with pytest.raises(DatasetError, match=message):
+            load_index(copy, "train")
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            ("Fox,Walking\n", "line 2: 2 cells, expected 3"),
+            ("Fox,Walking,1,2\n", "line 2: 4 cells, expected 3"),
+            ("Fox,Walking,-1\n", "line 2: the clips '-1' is not a whole number"),
+            ("Fox,Walking,x\n", "line 2: the clips 'x' is not a whole number"),
+            ("Fox,Walking,1\nFox,Walking,2\n", "line 3: the pair is there twice"),
+            ('Fox,"Walking,1\n', "not a row of a CSV"),
+        ],
+    )
+    def test_relations(self, copy, rows, message):
+        (copy / "relation.csv").write_text("animal,action,clips\n" + rows)
+        with pytest.raises(DatasetError, match=message):
+            load_info(copy)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("Resting\nWal\rking\nFeeding\n", "actions.txt, line 2: .* has a line break"),
+            ("Resting\n\nFeeding\n", "actions.txt, line 2: the name of the label is empty"),
+            ("Resting\nResting\nFeeding\n", "actions.txt holds a name twice"),
+        ],
+    )
+    def test_names(self, copy, text, message):
+        (copy / "actions.txt").write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            load_info(copy)

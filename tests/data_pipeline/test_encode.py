@@ -66,3 +66,25 @@ def test_a_bad_video_is_a_failure_with_its_reason(good, tmp_path):
     found = list(encode_in_order([tmp_path / "none.mp4", good], **SIZES, workers=1))
     assert found[0] == Failure("there is no such file")
     assert same(found[1], encode_video(good, **SIZES))
+
+
+def test_whatever_a_video_makes_a_library_raise_is_its_failure(good, tmp_path):
+    paths = [write_video(tmp_path / "strange.mp4", 3), good]
+    found = list(encode_in_order(paths, **SIZES, workers=1, encode=deadly_videos.encode))
+    reason = "it cannot be encoded (MemoryError: no room for 96000 columns)"
+    assert found[0] == Failure(reason)
+    assert same(found[1], encode_video(good, **SIZES))
+
+
+def test_decoding_that_does_not_end_is_ended(good, tmp_path):
+    paths = [good, write_video(tmp_path / "endless.mp4", 3), good]
+    settings = {"encode": deadly_videos.encode, "seconds": deadly_videos.two_seconds}
+    found = list(encode_in_order(paths, **SIZES, workers=1, **settings))
+    assert found[1] == Failure("its decoding had not ended after 2 s")
+    assert all(same(found[k], encode_video(good, **SIZES)) for k in (0, 2))
+
+
+def test_frames_that_no_jpeg_can_hold_are_named(tmp_path):
+    thin = write_video(tmp_path / "thin.mp4", 2, height=3000, width=2)
+    (found,) = encode_in_order([thin], short_side=64, max_frames=4, workers=1)
+    assert "2x3000, would be 64x96000 when scaled" in found.reason

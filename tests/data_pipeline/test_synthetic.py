@@ -234,7 +234,7 @@ class TestFiles:
         folder = tmp_path / "set"
         assert write_dataset(folder, workers=1, **SMALL) == 128
         lost = folder / "videos" / "Walking" / "Giraffe0001.mp4"
-        lost.rename(lost.with_name("Giraffe0001.mp4.partial"))
+        lost.rename(lost.with_name("Giraffe0001.mp4.7.incomplete"))
         kept = folder / "videos" / "Walking" / "Bear0001.mp4"
         kept.write_bytes(b"kept")
 

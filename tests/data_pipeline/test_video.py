@@ -1,5 +1,7 @@
 """Decoding: the right frames, upright, and clear reasons where there are none."""
 
+import os
+
 import av
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from made_videos import (
     write_video,
     write_video_with_hidden_frames,
 )
+from PIL import Image
 
 from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
-from data_pipeline.video import VideoError, load_video, read_video, views_of_array
+from data_pipeline.video import VideoError, load_video, map_frames, read_video, views_of_array
 
 
 def everything(num_frames):
@@ -126,7 +129,7 @@ class TestBadVideos:
         assert "not a readable video" in self.reason(tmp_path / "v.mp4")
 
     def test_only_sound(self, tmp_path):
-        assert "no moving picture" in self.reason(write_sound(tmp_path / "sound.wav"))
+        assert "none of the formats of videos" in self.reason(write_sound(tmp_path / "sound.wav"))
 
     @pytest.mark.parametrize(
         ("name", "settings"),
@@ -229,3 +232,80 @@ class TestViewsOfAnArray:
     def test_other_arrays_are_refused(self, frames, message):
         with pytest.raises(UserError, match=message):
             views_of_array(frames, **self.VIEWS)
+
+
+class TestOnlyVideosAreVideos:
+    """Of whatever name a file is, what FFmpeg would make of it decides."""
+
+    def reason(self, path) -> str:
+        with pytest.raises(VideoError) as caught:
+            read_video(path, select=everything)
+        return str(caught.value)
+
+    def test_playlists_that_name_a_neighbour(self, tmp_path):
+        write_video(tmp_path / "neighbour.mp4", 3)
+        for name, text in {
+            "list.mp4": "ffconcat version 1.0\nfile neighbour.mp4\n",
+            "hls.mp4": "#EXTM3U\n#EXTINF:1,\nneighbour.mp4\n#EXT-X-ENDLIST\n",
+            "plain.m3u8": "#EXTM3U\n#EXTINF:1,\nneighbour.mp4\n#EXT-X-ENDLIST\n",
+        }.items():
+            (tmp_path / name).write_text(text)
+            assert "video" in self.reason(tmp_path / name)
+
+    @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "webp", "tiff"])
+    def test_stills(self, tmp_path, kind):
+        path = tmp_path / "still.mp4"
+        with path.open("wb") as file:
+            Image.new("RGB", (64, 48)).save(file, kind)
+        assert "still" in self.reason(path)
+
+    @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp"])
+    def test_stills_that_are_asked_for(self, tmp_path, kind):
+        path = tmp_path / "frame %d.still"  # not the name of a series
+        with path.open("wb") as file:
+            Image.new("RGB", (64, 48), (200, 30, 30)).save(file, kind)
+        (frame,), facts = map_frames(lambda frame: frame, path, select=everything, stills=True)
+        assert facts.num_frames == 1 and frame.shape == (48, 64, 3)
+        assert np.abs(frame.mean((0, 1)) - (200, 30, 30)).max() < 6
+        playlist = tmp_path / "list.png"
+        playlist.write_text(f"ffconcat version 1.0\nfile '{path.name}'\n")
+        with pytest.raises(VideoError):
+            map_frames(lambda frame: frame, playlist, select=everything, stills=True)
+
+    def test_a_still_in_the_form_of_mp4(self, tmp_path):
+        path = write_video(tmp_path / "v.mp4", 1)
+        path.write_bytes(path.read_bytes().replace(b"ftypisom", b"ftypavif", 1))
+        assert self.reason(path) == "it is a still picture"
+
+    def test_a_picture_that_moves(self, tmp_path):
+        frames = [Image.fromarray(numbered_frame(k, 48, 64)) for k in range(3)]
+        frames[0].save(tmp_path / "v.gif", save_all=True, append_images=frames[1:])
+        assert read_video(tmp_path / "v.gif", select=everything).num_frames == 3
+
+    def test_pipes_and_devices(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe.mp4")
+        (tmp_path / "zero.mp4").symlink_to("/dev/zero")
+        for name in ("pipe.mp4", "zero.mp4"):
+            assert self.reason(tmp_path / name) == "it is not a file"
+
+    @pytest.mark.parametrize("name", ["concat:a.mp4", "12:30.mp4", "-.mp4", "%d.mp4"])
+    def test_names_that_ffmpeg_could_misunderstand(self, tmp_path, name, monkeypatch):
+        write_video(tmp_path / "v.mp4", 3).rename(tmp_path / name)
+        monkeypatch.chdir(tmp_path)
+        assert read_video(name, select=everything).num_frames == 3
+
+    def test_a_name_that_is_not_utf8(self, tmp_path):
+        path = tmp_path / os.fsdecode(b"\xff.mp4")
+        os.rename(write_video(tmp_path / "v.mp4", 3), path)
+        assert read_video(path, select=everything).num_frames == 3
+
+    def test_a_name_that_is_too_long(self, tmp_path):
+        assert "too long" in self.reason(tmp_path / ("v" * 300))
+
+    def test_frames_larger_than_any_camera_takes(self, tmp_path):
+        frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+        frames[0].save(tmp_path / "v.gif", save_all=True, append_images=frames[1:])
+        content = bytearray((tmp_path / "v.gif").read_bytes())
+        content[6:10] = (20_000).to_bytes(2, "little") * 2  # width and height of all frames
+        (tmp_path / "v.gif").write_bytes(content)
+        assert "more than 67108864 pixels" in self.reason(tmp_path / "v.gif")

@@ -1,7 +1,9 @@
 """An exported model, called as its README.txt says, by a program that knows jax alone."""
 
+import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -89,3 +91,25 @@ def test_what_is_there_is_kept(exported, run, tmp_path, capsys):
     assert "not the folder of a run" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert main([str(run), f"--output={exported}", "--overwrite"]) == 0
+
+
+def test_a_damaged_file_is_noticed_by_the_program_of_its_readme(exported, tmp_path):
+    program = textwrap.dedent(
+        max(re.findall(r"(?:^    .*\n|^\n)+", _readme(exported), re.MULTILINE), key=len)
+    )
+    check = re.search(r"for name, digest .*?damaged\"\)\n", program, re.DOTALL).group()
+    names = {"hashlib": hashlib, "open": lambda name, mode: (tmp_path / name).open(mode)}
+    labels = json.loads((exported / "model.json").read_text())
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
+    exec(check, {**names, "labels": labels})
+    for name in ("model.jax_export", "arrays.npz"):
+        content = bytearray((exported / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{name} is damaged$"):
+            exec(check, {**names, "labels": labels})
+        (tmp_path / name).write_bytes((exported / name).read_bytes())
+
+
+def _readme(folder):
+    return (folder / "README.txt").read_text()

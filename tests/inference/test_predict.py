@@ -28,3 +28,8 @@ def test_animals(source, animals, expected):
     animals_line, *actions = as_text(answer, top_k=2).splitlines()
     assert animals_line == expected
     assert actions == [" 96.66%  Walking", "  3.00%  Resting"]
+
+
+def test_a_note_is_the_last_line():
+    answer = Answer(ACTIONS, [], "none", np.zeros(4), note="the video has 1 frame")
+    assert as_text(answer, top_k=1).splitlines()[-1] == "note: the video has 1 frame"

@@ -26,9 +26,7 @@ def moved(run, tmp_path_factory) -> pathlib.Path:
     """The run, copied to where nothing else is, with the path of its data naming nothing."""
     folder = tmp_path_factory.mktemp("elsewhere") / "run"
     shutil.copytree(run, folder)
-    for path in (folder / "config.json", *folder.glob("checkpoints/*/description/metadata")):
-        text = path.read_text()
-        path.write_text(re.sub(r'("directory": ")[^"]*(")', r"\1/nowhere/at/all\2", text))
+    tiny_run.change_configuration(folder, r'("directory": ")[^"]*(")', r"\1/nowhere/at/all\2")
     return folder
 
 
@@ -100,6 +98,14 @@ def test_frames_are_sampled_and_sized_as_a_video_is(model, video):
     ours, theirs = model.predict(frames), model.predict(video)
     # The colours of the file are scaled before they become RGB, those of the array after.
     assert dict(ours.actions) == pytest.approx(dict(theirs.actions), abs=0.02)
+
+
+def test_a_video_shorter_than_a_view_is_answered_and_noted(model, video):
+    frames = read_video(video, select=np.arange).frames
+    wanted = model.views.num_frames
+    assert model.predict(frames[:wanted]).note == ""
+    note = model.predict(frames[: wanted - 1]).note
+    assert note.startswith(f"the video has {wanted - 1} frames, fewer than the {wanted} that")
 
 
 def test_embeddings_of_videos_and_texts(model, video):

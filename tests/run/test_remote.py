@@ -47,6 +47,7 @@ def bucket(tmp_path, monkeypatch):
 
     monkeypatch.setattr(epath.gpath, "_is_tf_installed", lambda: False)
     names = ("exists", "isdir", "listdir", "stat", "mkdir", "makedirs", "remove", "replace")
+    names += ("rename", "rmtree")
     with epath.testing.mock_epath(open=open_local, **dict.fromkeys(names, on_local)):
         yield folder
     assert not list(elsewhere.iterdir())

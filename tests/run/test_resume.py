@@ -1,5 +1,6 @@
 """Going on with a run: elsewhere, longer, from its weights; and what is refused."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -8,17 +9,20 @@ import numpy as np
 import pytest
 import tiny
 import tiny_run
+from converted import describe_again
 
 from animal_clip_jax.conversion import weights
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.files import as_path
+from animal_clip_jax.locks import only_writer
 from animal_clip_jax.models.normalisation import IMAGENET
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.config import with_absolute_paths
+from animal_clip_jax.run.metrics_log import MetricsLog
 from animal_clip_jax.run.resume import earlier_run
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.trained_run import load_start
-from animal_clip_jax.run.workdir import read_record
+from animal_clip_jax.run.workdir import check_is_free, read_record
 from data_pipeline.dataset import load_info
 
 # No more evaluation than there must be.
@@ -64,13 +68,14 @@ def _swapped_labels(data: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     names = (folder / "actions.txt").read_text().split("\n")
     names[0], names[1] = names[1], names[0]
     (folder / "actions.txt").write_text("\n".join(names))
-    return folder
+    return describe_again(folder)
 
 
 def test_other_data_is_refused_wherever_it_lies(half, data, tmp_path):
     other = _swapped_labels(data, tmp_path / "other")
     config = tiny_run.config_on(other)
-    with pytest.raises(UserError, match=rf"data.directory \({other} is not what the run was made"):
+    message = rf"{other} is not the data that {half} was trained on: its actions are in another or"
+    with pytest.raises(UserError, match=message):
         train(config, half)
     # Changed in its place, too.
     shutil.rmtree(half / "checkpoints")
@@ -84,8 +89,143 @@ def test_other_data_is_refused_wherever_it_lies(half, data, tmp_path):
 def test_labels_in_another_order_are_refused_by_a_run_without_a_record(half, data, tmp_path):
     other = _swapped_labels(data, tmp_path / "other")
     (half / "run.json").unlink()
-    with pytest.raises(UserError, match="other actions than .*, or in another order"):
+    names = (data / "actions.txt").read_text().split("\n")
+    message = (
+        f"its actions are in another order: {names[1]!r} is where {names[0]!r} was. Give the s"
+    )
+    with pytest.raises(UserError, match=message):
         train(tiny_run.config_on(other), half)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda info: {"action_names": (*info.action_names, "Zig")}, "'Zig' is new"),
+        (lambda info: {"animal_names": info.animal_names[1:]}, "there .*; '.*' is missing"),
+        (
+            lambda info: {
+                "relation_counts": info.relation_counts + np.eye(*_shape(info), dtype=int)
+            },
+            "2 training clips show '.*' as '.*', there 1",
+        ),
+    ],
+)
+def test_what_differs_in_other_data_is_said(half, data, change, message):
+    info = load_info(data)
+    other = dataclasses.replace(info, **change(info))
+    config = with_absolute_paths(tiny_run.config_on(data))
+    with pytest.raises(UserError, match=f"{data} is not the data that {half} was .*{message}"):
+        earlier_run(config, as_path(half), other)
+
+
+def _shape(info):
+    return info.relation_counts.shape
+
+
+def test_clips_that_changed_are_noticed_by_a_run_without_a_record(half, data, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    clips = (other / "clips.csv").read_text().splitlines(keepends=True)
+    (other / "clips.csv").write_text("".join([clips[0], *clips[2:], clips[1]]))
+    describe_again(other)
+    (half / "run.json").unlink()
+    config = with_absolute_paths(tiny_run.config_on(other))
+    with pytest.raises(UserError, match="labels and their counts are the same, but not its clips"):
+        earlier_run(config, as_path(half), load_info(data))
+
+
+class TestTheFolder:
+    @pytest.mark.parametrize("names", [["notes.txt"], ["data", "x", "y", "z"], ["tensorboard"]])
+    def test_a_folder_of_something_else_is_refused(self, tmp_path, data, names):
+        folder = tmp_path / "mine"
+        for name in names:
+            (folder / name).mkdir(parents=True)
+        message = f"{folder} is not empty and holds no run, but {', '.join(names[:3])}"
+        with pytest.raises(UserError, match=message):
+            train(tiny_run.config_on(data), folder)
+        assert sorted(path.name for path in folder.iterdir()) == names
+
+    def test_a_file_is_refused(self, tmp_path, data):
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(UserError, match="file is a file; expected the folder of a run"):
+            train(tiny_run.config_on(data), tmp_path / "file")
+
+    def test_what_a_killed_start_left_is_none(self, tmp_path):
+        for name in ("run.json.12.incomplete", ".writing", "lost+found"):
+            (tmp_path / name).write_text("")
+        check_is_free(as_path(tmp_path))
+        check_is_free(as_path(tmp_path / "none"))
+
+    def test_one_training_at_a_time(self, half, data):
+        with (
+            only_writer(half),
+            pytest.raises(UserError, match=f"^{half} is being written by this very process"),
+        ):
+            train(tiny_run.config_on(data), half)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": "2"}, "version is '2', expected a whole number"),
+        ({"version": True}, "version is True, expected a whole number"),
+        ({"inputs": []}, r"inputs is \[\], expected an object"),
+        ({"inputs": {"init_from": 3}}, "inputs.init_from is 3, expected an object"),
+        ({"inputs": {"a": {"path": 5, "digest": ""}}}, "inputs.a.path is 5, expected a text"),
+        ({"inputs": {"a": {"path": "x"}}}, "inputs.a.digest is missing"),
+        ({"extended": {"step": 3}}, "extended is .*, expected a list"),
+        ({"extended": [3]}, r"extended\[0\] is 3, expected an object"),
+        ({"extended": [{"step": 3, "epochs": 2}]}, r"extended\[0\].to is missing"),
+        ({"program": None}, "program is None, expected a text"),
+    ],
+)
+def test_a_damaged_record_is_named(run, tmp_path, change, message):
+    content = json.loads((run / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**content, **change}))
+    with pytest.raises(UserError, match=f"^{tmp_path}/run.json is damaged: {message}"):
+        read_record(as_path(tmp_path))
+
+
+class TestMetricsLog:
+    def lines(self, folder):
+        return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+    @pytest.fixture
+    def log(self, tmp_path):
+        log = MetricsLog(as_path(tmp_path))
+        for step in (1, 2, 3):
+            log.write(step, "train", {"loss": 0.5})
+        log.write(3, "evaluation", {"top1": 0.25})
+        return log
+
+    @pytest.mark.parametrize("cut", [1, 2, 30])
+    def test_a_line_that_was_broken_off_is_removed_and_said(self, log, tmp_path, cut):
+        before = log.path.read_bytes()
+        log.path.write_bytes(before[:-cut])
+        assert not log.holds(3, "evaluation")
+        said = log.go_on(3)
+        assert said.startswith(f"{log.path}: the last line was broken off after ")
+        log.write(3, "evaluation", {"top1": 0.25})
+        assert log.path.read_bytes() == before and not log.go_on(3)
+
+    def test_lines_of_steps_that_are_made_again_are_removed(self, log, tmp_path):
+        assert log.go_on(2) == ""
+        assert [line["step"] for line in self.lines(tmp_path)] == [1, 2]
+
+    def test_a_line_of_an_evaluation_that_is_made_again_is_removed(self, log, tmp_path):
+        log.go_on(3, is_evaluated=True)
+        assert len(self.lines(tmp_path)) == 4
+        log.go_on(3, is_evaluated=False)
+        assert [line["kind"] for line in self.lines(tmp_path)] == ["train"] * 3
+
+    def test_lines_of_others_stay(self, log, tmp_path):
+        with log.path.open("a") as file:
+            file.write('mine\n[3]\n{"step": "x", "kind": 1}\n')
+        before = log.path.read_bytes()
+        assert log.go_on(3) == "" and log.path.read_bytes() == before
+
+    def test_there_is_none_yet(self, tmp_path):
+        assert MetricsLog(as_path(tmp_path)).go_on(0) == "" and not list(tmp_path.iterdir())
 
 
 def test_it_goes_on_without_what_it_was_made_from(data, tmp_path):

@@ -100,7 +100,7 @@ def test_sigterm_ends_an_evaluation(run, data, tmp_path):
         *tiny_run.command(workdir, data, "--config.evaluation.temporal_views=7")
     )
     for line in process.stdout:
-        if line.startswith("going on from step 6 of 6"):
+        if line.startswith(f"the training in {workdir} has finished"):
             process.send_signal(signal.SIGTERM)
             break
     _, errors = process.communicate()
@@ -248,6 +248,13 @@ def test_averages_are_what_is_evaluated(data, tmp_path):
         np.any(saved["averaged"][path] != saved["parameters"][path]) for path in saved["averaged"]
     )
     shutil.rmtree(workdir / "checkpoints" / "6" / "averaged")
+    with pytest.raises(UserError, match="/6 cannot be read, .*averaged/.* is missing"):
+        evaluated(config, workdir)
+    # An older run would not have noticed.
+    description = workdir / "checkpoints" / "6" / "description" / "metadata"
+    content = json.loads(description.read_text())
+    del content["digest"], content["digests"]
+    description.write_text(json.dumps({**content, "version": 2}))
     found = evaluated(config, workdir)
     assert any(found[name] != figures[name] for name in found)
 

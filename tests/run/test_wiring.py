@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import recomputed
 import tiny_run
+from converted import describe_again
 from first_step import first_step
 from made_clips import convert_csv, write_noise
 from made_run import make_run
@@ -416,8 +417,7 @@ def test_no_probe_is_fitted_to_other_data_with_the_same_labels(
     copy, other = tmp_path / "run", tmp_path / "data"
     shutil.copytree(workdir, copy)
     shutil.copytree(data, other)
-    described = json.loads((other / "dataset.json").read_text())
-    (other / "dataset.json").write_text(json.dumps({**described, "name": "another"}))
+    describe_again(other, name="another")
     config = TrainedRun.open(copy).config
     config.animals.weights = str(recogniser_folder)
     config.evaluation.animal_sources = ("learned",)

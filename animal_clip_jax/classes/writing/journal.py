@@ -10,16 +10,17 @@ It holds answers as they came: what of them is accepted follows from them.
 
 import contextlib
 import dataclasses
-import fcntl
+import io
 import json
 import os
 import pathlib
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 from animal_clip_jax.classes.writing.questions import Answer, Question
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import cannot_write
 
 Settings = Mapping[str, str | int | float]
 Answers = dict[tuple[int, str], Answer]
@@ -74,17 +75,16 @@ def open_journal(
 ) -> Iterator["Journal"]:
     """Opens the journal for `settings`, or begins one; with `restart`, without its answers.
 
+    Nobody else may write it meanwhile.
+
     Raises:
-        UserError: see `read_answers`; or another process is writing it.
+        UserError: see `read_answers`; or it cannot be written.
     """
-    with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{path} is in use: another command is writing it") from error
+    # Without a buffer, of which a disk that was full would get the rest later.
+    with path.open("ab", buffering=0) as file:
         if restart:
             file.truncate(0)
-        journal = Journal(read_answers(path, settings), file)
+        journal = Journal(read_answers(path, settings), path, file)
         end_of_whole_lines = path.read_bytes().rfind(b"\n") + 1
         file.truncate(end_of_whole_lines)
         if not end_of_whole_lines:
@@ -101,7 +101,8 @@ class Journal:
     """
 
     answers: Answers
-    _file: BinaryIO
+    _path: pathlib.Path
+    _file: io.RawIOBase
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def append(self, question: Question, answer: Answer) -> None:
@@ -112,6 +113,10 @@ class Journal:
             self.answers[question.round, question.name] = answer
 
     def _write(self, entry: Mapping[str, object]) -> None:
-        self._file.write(json.dumps(entry).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = json.dumps(entry).encode() + b"\n"
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise cannot_write(self._path, error) from error

@@ -40,15 +40,21 @@ def test_a_file_may_be_given_and_videos_may_have_their_folder(tmp_path):
     [
         ("clip,animals,actions\n", "line 1: no column 'video'"),
         ("video,animals,actions,Split\n", "line 1: the column 'Split' is written 'split'"),
-        ("video,animals,actions\na.mp4,Fox\n", "line 2: expected 3 cells"),
-        ("video,animals,actions\na.mp4,Fox,Running,Resting\n", "line 2: expected 3 cells"),
+        ("video,animals,actions\na.mp4,Fox\n", "line 2: found . cells, expected 3"),
+        ("video,animals,actions\na.mp4,Fox,Running,Resting\n", "line 2: found . cells, expected 3"),
         ("video,animals,actions\na.mp4,Fox,\n", "line 2: the clip 'a' has no action"),
         ("video,animals,actions\n,Fox,Running\n", "line 2: the video '' is not a path"),
         ("video,animals,actions,split\na.mp4,Fox,Running,dev\n", "line 2: the split is 'dev'"),
         ("video,animals,actions\na.mp4,F,R\na.avi,F,R\n", "line 3: the clip 'a' is twice"),
-        ("video,animals,actions\n", "no clip is annotated"),
-        ('video,animals,actions\na.mp4,F,"Two\nlines"\n', "label 'Two.nlines' has a line break"),
-        (f"video,animals,actions\na.mp4,F,{'R' * 200_000}\n", "clips.csv: not a CSV .*larger"),
+        ("video,animals,actions\n", "clips.csv lists no clip"),
+        (
+            'video,animals,actions\na.mp4,F,"Two\nlines"\n',
+            r"line 3: .*'Two.+lines' has a line break",
+        ),
+        (
+            f"video,animals,actions\na.mp4,F,{'R' * 200_000}\n",
+            "clips.csv, line 2: 200008 characters",
+        ),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, text, message):

@@ -66,7 +66,7 @@ def test_a_wrong_line_is_named(tmp_path, line, message):
         ("id,label\n0,Bear\n1,Bear\n", "line 3: the name 'Bear' was given before"),
         ("id,label\n0,Bear\n2,Boar\n", "the ids of 2 labels are not 0 to 1"),
         ("id,label\nBear\n", "line 2: expected `id,name`, found 'Bear'"),
-        ("id,label\n", "the ids of 0 labels"),
+        ("id,label\n", "holds no labels"),
     ],
 )
 def test_a_wrong_label_file_is_named(tmp_path, text, message):

@@ -371,3 +371,59 @@ def test_several_labels_become_several_ones(tmp_path):
             assert set(np.unique(batch[kind][row])) <= {0, 1}
     assert batch["actions"].sum() == 3
     assert batch["animals"].sum() == 2
+
+
+class TestDamagedShards:
+    @pytest.fixture
+    def copy(self, dataset, tmp_path):
+        return shutil.copytree(dataset, tmp_path / "copy")
+
+    def damage(self, folder, split, row):
+        """Changes a byte in the middle of a record; returns the name of its clip."""
+        index = load_index(folder, split)
+        path = folder / index.shards[row]
+        content = bytearray(path.read_bytes())
+        content[index.offsets[row] + index.lengths[row] // 2] ^= 1
+        path.write_bytes(content)
+        return index.clip_ids[row]
+
+    @pytest.mark.parametrize("batch_size", [1, 4])
+    @pytest.mark.parametrize("num_workers", [1, 20])
+    @pytest.mark.parametrize("row", [NUM_TEST - 1])
+    def test_the_clip_is_named_in_whatever_batch_it_comes(self, copy, row, num_workers, batch_size):
+        name = self.damage(copy, "test", row)
+        settings = {"num_frames": 2, "image_size": 16, "batch_size": batch_size}
+        batches = evaluation_batches(copy, split="test", num_workers=num_workers, **settings)
+        with pytest.raises(DatasetError, match=f"the record of the clip '{name}' at byte"):
+            list(batches)
+
+    def test_in_the_second_epoch(self, copy):
+        batches = train_batches(copy, **SETTINGS, num_workers=2)
+        list(itertools.islice(batches, STEPS))
+        # What is read ahead is intact.
+        names = {self.damage(copy, "train", row) for row in range(NUM_TRAIN)}
+        with pytest.raises(DatasetError, match="the record of the clip '(.*)' at byte") as caught:
+            list(itertools.islice(batches, 3 * STEPS))
+        assert str(caught.value).split("'")[1] in names
+
+    def test_a_shard_that_is_gone(self, copy):
+        batches = train_batches(copy, **SETTINGS)
+        next(batches)
+        for shard in copy.glob("*-train.tfrecord*"):
+            shard.unlink()
+        with pytest.raises(DatasetError, match="the record of the clip '.*' at byte"):
+            list(itertools.islice(batches, 3 * STEPS))
+
+    def test_a_whole_record_with_a_damaged_frame(self, copy):
+        """As whoever writes a shard of his own might: the checksums are right."""
+        index = load_index(copy, "test")
+        path = copy / index.shards[0]
+        records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+        start = records[0].index(b"\xff\xd8\xff")
+        records[0] = records[0][:start] + b"\0\0\0" + records[0][start + 3 :]
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in records:
+                writer.write(record)
+        settings = {"num_frames": 16, "image_size": 16, "batch_size": 2}
+        with pytest.raises(DatasetError, match=f"the record of the clip '{index.clip_ids[0]}'"):
+            list(evaluation_batches(copy, split="test", **settings))

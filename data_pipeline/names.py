@@ -1,0 +1,67 @@
+"""What may be in the name of an action or animal, or in the path of a video."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+
+from animal_clip_jax.errors import quoted
+from data_pipeline.limits import MOST_NAME_CHARACTERS
+
+# Characters that end a line, steer a terminal, turn the direction of writing or are none: in lists
+# of one name a line they make two names of one, and elsewhere they hide what is written.
+CONTROL_CHARACTER = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+    r"\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+)
+
+
+def text_problem(text: str, what: str) -> str | None:
+    """Why a text cannot be a path or part of a list: a character in it steers or hides.
+
+    Args:
+        text: such as a path or a name.
+        what: it is, for the message.
+
+    Returns:
+        The message, without the place; None where nothing is wrong.
+    """
+    found = CONTROL_CHARACTER.search(text)
+    if not found:
+        return None
+    kind = "a line break" if found[0] in "\n\r" else "a control character"
+    return f"the {what} {quoted(text)} has {kind} in it (U+{ord(found[0]):04X}); remove it"
+
+
+def name_problem(name: str, what: str) -> str | None:
+    """Why a label cannot be one: it shows nothing, is very long, or has a `text_problem`.
+
+    Args:
+        name: of an action or animal, without space around it.
+        what: "action" or "animal".
+
+    Returns:
+        As `text_problem`.
+    """
+    if not _visible(name):
+        return f"the name of the {what} is empty"
+    if len(name) > MOST_NAME_CHARACTERS:
+        return (
+            f"the {what} {quoted(name)} is {len(name)} characters long; "
+            f"{MOST_NAME_CHARACTERS} are the most"
+        )
+    return text_problem(name, what)
+
+
+def similar_names(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The groups of names that a reader would take for one: they differ in case, in spaces, or in
+    how their letters are encoded."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[_visible(unicodedata.normalize("NFKC", name).casefold())].append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _visible(text: str) -> str:
+    """The characters that are seen: no spaces, no formats, no control characters."""
+    return "".join(letter for letter in text if unicodedata.category(letter)[0] not in "ZC")
