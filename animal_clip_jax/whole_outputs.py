@@ -1,9 +1,9 @@
 """Outputs that replace others: written beside them, then exchanged, by one writer at a time.
 
 A new output is made in a hidden folder beside its place, `.NAME.incomplete`. Once it is whole, the
-former one is moved in there and the new one out, and the folder is removed. What a killed process
-leaves is put right by the next one that writes there; until then, readers find a former output
-where it was moved to.
+former one is moved in there and the new one out, and the folder is removed; a file takes the place
+of another in one step. What a killed process leaves is put right by the next one that writes there;
+until then, readers find a former output where it was moved to.
 """
 
 import contextlib
@@ -46,9 +46,12 @@ def replacing(path: Path) -> Iterator[epath.Path]:
             with _speaking_of(path, instead_of=new):
                 yield new
             with _named(path):
-                if place.exists():
-                    place.rename(former)
-                new.rename(place)
+                if new.is_dir() or place.is_dir():
+                    if place.exists():
+                        place.rename(former)
+                    new.rename(place)
+                else:
+                    new.replace(place)  # in one step, which folders are not
         finally:
             with contextlib.suppress(OSError):
                 _put_right(place)
