@@ -69,6 +69,13 @@ def as_local_path(path: Path, what: str) -> pathlib.Path:
     return pathlib.Path(path)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; `epath` says so of pipes and devices, too, which may never
+    end. Errors as `as_path`."""
+    found = as_path(path)
+    return found.is_file() if is_remote(path) else os.path.isfile(found)
+
+
 def check_is_file(path: Path, expected: str) -> epath.Path:
     """The path of a file that is there; not of a pipe, a device or a socket, which may never end.
 
@@ -85,7 +92,7 @@ def check_is_file(path: Path, expected: str) -> epath.Path:
         raise UserError(f"{found} is a folder; expected {expected}")
     if not found.exists():
         raise MissingFileError(f"{found}: there is no such file; expected {expected}", found)
-    if not is_remote(found) and not os.path.isfile(found):
+    if not is_file(found):
         raise UserError(f"{found} is a pipe, a device or a socket; expected {expected}")
     return found
 
@@ -192,7 +199,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
         UserError: it cannot be read, or holds something else; names the path.
     """
     found = as_path(path)
-    if not found.is_file():
+    if not is_file(found):
         raise UserError(f"{path} is no file; expected one of JSON")
     try:
         content = json.loads(found.read_text())

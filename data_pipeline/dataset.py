@@ -33,7 +33,7 @@ import numpy as np
 from etils import epath
 
 from animal_clip_jax.errors import MissingFileError, UserError, quoted, shortened
-from animal_clip_jax.files import as_path, cannot_read
+from animal_clip_jax.files import as_path, cannot_read, is_file
 from data_pipeline.limits import MOST_DIGITS, MOST_TEXT_BYTES
 from data_pipeline.names import name_problem
 
@@ -346,7 +346,7 @@ def check_shards(directory: str | os.PathLike, index: ClipIndex) -> None:
         ends[shard] = max(ends.get(shard, 0), int(offset + length) + RECORD_FRAMING)
     for shard, expected in ends.items():
         path = folder / shard
-        found = path.stat().length if path.is_file() else None
+        found = path.stat().length if is_file(path) else None
         if found != expected:
             raise DatasetError(
                 f"the shard {path} is {'missing' if found is None else f'{found} bytes long'}, it "
@@ -369,7 +369,7 @@ def file_digests(directory: str | os.PathLike) -> dict[str, str]:
     return {
         name: hashlib.sha256(_read_whole(path)).hexdigest()
         for name, path in paths.items()
-        if path.is_file()
+        if is_file(path)
     }
 
 
@@ -455,7 +455,7 @@ _IN_WORDS: dict[type, str] = {
 
 
 def _read_whole(path: epath.Path) -> bytes:
-    if not path.is_file():
+    if not is_file(path):
         raise DatasetError(f"{path.parent} is not a converted dataset: it has no {path.name}")
     try:
         size = path.stat().length
@@ -472,7 +472,7 @@ def _read(folder: epath.Path, name: str, description: dict) -> bytes:
     if name != os.path.basename(name):
         raise DatasetError(f"{folder / DATASET_FILE}: {quoted(name)} is no name of a file")
     path = folder / name
-    if not path.is_file():
+    if not is_file(path):
         raise DatasetError(
             f"{folder} is not a whole converted dataset: it has no {name}; "
             "run the same conversion again to mend it"
@@ -534,7 +534,7 @@ def _read_description(directory: epath.Path) -> dict:
             directory,
         )
     path = directory / DATASET_FILE
-    if not path.is_file():
+    if not is_file(path):
         raise DatasetError(
             f"{directory} is not a converted dataset: it has no {DATASET_FILE}; "
             "make one with `animal-clip convert-videos`"

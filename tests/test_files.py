@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.files import as_local_path, as_path, is_remote, write_whole
+from animal_clip_jax.files import (
+    as_local_path,
+    as_path,
+    check_is_file,
+    is_file,
+    is_remote,
+    read_json_object,
+    write_whole,
+)
 
 
 class TestPaths:
@@ -109,3 +117,12 @@ class TestWriteWhole:
     def test_importing_it_takes_no_tensorflow(self):
         code = "import animal_clip_jax.files, sys; assert 'tensorflow' not in sys.modules"
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_file(tmp_path / "pipe") and not is_file(as_path(tmp_path / "pipe"))
+    assert not is_file(tmp_path) and not is_file(tmp_path / "nothing") and is_file(__file__)
+    for read in (read_json_object, lambda path: check_is_file(path, "text")):
+        with pytest.raises(UserError, match="pipe is "):
+            read(tmp_path / "pipe")

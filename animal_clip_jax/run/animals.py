@@ -15,7 +15,7 @@ from animal_clip_jax.classes import features
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import metrics
 from animal_clip_jax.evaluation.scoring import batch_size_for
-from animal_clip_jax.files import as_path, write_whole
+from animal_clip_jax.files import as_path, check_is_file, is_file, write_whole
 from animal_clip_jax.numpy_archives import read_arrays
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import from_first, is_first, on_all, on_first
@@ -313,7 +313,9 @@ class AnimalRecognition:
         return self._probe
 
     def _load_probe(self, path: epath.Path) -> LinearProbe:
-        probe = LinearProbe.from_bytes(path.read_bytes(), str(path))
+        probe = LinearProbe.from_bytes(
+            check_is_file(path, "what was learned of animals").read_bytes(), str(path)
+        )
         # Older programs kept another digest of the recogniser.
         if path.name == PROBE_FILE and probe.settings != self._probe_settings():
             raise UserError(
@@ -403,7 +405,7 @@ def _key(parts: Sequence) -> str:
 
 
 def _read_array(path: epath.Path, key: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    if not path.exists():
+    if not is_file(path):
         return None
     try:
         content = read_arrays(path.read_bytes())

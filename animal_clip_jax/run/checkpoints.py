@@ -21,7 +21,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from animal_clip_jax.digests import check_digests, digests_of, sealed, unsealed
 from animal_clip_jax.errors import DamagedError, MissingFileError, UserError, brief
-from animal_clip_jax.files import absolute, check_space, read_json_object, write_whole
+from animal_clip_jax.files import absolute, check_space, is_file, read_json_object, write_whole
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.training.step import TrainState
@@ -254,7 +254,7 @@ class RunCheckpoints:
         figures = {}
         for step in self.steps():
             file = self.directory / str(step) / "metrics" / "metrics"
-            if file.exists():
+            if is_file(file):
                 with self._reading(step):
                     figures[step] = float(json.loads(file.read_text())["metric"])
         return figures

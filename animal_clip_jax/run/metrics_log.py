@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from etils import epath
 
-from animal_clip_jax.files import append, write_whole
+from animal_clip_jax.files import append, check_is_file, write_whole
 
 
 class MetricsLog:
@@ -37,7 +37,7 @@ class MetricsLog:
         """
         if not self._is_written or not self.path.exists():
             return ""
-        before = self.path.read_bytes()
+        before = self._content()
         *lines, rest = before.split(b"\n")
         kept = [line for line in lines if _stays(line, step, is_evaluated)]
         after = b"".join(line + b"\n" for line in kept)
@@ -53,8 +53,11 @@ class MetricsLog:
             return False
         beginning = json.dumps({"step": step, "kind": kind})[:-1].encode()
         # What follows the last line end was broken off.
-        *lines, _ = self.path.read_bytes().split(b"\n")
+        *lines, _ = self._content().split(b"\n")
         return any(line.startswith(beginning) for line in lines)
+
+    def _content(self) -> bytes:
+        return check_is_file(self.path, "the figures of a run").read_bytes()
 
     def write(
         self,
@@ -81,7 +84,7 @@ def _stays(line: bytes, step: int, is_evaluated: bool) -> bool:
     try:
         entry = json.loads(line)
         of, kind = int(entry["step"]), entry["kind"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return True  # nothing that this program wrote, so nothing that it writes again
     # That of the end of the training says which checkpoint it is of.
     is_of_epoch = kind == "evaluation" and "checkpoint" not in entry

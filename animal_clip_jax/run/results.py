@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.evaluation.intervals import around, wilson
-from animal_clip_jax.files import write_whole
+from animal_clip_jax.files import read_json_object, write_whole
 from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
 from animal_clip_jax.run.config import Selection
 from animal_clip_jax.run.data import ClipSet
@@ -158,9 +158,11 @@ def read(folder: epath.Path) -> dict[str, Any]:
     """
     path = current(folder) / METRICS_FILE
     try:
-        content = json.loads(path.read_text())
+        content = read_json_object(path)
         return {**content, "metrics": dict(content["metrics"])}
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except UserError as error:
+        raise UserError(f"{error}; remove its folder to evaluate again") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error!r}; remove its folder to evaluate again") from (
             error
         )

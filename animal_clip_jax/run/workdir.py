@@ -15,7 +15,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import MissingFileError, UserError
-from animal_clip_jax.files import cannot_write, read_json_object, write_whole
+from animal_clip_jax.files import cannot_write, is_file, read_json_object, write_whole
 from animal_clip_jax.run.inputs import Input
 from animal_clip_jax.run.schema import from_json
 from animal_clip_jax.version import VERSION as PROGRAM_VERSION
@@ -129,7 +129,7 @@ def read_config(workdir: epath.Path) -> ConfigDict | None:
     path = workdir / CONFIG_FILE
     if not path.exists():
         return None
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"{path} is no file; expected one of JSON")
     try:
         return from_json(path.read_text())

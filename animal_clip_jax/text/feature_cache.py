@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from animal_clip_jax.files import cannot_write, write_whole
+from animal_clip_jax.files import cannot_write, is_file, write_whole
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.numpy_archives import read_arrays
@@ -135,7 +135,7 @@ class FeatureCache:
             OSError: they cannot be read.
         """
         entry = self.entry(texts)
-        if not entry.is_file():
+        if not is_file(entry):
             return None
         content = entry.read_bytes()
         try:

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,14 +84,41 @@ class Source:
             record = _read_record(
                 tf.constant(self.path(row)), tf.constant(offset), tf.constant(length)
             )
-            frames = list(_parse(record)["frames"].numpy())
+            example = _parse(record)
+            frames = list(example["frames"].numpy())
             for frame in frames:
                 tf.io.decode_jpeg(frame, channels=3)
         except CORRUPTION as error:
             raise self._corrupt(row) from error
         if len(frames) != self.index.num_frames[row]:
             raise self._corrupt(row)
+        self.check_is_clip(
+            row, example["clip_id"].numpy(), example["actions"].numpy(), example["animals"].numpy()
+        )
         return frames
+
+    def check_is_clip(
+        self, row: int, clip_id: bytes, actions: np.ndarray, animals: np.ndarray
+    ) -> None:
+        """Makes sure that a record is that of a clip of the index: a whole shard of another
+        conversion may have the same size.
+
+        Args:
+            row: of the clip.
+            clip_id, actions, animals: of the record; label ids.
+
+        Raises:
+            DatasetError: it is another.
+        """
+        expected = self.index.clip_ids[row], self.index.actions[row], self.index.animals[row]
+        name = clip_id.decode(errors="backslashreplace")
+        if (name, *map(_sorted, (actions, animals))) != (expected[0], *map(_sorted, expected[1:])):
+            other = "with other labels" if name == expected[0] else f"that of the clip {name!r}"
+            raise DatasetError(
+                f"the record at byte {self.index.offsets[row]} of {self.path(row)} should be that "
+                f"of the clip {expected[0]!r}, and is {shortened(other)}: the file is of another "
+                "conversion; restore it, or delete it and run the conversion again"
+            )
 
     def _corrupt(self, row: int) -> DatasetError:
         return DatasetError(
@@ -99,6 +126,10 @@ class Source:
             f"{self.index.offsets[row]} of {self.path(row)} is corrupt; restore the file, or "
             "delete it and run the conversion again"
         )
+
+
+def _sorted(labels: Iterable[int]) -> list[int]:
+    return sorted({int(label) for label in labels})
 
 
 @dataclass(frozen=True)
@@ -146,13 +177,15 @@ def batches_of(
     def iterate() -> Iterator[Batch]:
         try:
             for batch in dataset.as_numpy_iterator():
+                with lock:
+                    rows = [waiting.popleft() for _ in batch["mask"]]
+                for place, row in enumerate(rows):
+                    labels = (np.flatnonzero(batch[kind][place]) for kind in ("actions", "animals"))
+                    source.check_is_clip(row, batch["clip_id"][place], *labels)
                 batch["clip_id"] = np.array([name.decode() for name in batch["clip_id"]], object)
                 if source.animal_weights is not None:
                     weights = [source.animal_weights[clip_id] for clip_id in batch["clip_id"]]
                     batch["animal_weights"] = np.stack(weights).astype(np.float32)
-                with lock:
-                    for _ in batch["mask"]:
-                        waiting.popleft()
                 yield batch
         except CORRUPTION as error:
             with lock:

@@ -80,6 +80,13 @@ class TestWrongFolders:
         with pytest.raises(DatasetError, match=f"it has no {name}"):
             load_info(copy)
 
+    @pytest.mark.parametrize("name", ["dataset.json", "clips.csv"])
+    def test_a_pipe_is_not_waited_for(self, copy, name):
+        (copy / name).unlink()
+        os.mkfifo(copy / name)
+        with pytest.raises(DatasetError, match=f"it has no {name}"):
+            load_info(copy)
+
     def test_relation_of_unknown_names(self, copy):
         as_older_version(copy)
         (copy / "relation.csv").write_text("animal,action,clips\nFox,Walking,1\nFox,Flying,2\n")

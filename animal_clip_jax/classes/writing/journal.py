@@ -20,7 +20,7 @@ from typing import Any
 
 from animal_clip_jax.classes.writing.questions import Answer, Question
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.files import cannot_write
+from animal_clip_jax.files import cannot_write, check_is_file
 
 Settings = Mapping[str, str | int | float]
 Answers = dict[tuple[int, str], Answer]
@@ -40,7 +40,7 @@ def read_answers(path: pathlib.Path, settings: Settings) -> Answers:
         UserError: a line is something else than an answer, or the answers were got with other
             settings. The message names the line or the settings.
     """
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    lines = _content(path).split(b"\n")[:-1] if path.exists() else []
     answers: Answers = {}
     found: dict[str, Any] = dict(settings)
     for number, line in enumerate(lines, start=1):
@@ -49,9 +49,9 @@ def read_answers(path: pathlib.Path, settings: Settings) -> Answers:
             if number == 1:
                 found = dict(entry["settings"])
             else:
-                answer = Answer(str(entry["text"]), bool(entry["is_cut"]))
-                answers[int(entry["round"]), str(entry["class"])] = answer
-        except (ValueError, KeyError, TypeError) as error:
+                place, answer = _answer(entry)
+                answers[place] = answer
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{path}, line {number}: not {'a journal' if number == 1 else 'an answer'}; "
                 "repair or remove the line, or start again with --restart"
@@ -69,6 +69,19 @@ def read_answers(path: pathlib.Path, settings: Settings) -> Answers:
     return answers
 
 
+def _answer(entry: Any) -> tuple[tuple[int, str], Answer]:
+    """An answer of a journal, and its round and class; raises KeyError or TypeError."""
+    types = {"round": int, "class": str, "text": str, "is_cut": bool}
+    for name, kind in types.items():
+        if type(entry[name]) is not kind:
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return (entry["round"], entry["class"]), Answer(entry["text"], entry["is_cut"])
+
+
+def _content(path: pathlib.Path) -> bytes:
+    return check_is_file(path, "a journal of answers").read_bytes()
+
+
 @contextlib.contextmanager
 def open_journal(
     path: pathlib.Path, settings: Settings, *, restart: bool = False
@@ -80,12 +93,14 @@ def open_journal(
     Raises:
         UserError: see `read_answers`; or it cannot be written.
     """
+    if path.exists():
+        check_is_file(path, "a journal of answers")
     # Without a buffer, of which a disk that was full would get the rest later.
     with path.open("ab", buffering=0) as file:
         if restart:
             file.truncate(0)
         journal = Journal(read_answers(path, settings), path, file)
-        end_of_whole_lines = path.read_bytes().rfind(b"\n") + 1
+        end_of_whole_lines = _content(path).rfind(b"\n") + 1
         file.truncate(end_of_whole_lines)
         if not end_of_whole_lines:
             journal._write({"settings": dict(settings)})

@@ -176,7 +176,18 @@ def test_a_journal_that_broke_off(tmp_path_factory, answers, lost):
     assert read_answers(path, SETTINGS) == {**expected, (10, "new"): Answer("text", False)}
 
 
-@pytest.mark.parametrize("damage", ['{"class": "Eating"', "[]", "null", "", "\x00\x00"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '{"class": "Eating", "round": 0, "text": null, "is_cut": false}',
+        "[" * 100_000,
+        '{"class": "Eating"',
+        "[]",
+        "null",
+        "",
+        "\x00\x00",
+    ],
+)
 def test_a_journal_damaged_inside_is_refused(tmp_path, damage):
     path = tmp_path / "journal"
     with open_journal(path, SETTINGS) as journal:

@@ -23,6 +23,7 @@ from data_pipeline.batches.input import (
 from data_pipeline.batches.plan import training_plan
 from data_pipeline.batches.sampling import evaluation_positions
 from data_pipeline.dataset import DatasetError, load_index
+from data_pipeline.inspect import contact_sheet
 from data_pipeline.video import load_video
 
 SETTINGS = {"num_frames": 4, "image_size": 24, "batch_size": 4, "seed": 3}
@@ -251,6 +252,37 @@ class TestAnimalWeights:
         del weights[name]
         with pytest.raises(ValueError, match=f"'{name}' needs .* found none"):
             take(dataset, 1, animal_weights=weights)
+
+
+class TestAShardOfAnotherConversion:
+    """Its records are whole, and as long as those that should be there."""
+
+    @pytest.mark.parametrize("kind", ["clip_id", "actions"])
+    def test_is_refused(self, dataset, tmp_path, kind):
+        copy = shutil.copytree(dataset, tmp_path / "copy")
+        index = load_index(copy, "test")
+        shard, name = copy / index.shards[0], index.clip_ids[0]
+        records = [example(record) for record in tf.data.TFRecordDataset(str(shard))]
+        if kind == "clip_id":
+            records[0].features.feature[kind].bytes_list.value[0] = f"{name[:-1]}#".encode()
+            found = f"that of the clip '{name[:-1]}#'"
+        else:
+            (label,) = index.actions[0]
+            records[0].features.feature[kind].int64_list.value[0] = (label + 1) % len(ACTIONS)
+            found = "with other labels"
+        size = shard.stat().st_size
+        with tf.io.TFRecordWriter(str(shard)) as writer:
+            for record in records:
+                writer.write(record.SerializeToString())
+        assert shard.stat().st_size == size
+        with pytest.raises(DatasetError, match=f"that of the clip '{name}', and is {found}"):
+            list(evaluation_batches(copy, **TestEvaluation.SETTINGS))
+        with pytest.raises(DatasetError, match="of another conversion"):
+            contact_sheet(copy, "test", num_clips=NUM_TEST)
+
+
+def example(record: tf.Tensor) -> tf.train.Example:
+    return tf.train.Example.FromString(record.numpy())
 
 
 class TestSomeOfTheClips:
