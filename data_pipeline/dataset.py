@@ -37,7 +37,9 @@ from animal_clip_jax.files import as_path, cannot_read, is_file
 from data_pipeline.limits import MOST_DIGITS, MOST_TEXT_BYTES
 from data_pipeline.names import name_problem
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Those of before it may lack digests.
+_FIRST_WITH_DIGESTS = 2
 # A record is stored between its length with a checksum (12 bytes) and its own checksum (4 bytes).
 RECORD_FRAMING = 12 + 4
 TRAIN_SPLIT = "train"
@@ -399,6 +401,12 @@ def digest_holds(content: dict) -> bool:
     return content.get(OWN_DIGEST, _digest_of(rest)) == _digest_of(rest)
 
 
+def _lacks_digests(description: dict) -> bool:
+    """Whether somebody took the digests of a description away."""
+    wanted = {OWN_DIGEST, FILE_DIGESTS} if description["complete"] else {OWN_DIGEST}
+    return description["format_version"] >= _FIRST_WITH_DIGESTS and not wanted <= set(description)
+
+
 def _digest_of(content: dict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -421,9 +429,9 @@ def parse_description(text: bytes, path: str | os.PathLike) -> dict:
             "remove the folder and convert again"
         )
     version = description["format_version"]
-    if version != FORMAT_VERSION or type(version) is not int:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise DatasetError(
-            f"{path} has format version {quoted(version)}, this program reads "
+            f"{path} has format version {quoted(version)}, this program reads up to "
             f"{FORMAT_VERSION}; convert again"
         )
     types: dict[str, type] = {
@@ -540,7 +548,7 @@ def _read_description(directory: epath.Path) -> dict:
             "make one with `animal-clip convert-videos`"
         )
     description = parse_description(_read_whole(path), path)
-    if not digest_holds(description):
+    if not digest_holds(description) or _lacks_digests(description):
         raise DatasetError(
             f"{path} was changed or damaged after the conversion; run the same conversion again to "
             "mend it"

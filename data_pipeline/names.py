@@ -8,12 +8,19 @@ from collections.abc import Sequence
 from animal_clip_jax.errors import quoted
 from data_pipeline.limits import MOST_NAME_CHARACTERS
 
-# Characters that end a line, steer a terminal, turn the direction of writing or are none: in lists
-# of one name a line they make two names of one, and elsewhere they hide what is written.
+# Characters that end a line, steer a terminal, turn the direction of writing, are never seen or are
+# none: in lists of one name a line they make two names of one, and elsewhere they hide what is
+# written. Not among them are the joiners U+200C and U+200D, which several scripts spell words with.
 CONTROL_CHARACTER = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-    r"\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f"
+    + "".join(
+        f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(1 << 16, 17 << 16, 1 << 16)
+    )
+    + "]"
 )
+# Letters and signs that show nothing, by Unicode's names: fillers, and the blank of Braille.
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def text_problem(text: str, what: str) -> str | None:
@@ -43,7 +50,7 @@ def name_problem(name: str, what: str) -> str | None:
     Returns:
         As `text_problem`.
     """
-    if not _visible(name):
+    if not _visible(name, without="ZCM"):
         return f"the name of the {what} is empty"
     if len(name) > MOST_NAME_CHARACTERS:
         return (
@@ -62,6 +69,15 @@ def similar_names(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def _visible(text: str) -> str:
-    """The characters that are seen: no spaces, no formats, no control characters."""
-    return "".join(letter for letter in text if unicodedata.category(letter)[0] not in "ZC")
+def _visible(text: str, *, without: str = "ZC") -> str:
+    """The characters that are seen: no spaces, no formats, no control characters.
+
+    Args:
+        without: kinds of characters by the first letters of Unicode's categories; with M, marks
+            go too, which nothing is left of without a letter.
+    """
+    return "".join(
+        letter
+        for letter in text
+        if unicodedata.category(letter)[0] not in without and letter not in _BLANKS
+    )

@@ -6,6 +6,8 @@
 The column `split` may be left out: then every clip is in "train".
 """
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from animal_clip_jax.errors import MissingFileError, quoted
@@ -20,6 +22,8 @@ from data_pipeline.annotations.record import (
 
 COLUMNS = ("video", "animals", "actions")
 SPLITS = ("train", "val", "test")
+# What people call them.
+_SPLIT_WORDS = frozenset((*SPLITS, "training", "valid", "validation", "testing", "eval"))
 FILE_NAMES = ("clips.csv", "annotations.csv", "annotations/clips.csv")
 
 
@@ -56,15 +60,13 @@ def _read_rows(path: Path) -> list[Clip]:
             f"{path}, line 1: no column {missing[0]!r}; expected {','.join(COLUMNS)} "
             f"and perhaps split, found {found}"
         )
-    misspelt = [name for name in header if name.casefold() == "split" and name != "split"]
-    if misspelt:
-        # Or all its rows would be trained on, without a word.
-        raise AnnotationError(f"{path}, line 1: the column {misspelt[0]!r} is written 'split'")
     for name in (*COLUMNS, "split"):
         if header.count(name) > 1:
             raise AnnotationError(f"{path}, line 1: two columns {name!r} in {found}")
     clips = []
-    for place, cells in rows:
+    lines = list(rows)
+    _check_no_other_split(path, header, [cells for _, cells in lines])
+    for place, cells in lines:
         if len(cells) != len(header):
             raise AnnotationError(
                 f"{place}: found {len(cells)} cells, expected {len(header)}, one for each of "
@@ -86,6 +88,23 @@ def _read_rows(path: Path) -> list[Clip]:
     if not clips:
         raise AnnotationError(f"{path} lists no clip")
     return clips
+
+
+def _check_no_other_split(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Refuses a column that is the split's by its name or by what is in it, and is called
+    something else: or all the rows would be trained on, without a word."""
+    if "split" in header:
+        return
+    for column, name in enumerate(header):
+        if name in COLUMNS:
+            continue
+        values = {row[column].casefold() for row in rows if column < len(row)}
+        is_near = difflib.SequenceMatcher(None, name.casefold(), "split").ratio() > 0.7
+        if is_near or (values and values <= _SPLIT_WORDS):
+            raise AnnotationError(
+                f"{path}, line 1: the column {quoted(name)} is written 'split', or called "
+                "otherwise if it holds something else"
+            )
 
 
 def _names(cell: str, place: str, what: str) -> list[str]:

@@ -210,6 +210,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
     _, header = next(rows, ("", []))
     if header and header[0].isdecimal():
         raise AnnotationError(f"{path}: the first line is {quoted(','.join(header))}, no header")
+    if len(header) > 2 and [cell.casefold() for cell in header[:2]] != ["id", "name"]:
+        # Or what is in the second column would be taken for the names.
+        raise AnnotationError(
+            f"{path}: the columns are {quoted(','.join(header))}; expected id,name"
+        )
     for place, row in rows:
         if len(row) > max(len(header), 2):
             raise AnnotationError(

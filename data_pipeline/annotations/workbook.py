@@ -7,6 +7,7 @@ in silence or never come to an end of.
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.parsers import expat
@@ -43,6 +44,7 @@ def sheet_rows(
     """
     # Here, not above: other data sets do without.
     import openpyxl
+    from openpyxl.cell.cell import ERROR_CODES
 
     _check(workbook)
     try:
@@ -62,7 +64,7 @@ def sheet_rows(
                 count = "no column" if name not in header else "more than one column"
                 raise AnnotationError(
                     f"{workbook}, sheet {sheet}: {count} {name!r}; there are "
-                    f"{shortened(', '.join(header))}"
+                    f"{shortened(', '.join(filter(None, header)))}"
                 )
         position = {name: header.index(name) for name in columns}
         for number, row in numbered:
@@ -72,6 +74,8 @@ def sheet_rows(
                 for name, column in position.items()
             }
             for name, value in values.items():
+                if value in ERROR_CODES:
+                    raise AnnotationError(f"{place}: the {name} is Excel's error {value}")
                 if isinstance(value, str) and len(value) > MOST_CELL_CHARACTERS:
                     raise AnnotationError(
                         f"{place}: the {name} has {len(value)} characters; "
@@ -83,12 +87,14 @@ def sheet_rows(
 
 
 def cell_text(cell: object) -> str:
-    """A cell as text; a whole number has no decimal point."""
+    """A cell as text, without escapes such as _x000D_; a whole number has no decimal point."""
+    from openpyxl.utils.escape import unescape
+
     if cell is None:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    return unescape(str(cell)).strip()
 
 
 def _values(book, sheet: str, workbook: Path) -> Iterator[tuple[int, tuple]]:
@@ -123,6 +129,11 @@ def _check(workbook: Path) -> None:
     try:
         with zipfile.ZipFile(workbook) as archive:
             parts = archive.infolist()
+            names = Counter(part.filename for part in parts)
+            if len(names) < len(parts):
+                # Programs differ in which of them they read.
+                twice = names.most_common(1)[0][0]
+                raise AnnotationError(f"{workbook} has the part {quoted(twice)} more than once")
             size = sum(part.file_size for part in parts)
             if size > MOST_WORKBOOK_BYTES:
                 raise AnnotationError(

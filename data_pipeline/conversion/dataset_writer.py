@@ -308,7 +308,8 @@ def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
         return None
     found = parse_description(path.read_bytes(), path)
     for key, value in description.items():
-        if found.get(key) != value:
+        # One of an older version is finished, or mended, as one of today's.
+        if found.get(key) != value and key != "format_version":
             raise ConversionError(
                 f"{output} holds another conversion: its {key} is {quoted(found.get(key))}, "
                 f"now it is {value!r}; choose another --output or remove that one"

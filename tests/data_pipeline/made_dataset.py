@@ -49,7 +49,7 @@ def as_older_version(folder: Path, **changes) -> Path:
     Other fields of its description can be changed too.
     """
     path = folder / "dataset.json"
-    description = {**json.loads(path.read_text()), **changes}
+    description = {**json.loads(path.read_text()), "format_version": 1, **changes}
     for key in (OWN_DIGEST, FILE_DIGESTS):
         description.pop(key, None)
     path.write_text(json.dumps(description))

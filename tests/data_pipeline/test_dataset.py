@@ -283,6 +283,15 @@ class TestDigestsOfItsFiles:
             with pytest.raises(DatasetError, match=f"{name} was changed"):
                 read(copy)
 
+    @pytest.mark.parametrize("taken", [("sha256",), ("files_sha256",), ("sha256", "files_sha256")])
+    def test_digests_that_somebody_took_away(self, copy, taken):
+        description = json.loads((copy / "dataset.json").read_text())
+        for key in taken:
+            del description[key]
+        (copy / "dataset.json").write_text(json.dumps(description))
+        with pytest.raises(DatasetError, match="dataset.json was changed or damaged"):
+            load_info(copy)
+
     def test_notes_in_what_only_describes_the_conversion_are_allowed(self, copy):
         for name in ("counts.csv", "failures.csv", "unannotated_videos.csv"):
             (copy / name).write_text("a note")

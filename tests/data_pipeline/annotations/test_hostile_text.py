@@ -18,7 +18,10 @@ from data_pipeline.names import similar_names
 
 HEADER = "video,animals,actions,split\n"
 # Of every kind: ends of lines, of texts, of terminals' attention, of directions, and no characters.
-CONTROL = ["\r", "\0", "\x0b", "\x1b", "\x85", "\u2028", "\u202e", "\ufeff", "\uffff"]
+CONTROL = [
+    *("\r", "\0", "\x0b", "\x1b", "\x85", "\u2028", "\u202e", "\ufeff", "\uffff"),
+    *("\xad", "\u061c", "\u200b", "\u200e", "\u2060", "\U000e0041", "\U0001ffff", "\ufdd0"),
+]
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ class TestClips:
             ('a.mp4,Fox,"Run\nning",train', "line 3: the action 'Run.nning' has a line break"),
             ('"a\n.mp4",Fox,Eat,train', "line 3: the video 'a.n.mp4' has a line break"),
             ("a.mp4,Fox,Eat\ting,train", "line 2: the action 'Eat.ting' has a control character"),
-            ("a.mp4,\u200b,Eat,train", "line 2: the name of the animal is empty"),
+            ("a.mp4,\u200d,Eat,train", "line 2: the name of the animal is empty"),
             ("a.mp4,Fox;;Boar,Eat,train", "line 2: an empty name among the animals"),
             ("a.mp4,Fox,Eat;,train", "line 2: an empty name among the actions"),
             ('a.mp4,Fox",Eat,train', "line 2: a quote within 'Fox\"'"),
@@ -74,6 +77,19 @@ class TestClips:
         path = csv_of(tmp_path, row.replace("\\n", "\n") + "\n")
         with pytest.raises(AnnotationError, match=message):
             read_clips_csv(path)
+
+    @pytest.mark.parametrize("name", ["splits", "Split", "spl\u0456t", "set", "fold"])
+    def test_a_split_by_another_name(self, tmp_path, name):
+        path = tmp_path / "clips.csv"
+        path.write_text(f"video,animals,actions,{name}\na.mp4,Fox,Eat,Test\nb.mp4,Fox,Eat,train\n")
+        assert f"the column {name!r} is written 'split'" in refused(read_clips_csv, path)
+        path.write_text("video,animals,actions,site,set\na.mp4,Fox,Eat,Dover,3\n")
+        assert [clip.split for clip in read_clips_csv(path).clips] == ["train"]
+
+    def test_names_may_have_joiners(self, tmp_path):
+        name = "\u0645\u06cc\u200c\u062e\u0648\u0631\u062f"  # "eats" in Persian
+        (clip,) = read_clips_csv(csv_of(tmp_path, f"a.mp4,Fox,{name},train\n")).clips
+        assert clip.actions == (name,)
 
     def test_two_columns_of_one_name(self, tmp_path):
         (tmp_path / "clips.csv").write_text("video,animals,actions,actions\na.mp4,Fox,Eat,Run\n")
@@ -111,7 +127,11 @@ class TestLabels:
             ("id,name\n0,Eat, fast\n", "line 2: 3 cells, the header has 2"),
             ("id,name\n0,Eat\n1,R,\n", "line 3: 3 cells, the header has 2"),
             ('id,name\n0,E"a"t\n', "line 2: a quote within"),
-            ("id,name\n0,\u200b\n", "line 2: the name of the label is empty"),
+            ("id,name\n0,\u200d\n", "line 2: the name of the label is empty"),
+            ("id,name\n0,\u3164\n", "line 2: the name of the label is empty"),
+            ("id,name\n0,\u0301\ufe0f\n", "line 2: the name of the label is empty"),
+            ("id,group,name\n0,Food,Eat\n", "the columns are 'id,group,name'; expected id,name"),
+            ("id,id,name\n0,1,Eat\n1,0,Run\n", "the columns are 'id,id,name'"),
             (
                 f"id,name\n{'9' * 5000},Eat\n",
                 "line 2: the id '9+...9+' is not a number of at most 9",

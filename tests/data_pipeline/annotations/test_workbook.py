@@ -62,6 +62,13 @@ def test_a_stated_dimension_is_not_believed(source, stated):
     assert ids(source) == ["A", "B", "C"]
 
 
+def test_a_part_that_is_there_twice(source):
+    path = source / "AR_metadata.xlsx"
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(SHEET, archive.read(SHEET))
+    assert f"has the part '{SHEET}' more than once" in refused(source)
+
+
 def test_no_zip(source):
     path = source / "AR_metadata.xlsx"
     for content in (b"", b"PK", b"<html>no such file</html>", b"\xd0\xcf\x11\xe0" * 99):
@@ -197,6 +204,8 @@ def test_cells_that_would_be_misread(tmp_path, clip, message):
         ("Action", ("Label", "Action"), [(None, "A")], "row 2: the label '' is not a number"),
         ("Action", ("Label", "Label"), [(0, 1)], "more than one column 'label'"),
         ("Animal", ("Animal",), [("Fi\nsh",)], "row 2: the animal 'Fi.nsh' has a line break"),
+        ("Animal", ("Animal",), [("Fi_x000D_sh",)], "row 2: the animal 'Fi.rsh' has a line break"),
+        ("Action", ("Label", "Action"), [(0, "#N/A")], "row 2: the action is Excel's error #N/A"),
     ],
 )
 def test_labels_that_would_be_misread(source, sheet, header, rows, message):
