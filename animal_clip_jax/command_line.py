@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import logging
 
-from animal_clip_jax.errors import Interrupted, MissingFileError, UserError
+from animal_clip_jax.errors import Interrupted, MissingFileError, UserError, shortened
 
 DONE, MISTAKE, CTRL_C, STOPPED = 0, 2, 130, 75  # the last is EX_TEMPFAIL of sysexits.h
 
@@ -204,7 +204,25 @@ def run(command: Callable[[], None], *, if_interrupted: str = "nothing was writt
         os._exit(STOPPED)
     except KeyboardInterrupt:
         return _fail(f"stopped by Ctrl-C; {if_interrupted}", CTRL_C)
+    except Exception as error:
+        if not _is_of_a_cloud(error):
+            raise
+        return _fail(f"a cloud's folder or file cannot be reached: {shortened(error)}", MISTAKE)
     return DONE
+
+
+# What TensorFlow, by which URLs are opened, raises of a cloud that does not answer or does not let
+# anybody in. None of them is an OSError.
+_OF_A_CLOUD = frozenset(
+    f"{name}Error"
+    for name in ("Aborted", "FailedPrecondition", "PermissionDenied", "Unauthenticated")
+    + ("DeadlineExceeded", "NotFound", "Unavailable")
+)
+
+
+def _is_of_a_cloud(error: Exception) -> bool:
+    kind = type(error)
+    return kind.__module__.startswith("tensorflow.") and kind.__name__ in _OF_A_CLOUD
 
 
 # What Orbax and its storage say of arrays that they still read when another turned out damaged.

@@ -97,6 +97,23 @@ def check_is_file(path: Path, expected: str) -> epath.Path:
     return found
 
 
+def check_no_pipes(folder: Path) -> None:
+    """Makes sure that there are only files and folders in a folder and below, before a library
+    opens them: a pipe, a device or a socket may never end. A folder that is not there is fine.
+
+    Raises:
+        UserError: there is something else; names it.
+    """
+    if is_remote(folder):
+        return
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            # What is neither there nor a file is a link to nothing, or was just removed.
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise UserError(f"{path} is a pipe, a device or a socket; expected a file")
+
+
 def read_at_most(path: Path, largest: int, expected: str) -> bytes:
     """The content of a file that has to be in memory as a whole.
 

@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 import tiny_run
+from tensorflow import errors as tf_errors
 
 from animal_clip_jax import __main__ as animal_clip
 from animal_clip_jax import command_line
@@ -219,6 +220,11 @@ def test_errors_have_exit_codes_of_their_own(capsys, tmp_path):
     assert capsys.readouterr().err == "error: stopped by Ctrl-C; nothing was written\n"
     assert raises(PermissionError(13, "Permission denied", "/folder")) == 2
     assert capsys.readouterr().err == "error: /folder: Permission denied\n"
+    unreachable = tf_errors.UnavailableError(None, None, "no host\nfor gs://bucket/data")
+    assert raises(unreachable) == 2
+    assert "cannot be reached: no host for gs://bucket/data\n" in capsys.readouterr().err
+    with pytest.raises(tf_errors.InternalError):
+        raises(tf_errors.InternalError(None, None, "a defect"))
     with pytest.raises(ValueError, match="a defect"):
         raises(ValueError("a defect"))
 

@@ -23,7 +23,7 @@ from animal_clip_jax.errors import (
     UserError,
     brief,
 )
-from animal_clip_jax.files import absolute, check_space, write_whole
+from animal_clip_jax.files import absolute, check_no_pipes, check_space, write_whole
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
@@ -221,6 +221,7 @@ def _restore(path: Path, **items: ocp.args.CheckpointArgs) -> Any:
         raise UserError(
             f"{path}: not a weights checkpoint of this project; `animal-clip convert` makes one"
         )
+    check_no_pipes(current(path))
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             return checkpointer.restore(absolute(current(path)), args=ocp.args.Composite(**items))
@@ -236,7 +237,7 @@ def _metadata_of(
         is_older = content.metadata.get("version") == 1
         described = unsealed(content.metadata, is_sealed=not is_older)
         metadata = WeightsMetadata.from_json(described)
-        if parameters is not None and not is_older:
+        if parameters is not None and (not is_older or "digests" in described):
             check_digests(digests_of(parameters.items()), described["digests"])
         return metadata
     except (ValueError, KeyError, TypeError, AttributeError) as error:

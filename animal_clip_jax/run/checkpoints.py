@@ -21,7 +21,14 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from animal_clip_jax.digests import check_digests, digests_of, sealed, unsealed
 from animal_clip_jax.errors import DamagedError, MissingFileError, UserError, brief
-from animal_clip_jax.files import absolute, check_space, is_file, read_json_object, write_whole
+from animal_clip_jax.files import (
+    absolute,
+    check_no_pipes,
+    check_space,
+    is_file,
+    read_json_object,
+    write_whole,
+)
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.training.step import TrainState
@@ -50,6 +57,7 @@ class RunDescription:
         recogniser_digest: of the model that recognises its animals, "" if none does. None likewise.
         selection: how its best checkpoint is chosen, see `run.config.Selection`.
         digests: of the arrays of the checkpoint, by their place in it; None in older runs.
+        step: of the checkpoint. None in older runs.
     """
 
     config: dict[str, Any]
@@ -65,6 +73,7 @@ class RunDescription:
     recogniser_digest: str | None = None
     selection: str = "test_as_published"
     digests: Mapping[str, str] | None = None
+    step: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Nested dictionaries, lists, texts and numbers."""
@@ -139,6 +148,7 @@ class RunCheckpoints:
         self._workdir = absolute(workdir)
         self.directory = self._workdir / "checkpoints"
         self._is_written = is_written
+        check_no_pipes(self.directory)
         try:
             self._manager = ocp.CheckpointManager(
                 self.directory,
@@ -277,7 +287,7 @@ class RunCheckpoints:
         held = {name: array for name, array in classes._asdict().items() if array.size}
         trees = {**_state_items(state), "classes": held}
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
-        description = dataclasses.replace(description, digests=_digests(trees))
+        description = dataclasses.replace(description, digests=_digests(trees), step=step)
         args = ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json()))
         self._check_space(sum(leaf.nbytes for leaf in jax.tree.leaves((state, classes))))
         with self._saving():
@@ -290,7 +300,10 @@ class RunCheckpoints:
 
     def _described(self, step: int) -> RunDescription:
         args = ocp.args.Composite(description=ocp.args.JsonRestore())
-        return RunDescription.from_json(self._manager.restore(step, args=args).description)
+        described = RunDescription.from_json(self._manager.restore(step, args=args).description)
+        if described.step not in (None, step):
+            raise DamagedError(f"it is the checkpoint of step {described.step} by another name")
+        return described
 
     def restore(
         self, step: int, shapes: TrainState, shardings: TrainState

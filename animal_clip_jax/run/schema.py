@@ -190,7 +190,7 @@ def _entries(
     """The fields by dotted name, and whatever else is there where a field or a group could be."""
     for key in content:
         name, value = f"{prefix}{key}", _value(content, key)
-        if "." in key:
+        if "." in str(key):
             yield f"{name} (with a dot in it)", value
         elif isinstance(value, Mapping | ConfigDict) and is_group(name):
             yield from _entries(value, f"{name}.")

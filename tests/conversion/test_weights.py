@@ -160,6 +160,28 @@ def test_weights_of_an_older_version_have_no_digests(tmp_path):
     assert load_weights(path)[1] == METADATA
 
 
+def test_digests_count_whatever_version_is_said(tmp_path):
+    path = tmp_path / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    _replace_parameters(path, {**PARAMETERS, "logit_scale": np.float32(1)})
+    file = path / "metadata" / "metadata"
+    content = {**json.loads(file.read_text()), "version": 1}
+    del content["digest"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(DamagedError, match="logit_scale has other values"):
+        load_weights(path)
+
+
+def test_pipes_are_not_waited_for(tmp_path):
+    path = tmp_path / "weights"
+    save_weights(path, PARAMETERS, METADATA)
+    manifest = path / "parameters" / "manifest.ocdbt"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with pytest.raises(UserError, match=f"{manifest} is a pipe"):
+        load_weights(path)
+
+
 def test_a_failure_leaves_the_former_weights(tmp_path):
     path = tmp_path / "weights"
     save_weights(path, PARAMETERS, METADATA)

@@ -192,7 +192,7 @@ def test_description(checkpoints):
     found = checkpoints.describe(1)
     np.testing.assert_array_equal(found.relation_counts, DESCRIPTION.relation_counts)
     assert found.relation_counts.dtype == np.int64
-    assert dataclasses.replace(found, digests=None).to_json() == DESCRIPTION.to_json()
+    assert dataclasses.replace(found, digests=None, step=None).to_json() == DESCRIPTION.to_json()
     assert found.action_names == DESCRIPTION.action_names
 
 
@@ -351,3 +351,22 @@ def test_a_disk_without_room_for_a_checkpoint(tmp_path):
         checkpoints.close()
     finally:
         subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_the_folder_of_another_step_is_refused(checkpoints, tmp_path):
+    _save(checkpoints, 1, _state(1))
+    shutil.copytree(checkpoints.directory / "1", checkpoints.directory / "2")
+    reopened = RunCheckpoints(tmp_path)
+    with pytest.raises(DamagedError, match="2 cannot be read.* that of step 1 is intact.* another"):
+        reopened.describe(2)
+    assert reopened.describe(1).step == 1
+    reopened.close()
+
+
+def test_a_pipe_in_a_checkpoint_is_not_waited_for(checkpoints, tmp_path):
+    _save(checkpoints, 1, _state(1))
+    path = checkpoints.directory / "1" / "description" / "metadata"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=f"{path} is a pipe"):
+        RunCheckpoints(tmp_path)

@@ -508,3 +508,13 @@ def test_the_page_and_the_list_say_of_every_field_what_it_means():
             assert f"\n{text}".count(form.format(name)) == 1, name
     page = (tiny_run.ROOT / "docs/reference/configuration.md").read_text()
     assert page.count("<!-- the fields -->") == 1
+
+
+def test_a_field_whose_name_is_no_text(tmp_path):
+    file = tmp_path / "config.py"
+    file.write_text(
+        "from configs import default\ndef get_config():\n    config = default.get_config()\n"
+        "    config.optimizer = {1: 2}\n    return config\n"
+    )
+    with pytest.raises(UserError, match="no field config.optimizer.1"):
+        read_config_file(file)
