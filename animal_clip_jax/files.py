@@ -92,9 +92,25 @@ def check_is_file(path: Path, expected: str) -> epath.Path:
         raise UserError(f"{found} is a folder; expected {expected}")
     if not found.exists():
         raise MissingFileError(f"{found}: there is no such file; expected {expected}", found)
-    if not is_file(found):
-        raise UserError(f"{found} is a pipe, a device or a socket; expected {expected}")
+    check_is_no_pipe(found, expected)
     return found
+
+
+def check_is_no_pipe(path: Path, expected: str) -> None:
+    """Makes sure that there is no pipe, device or socket: it may never end, and must not be
+    replaced. A file, a folder and nothing at all are fine.
+
+    Args:
+        path: as for `as_path`.
+        expected: what should be there; for the message.
+
+    Raises:
+        UserError: there is one; names the path.
+    """
+    if is_remote(path) or not os.path.exists(path):
+        return
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f"{os.fspath(path)} is a pipe, a device or a socket; expected {expected}")
 
 
 def check_no_pipes(folder: Path) -> None:
@@ -108,10 +124,7 @@ def check_no_pipes(folder: Path) -> None:
         return
     for place, _, names in os.walk(folder):
         for name in names:
-            path = os.path.join(place, name)
-            # What is neither there nor a file is a link to nothing, or was just removed.
-            if os.path.exists(path) and not os.path.isfile(path):
-                raise UserError(f"{path} is a pipe, a device or a socket; expected a file")
+            check_is_no_pipe(os.path.join(place, name), "a file")
 
 
 def read_at_most(path: Path, largest: int, expected: str) -> bytes:
@@ -158,6 +171,9 @@ def write_whole(
         UserError: it cannot be written, since the disk is full, for instance; names the path.
     """
     target = as_path(path)
+    check_is_no_pipe(target, "a file to write")
+    if not target.name or (not is_remote(target) and target.is_dir()):
+        raise UserError(f"{os.fspath(path)} cannot be written: it is a folder")
     temporary = target.with_name(f"{target.name}.{os.getpid()}.incomplete")
     data = content.encode() if isinstance(content, str) else content
     try:

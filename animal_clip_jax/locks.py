@@ -98,9 +98,15 @@ def only_writer(folder: Path, at: Path | None = None) -> Iterator[None]:
             a hidden file beside it: see `beside`.
 
     Raises:
-        UserError: somebody else writes there, this process included; or the lock cannot be written.
+        UserError: somebody else writes there, this process included; the lock cannot be written; or
+            the folder's name is not UTF-8.
     """
     path = absolute(folder) / LOCK_FILE if at is None else absolute(at)
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        # Orbax and TensorFlow take no others, and would say so only when they write.
+        raise UserError(f"the name of {folder} is not UTF-8; choose another") from error
     with _made(path.parent):
         if is_remote(path):
             with _leased(path, absolute(folder)):

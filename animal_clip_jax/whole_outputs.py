@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from etils import epath
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.files import Path, absolute, as_path, cannot_write, is_remote
+from animal_clip_jax.files import Path, absolute, as_path, cannot_write, check_is_no_pipe, is_remote
 from animal_clip_jax.locks import beside, only_writer
 
 _TRIES, _SECONDS_BETWEEN_TRIES = 20, 0.1
@@ -37,8 +37,9 @@ def replacing(path: Path) -> Iterator[epath.Path]:
         UserError: another process writes there; or it cannot be written.
     """
     place = _real(path)
+    check_is_no_pipe(place, "a place to write")
+    scratch, new, former = _scratch(place)
     with only_writer(path, beside(place)):
-        scratch, new, former = _scratch(place)
         with _named(path):
             _put_right(place)
             new.parent.mkdir(parents=True)
@@ -90,6 +91,8 @@ def _real(path: Path) -> epath.Path:
 
 def _scratch(place: epath.Path) -> tuple[epath.Path, epath.Path, epath.Path]:
     """The hidden folder beside an output, and where the new and the former output are in it."""
+    if not place.name:
+        raise UserError(f"{place} is no folder to write; give one below it")
     scratch = place.with_name(f".{place.name}.incomplete")
     # Some formats write the name of their file into it.
     return scratch, scratch / "new" / place.name, scratch / "former"

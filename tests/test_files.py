@@ -21,6 +21,7 @@ from animal_clip_jax.files import (
     read_json_object,
     write_whole,
 )
+from animal_clip_jax.whole_outputs import replacing
 
 
 class TestPaths:
@@ -126,3 +127,25 @@ def test_a_pipe_is_no_file(tmp_path):
     for read in (read_json_object, lambda path: check_is_file(path, "text")):
         with pytest.raises(UserError, match="pipe is "):
             read(tmp_path / "pipe")
+
+
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is a pipe"):
+        write_whole(tmp_path / "pipe", "text")
+    with pytest.raises(UserError, match="pipe is a pipe"), replacing(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
+@pytest.mark.parametrize("place", [".", "/", ""])
+def test_a_folder_is_no_file_to_write(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="cannot be written: it is a folder"):
+        write_whole(place, "text")
+    assert not os.listdir(tmp_path)
+
+
+def test_the_root_is_not_replaced():
+    with pytest.raises(UserError, match="^/ is no folder to write"), replacing("/"):
+        pass

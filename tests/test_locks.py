@@ -44,6 +44,14 @@ def holder(tmp_path):
 
 
 class TestLock:
+    def test_a_name_that_is_not_utf8_is_refused_before_anything_is_written(self, tmp_path):
+        with (
+            pytest.raises(UserError, match=r"out\\udcff is not UTF-8; choose another"),
+            only_writer(tmp_path / "out\udcff"),
+        ):
+            pass
+        assert not os.listdir(tmp_path)
+
     def test_another_process_holds_it_until_it_is_killed(self, tmp_path, holder):
         folder = tmp_path / "folder"
         message = (
