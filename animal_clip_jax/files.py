@@ -122,7 +122,7 @@ def check_no_pipes(folder: Path) -> None:
     """
     if is_remote(folder):
         return
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(os.fspath(folder)):
         for name in names:
             check_is_no_pipe(os.path.join(place, name), "a file")
 
