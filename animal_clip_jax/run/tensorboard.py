@@ -3,14 +3,17 @@
 All figures are in `metrics.jsonl`; these are the ones that one looks at.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from animal_clip_jax.files import is_remote
+from animal_clip_jax.files import cannot_write, is_remote
 from animal_clip_jax.run.data import ClipSet
 
 FOLDER = "tensorboard"
@@ -25,10 +28,14 @@ class TensorBoard:
 
     Args:
         is_written: false in the processes that leave it to the first.
+
+    Raises:
+        UserError: the folder cannot be written, since the disk is full, for instance; here, and in
+            what writes.
     """
 
     def __init__(self, workdir: epath.Path, *, is_written: bool = True):
-        self._writer = None
+        self._writer: Any = None
         self.missing = ""
         if not is_written:
             return
@@ -38,11 +45,18 @@ class TensorBoard:
             return
         try:
             # Imported here: it imports torch where that is installed.
-            from tensorboardX import SummaryWriter
+            from tensorboardX import summary
+            from tensorboardX.event_file_writer import EventsWriter
+            from tensorboardX.proto.event_pb2 import Event
         except ImportError:
             self.missing = f"no TensorBoard events; to have them: {INSTALL}"
             return
-        self._writer = SummaryWriter(str(workdir / FOLDER))
+        self._summary, self._event = summary, Event
+        self._folder = workdir / FOLDER
+        # Not SummaryWriter, which writes in a thread: where that fails, the training would wait.
+        with self._writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._writer = EventsWriter(str(self._folder / "events"))
 
     @property
     def is_written(self) -> bool:
@@ -53,24 +67,41 @@ class TensorBoard:
         """Adds a point to each curve "KIND/NAME"."""
         if self._writer is None:
             return
-        for name, value in figures.items():
-            self._writer.add_scalar(f"{kind}/{name}", value, step)
-        self._writer.flush()
+        self._write(
+            step, [self._summary.scalar(f"{kind}/{name}", value) for name, value in figures.items()]
+        )
 
     def configuration(self, config: ConfigDict) -> None:
         """Adds the configuration, as text."""
         if self._writer is not None:
             text = json.dumps(config.to_dict(), indent=2)
-            self._writer.add_text("configuration", f"```\n{text}\n```", 0)
-            self._writer.flush()
+            self._write(0, [self._summary.text("configuration", f"```\n{text}\n```")])
 
     def clips(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Adds images (height, width, 3) uint8 by the id of their clip."""
         if self._writer is None:
             return
-        for clip_id, image in images.items():
-            self._writer.add_image(f"clips/{clip_id}", image, step, dataformats="HWC")
-        self._writer.flush()
+        self._write(
+            step,
+            [
+                self._summary.image(f"clips/{clip_id}", image, dataformats="HWC")
+                for clip_id, image in images.items()
+            ],
+        )
+
+    def _write(self, step: int, summaries: Sequence[Any]) -> None:
+        with self._writing():
+            for summary in summaries:
+                event = self._event(wall_time=time.time(), step=step, summary=summary)
+                self._writer.write_event(event)
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
 
 
 class ClipSample:

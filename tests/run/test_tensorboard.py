@@ -11,6 +11,7 @@ import tensorflow as tf
 import tiny_run
 from etils import epath
 
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.run.data import whole_split
 from animal_clip_jax.run.tensorboard import ClipSample, TensorBoard, strip
 from data_pipeline.batches.input import evaluation_batches
@@ -147,3 +148,17 @@ def test_without_the_writer_it_says_how_to_get_it(tmp_path):
 
 def test_into_a_cloud_nothing_is_written():
     assert "not on this machine" in TensorBoard(epath.Path("gs://bucket/run")).missing
+
+
+def test_a_disk_that_is_full_is_said_and_not_waited_for(tmp_path):
+    resource = pytest.importorskip("resource")
+    board = TensorBoard(epath.Path(tmp_path))
+    board.curves(0, "training", {"loss": 0.5})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))  # as large as a file may become
+    try:
+        with pytest.raises(UserError, match=f"{tmp_path}/tensorboard cannot be written"):
+            for step in range(100):
+                board.curves(step, "training", {"loss": 0.5})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
