@@ -50,7 +50,7 @@ def name_problem(name: str, what: str) -> str | None:
     Returns:
         As `text_problem`.
     """
-    if not _visible(name, without="ZCM"):
+    if shows_nothing(name):
         return f"the name of the {what} is empty"
     if len(name) > MOST_NAME_CHARACTERS:
         return (
@@ -58,6 +58,12 @@ def name_problem(name: str, what: str) -> str | None:
             f"{MOST_NAME_CHARACTERS} are the most"
         )
     return text_problem(name, what)
+
+
+def shows_nothing(text: str) -> bool:
+    """Whether there is no letter, digit or sign in a text: nothing, or spaces, marks without a
+    letter, and characters that are never seen."""
+    return not _visible(text, without="ZCM")
 
 
 def similar_names(names: Sequence[str]) -> list[tuple[str, ...]]:

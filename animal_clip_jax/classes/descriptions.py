@@ -12,6 +12,7 @@ from typing import Literal
 
 from animal_clip_jax.classes.file_errors import SHOWN, FileErrors, csv_rows
 from animal_clip_jax.errors import LONGEST_QUOTE, MissingFileError, UserError, quoted
+from data_pipeline.names import shows_nothing
 
 # "{}" is the class name as it is in the labels. Animal names come with and without a plural or a
 # capital, so no template puts an indefinite article before one.
@@ -128,7 +129,7 @@ def read_descriptions(path: str | os.PathLike[str], class_names: Sequence[str]) 
                 "it must be in double quotes",
                 line,
             )
-        elif not row[1]:
+        elif shows_nothing(row[1]):
             errors.add(f"the text of class {name!r} is empty", line)
     if is_whole:
         _check_complete(errors, texts, first_line, class_names)

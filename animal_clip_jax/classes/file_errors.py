@@ -14,8 +14,11 @@ SHOWN = 20
 # Bytes of a file; the largest that people write have a few million. The csv module bounds a field,
 # to 131 072 characters.
 _LARGEST = 64 * 2**20
-# All of Unicode's but white space, which is cut off around fields and counts as a space in texts.
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# All of Unicode's but white space, which is cut off around fields and counts as a space in texts;
+# and what turns the direction of writing or is never seen.
+_CONTROL_CHARACTER = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
 
 
 class FileErrors:

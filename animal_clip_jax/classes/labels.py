@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import re
 
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.files import check_is_file
 from data_pipeline.annotations.label_files import numbered_lines, read_labels
+from data_pipeline.names import name_problem
 
 
 def read_names(path: str | os.PathLike[str]) -> list[str]:
@@ -17,7 +19,8 @@ def read_names(path: str | os.PathLike[str]) -> list[str]:
 
     Raises:
         MissingFileError: there is no such file.
-        UserError: it is not UTF-8, holds no name, or a name several times; one line for each.
+        UserError: it is not UTF-8, holds no name, a name several times, or one that cannot be a
+            label; one line for each.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -28,7 +31,15 @@ def read_names(path: str | os.PathLike[str]) -> list[str]:
     places: dict[str, str] = {}
     problems = []
     for place, name in numbered_lines(path):
-        if name in places:
+        problem = name_problem(name, "label")
+        if problem:
+            problems.append(f"{place}: {problem}")
+        elif not places and re.fullmatch(r"id\s*,\s*name", name, re.IGNORECASE):
+            raise UserError(
+                f"{place}: {name!r} is the header of a CSV file, which is read as one if its name "
+                "ends in .csv; expected one name a line"
+            )
+        elif name in places:
             problems.append(f"{place}: the name {name!r} was given before, at {places[name]}")
         else:
             places[name] = place

@@ -144,6 +144,8 @@ def _read_pairs(
         if row[0] in animal_of and row[1] in action_of:
             relation[action_of[row[1]], animal_of[row[0]]] = 1
     errors.check()
+    if len(rows) == 1:
+        raise UserError(f"{path}: no row follows the header; no animal would do anything")
     return relation
 
 

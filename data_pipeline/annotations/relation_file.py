@@ -25,7 +25,7 @@ def read_relation(
 
     Raises:
         AnnotationError: a line that does not parse, an unknown animal or action, an animal twice,
-            or a count that is not the number of ids.
+            a count that is not the number of ids, or no line at all.
     """
     animals = Spelling(animal_names)
     rows = {name: number for number, name in enumerate(animal_names)}
@@ -55,4 +55,6 @@ def read_relation(
                 f"{place}: the action id {max(actions)} is unknown; there are {len(action_names)}"
             )
         relation[rows[animal], actions] = 1
+    if not seen:
+        raise AnnotationError(f"{path} lists no animal")
     return relation

@@ -114,3 +114,38 @@ def test_a_very_large_file(kind, tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text(GOOD[kind])
     assert "larger than 20 bytes" in refused(kind, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,name\n0,Fish\n", "line 1: 'id,name' is the header of a CSV file"),
+        ("Fi\tsh\n", "line 1: the label 'Fi.tsh' has a control character"),
+        ("Fish\n\u3164\n", "line 2: the name of the label is empty"),
+        ("x" * 1001, "line 1: the label 'x+...x+' is 1001 characters long"),
+    ],
+)
+def test_a_list_of_names_that_would_be_misread(content, message, tmp_path):
+    (tmp_path / "names.txt").write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_names(tmp_path / "names.txt")
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.csv", "animal,action\n"), ("a.txt", "\n")])
+def test_relations_of_nobody(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match="lists no animal|no row follows the header"):
+        read_relations(tmp_path / name, ["Eat"], ["Fish"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\u200b", "line 2: the text of class 'Eat' is empty"),
+        ("a\u202eb", "line 2: a control character, U.202E"),
+    ],
+)
+def test_texts_that_show_nothing_or_something_else(text, message, tmp_path):
+    (tmp_path / "a.csv").write_text(f"action,description\nEat,{text}\n")
+    with pytest.raises(UserError, match=message):
+        read_descriptions(tmp_path / "a.csv", ["Eat"])
