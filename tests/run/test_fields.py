@@ -24,6 +24,7 @@ from made_run import make_run
 from ml_collections import ConfigDict
 
 from animal_clip_jax.conversion import weights
+from animal_clip_jax.digests import sealed
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.inference.predict import predict
 from animal_clip_jax.models import parameters
@@ -696,6 +697,10 @@ def place(data, videos, recogniser_folder, tmp_path_factory) -> Place:
     make_run(config, paths["run"])
     # A second checkpoint, of which the first is the better.
     shutil.copytree(paths["run"] / "checkpoints" / "1", paths["run"] / "checkpoints" / "2")
+    described = paths["run"] / "checkpoints" / "2" / "description" / "metadata"
+    content = {**json.loads(described.read_text()), "step": 2}
+    del content["digest"]
+    described.write_text(json.dumps(sealed(content)))
     (paths["run"] / "evaluated.json").write_text('{"1": 0.9, "2": 0.1}')
     return Place(folder, paths)
 
