@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import logging
 
-from animal_clip_jax.errors import Interrupted, MissingFileError, UserError, shortened
+from animal_clip_jax.errors import Interrupted, MissingFileError, UserError, quoted, shortened
 
 DONE, MISTAKE, CTRL_C, STOPPED = 0, 2, 130, 75  # the last is EX_TEMPFAIL of sysexits.h
 
@@ -136,13 +136,16 @@ def one_of(name: str, known: Iterable[str], *, what: str) -> str:
     return name
 
 
-def numeric(kind: type, *, least: float = 0, above: float | None = None) -> Callable[[str], float]:
+def numeric(
+    kind: type, *, least: float = 0, above: float | None = None, most: float = math.inf
+) -> Callable[[str], float]:
     """For argparse: reads a number and checks it.
 
     Args:
         kind: int or float.
         least: the smallest that is accepted.
         above: instead of `least`, what it must be more than.
+        most: the largest that is accepted.
     """
 
     def read(text: str) -> float:
@@ -151,10 +154,13 @@ def numeric(kind: type, *, least: float = 0, above: float | None = None) -> Call
             value = kind(text)
         except ValueError as error:
             what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from error
+            raise argparse.ArgumentTypeError(f"{quoted(text)} is not {what}") from error
         is_in = value >= least if above is None else value > above
-        if not (is_in and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"{text} is not {expected}")
+        # Python's whole numbers may be larger than any of its others.
+        if not is_in or (kind is float and not math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"{shortened(text)} is not {expected}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{shortened(text)} is more than {most:g}, the most")
         return value
 
     return read

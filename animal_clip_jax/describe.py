@@ -46,17 +46,17 @@ from animal_clip_jax.classes.writing.questions import (
 )
 from animal_clip_jax.classes.writing.review import Review
 from animal_clip_jax.command_line import Parser, numeric
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import UserError, shortened
 from animal_clip_jax.locks import beside, only_writer
 
 
 def _json_object(text: str) -> dict[str, object]:
     try:
         fields = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"not JSON ({error}): {text}") from error
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"not JSON ({error}): {shortened(text)}") from error
     if not isinstance(fields, dict):
-        raise argparse.ArgumentTypeError(f"not a JSON object: {text}")
+        raise argparse.ArgumentTypeError(f"not a JSON object: {shortened(text)}")
     return fields
 
 
@@ -65,8 +65,10 @@ def _prices(text: str) -> tuple[float, float]:
         prompts, output = map(float, text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"must be two numbers, such as 0.15,0.6, not {text}"
+            f"must be two numbers, such as 0.15,0.6, not {shortened(text)}"
         ) from error
+    if not all(0 <= price < math.inf for price in (prompts, output)):
+        raise argparse.ArgumentTypeError(f"must be two prices, such as 0.15,0.6, not {text}")
     return prompts, output
 
 
@@ -206,6 +208,9 @@ def summary(flags: argparse.Namespace, review: Review, left: Estimate) -> str:
     return "\n".join(lines)
 
 
+_MOST = 2**31 - 1  # of a whole number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """`animal-clip describe`; returns the exit code."""
     parser = Parser(
@@ -218,7 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
     )
     add = parser.add_argument
-    natural, positive, above_zero = numeric(int), numeric(int, least=1), numeric(float, above=0)
+    natural, positive = numeric(int, most=_MOST), numeric(int, least=1, most=_MOST)
+    above_zero = numeric(float, above=0)
     kinds, backends, languages = ("action", "animal"), ("local", "openai"), ("en", "any")
     add("--labels", metavar="FILE", type=Path, required=True, help="a name a line, or CSV: id,name")
     add("--kind", choices=kinds, required=True, help="what the names are names of")
@@ -230,9 +236,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--per_request", metavar="N", type=positive, default=10, help="most asked for at once (10)")
     add("--extra_rounds", metavar="N", type=natural, default=5, help="for what is missing (5)")
     add("--language", choices=languages, default="en", help="accept English alone, or any (en)")
-    add("--seed", metavar="N", type=int, default=0, help="of the sampling (0)")
+    add(
+        "--seed",
+        metavar="N",
+        type=numeric(int, least=-_MOST, most=_MOST),
+        default=0,
+        help="of the sampling (0)",
+    )
     add("--temperature", metavar="T", type=above_zero, default=0.8, help="of the sampling (0.8)")
-    add("--top_p", metavar="P", type=above_zero, default=0.95, help="nucleus sampling (0.95)")
+    add(
+        "--top_p",
+        metavar="P",
+        type=numeric(float, above=0, most=1),
+        default=0.95,
+        help="nucleus sampling (0.95)",
+    )
     add("--max_tokens", metavar="N", type=positive, help="of an answer (100 a description)")
     add("--batch_size", metavar="N", type=positive, default=8, help="local: questions at once (8)")
     add("--concurrency", metavar="N", type=positive, default=8, help="openai: requests at once (8)")

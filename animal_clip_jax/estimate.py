@@ -230,6 +230,10 @@ def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> st
     return "\n\n".join([*parts, _NOTE])
 
 
+# Each is a device of XLA's on the host, which takes minutes for more.
+_MOST_DEVICES = 4096
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """`animal-clip estimate`; returns the exit code."""
     parser = Parser(
@@ -243,7 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--config", metavar="FILE", required=True, help="configs/NAME.py, or a run's config.json"
     )
     parser.add_argument(
-        "--devices", metavar="N", type=numeric(int, least=1), default=1, help="of the job (1)"
+        "--devices",
+        metavar="N",
+        type=numeric(int, least=1, most=_MOST_DEVICES),
+        default=1,
+        help="of the job (1)",
     )
     parser.add_argument(
         "--remat",

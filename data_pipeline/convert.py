@@ -18,6 +18,7 @@ from animal_clip_jax.command_line import Parser, numeric
 from data_pipeline.annotations.datasets import READERS, read_annotations
 from data_pipeline.conversion.dataset_writer import Options, convert
 from data_pipeline.conversion.encode import encode_video
+from data_pipeline.limits import MOST_CLIPS, MOST_SHORT_SIDE, MOST_WORKERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,11 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--dataset", required=True, choices=tuple(READERS), help="of which form the source is")
     add("--source", metavar="PATH", required=True, help="folder of the official files, or a CSV")
     add("--output", metavar="DIR", required=True, help="folder for the shards")
-    positive, whole = numeric(int, least=1), numeric(int)
+    positive = numeric(int, least=1, most=MOST_CLIPS)
+    whole = numeric(int, most=MOST_CLIPS)
     add(
         "--short_side",
         metavar="PIXELS",
-        type=positive,
+        type=numeric(int, least=1, most=MOST_SHORT_SIDE),
         default=Options.short_side,
         help="frames are made that small (%(default)s)",
     )
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add(
         "--workers",
         metavar="N",
-        type=positive,
+        type=numeric(int, least=1, most=MOST_WORKERS),
         default=os.cpu_count() or 1,
         help="processes that decode (%(default)s)",
     )

@@ -22,6 +22,12 @@ MOST_WORKBOOK_COLUMNS = 256
 MOST_FRAME_PIXELS = 1 << 26
 MOST_JPEG_SIDE = 65_500
 MOST_RECORD_BYTES = 1 << 30
+# A square of this side is a frame of the most pixels.
+MOST_SHORT_SIDE = 1 << 13
+
+# What may be asked of a conversion: clips in a file or lost, and processes.
+MOST_CLIPS = 10**9
+MOST_WORKERS = 1024
 
 # Decoding one video: so long, and longer for a large one.
 SECONDS_A_VIDEO = 60.0

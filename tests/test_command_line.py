@@ -237,6 +237,14 @@ def test_numbers_of_flags_are_checked(text):
         command_line.numeric(int, least=1)(text)
 
 
+@pytest.mark.parametrize("text", ["9", "9" * 4000])
+def test_numbers_of_flags_have_a_largest(text):
+    assert command_line.numeric(int, most=9)("9") == 9
+    with pytest.raises(argparse.ArgumentTypeError, match="is more than 8, the most") as error:
+        command_line.numeric(int, most=8)(text)
+    assert len(str(error.value)) < 300
+
+
 def test_ctrl_c_ends_a_prediction_at_once_and_without_a_word():
     program = textwrap.dedent("""
         import signal

@@ -471,6 +471,8 @@ class TestFailures:
         [
             (["--workers=0"], "--workers: 0 is not at least 1"),
             (["--short_side=1"], "short_side is 1; the least is 8"),
+            (["--short_side=99999"], "--short_side: 99999 is more than 8192, the most"),
+            (["--workers=9999"], "--workers: 9999 is more than 1024, the most"),
             (["--max_frames=-1"], "--max_frames: -1 is not at least 0"),
             (["--action_labels=none.csv"], "none.csv"),
             (["--source=gs://bucket/a"], "has to be on this machine, not gs://bucket/a"),
