@@ -160,7 +160,7 @@ def numeric(
         if not is_in or (kind is float and not math.isfinite(value)):
             raise argparse.ArgumentTypeError(f"{shortened(text)} is not {expected}")
         if value > most:
-            raise argparse.ArgumentTypeError(f"{shortened(text)} is more than {most:g}, the most")
+            raise argparse.ArgumentTypeError(f"{shortened(text)} is more than {most}, the most")
         return value
 
     return read

@@ -14,7 +14,7 @@ import xxhash
 
 from animal_clip_jax.errors import DamagedError
 
-_SEAL = "digest"
+SEAL = "digest"
 
 
 def digest_of_array(array: Any) -> str:
@@ -62,7 +62,7 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         content: what JSON can hold.
     """
-    return {**content, _SEAL: _digest_of_json(content)}
+    return {**content, SEAL: _digest_of_json(content)}
 
 
 def unsealed(content: Mapping[str, Any], *, is_sealed: bool = True) -> dict[str, Any]:
@@ -74,10 +74,15 @@ def unsealed(content: Mapping[str, Any], *, is_sealed: bool = True) -> dict[str,
     Raises:
         DamagedError: the content is another than was saved, or has no digest and must have one.
     """
-    rest = {name: value for name, value in content.items() if name != _SEAL}
-    if (_SEAL in content or is_sealed) and content.get(_SEAL) != _digest_of_json(rest):
+    if not seal_holds(content, is_sealed=is_sealed):
         raise DamagedError("its description is another than was saved")
-    return rest
+    return {name: value for name, value in content.items() if name != SEAL}
+
+
+def seal_holds(content: Mapping[str, Any], *, is_sealed: bool = True) -> bool:
+    """Whether a content is what `sealed` gave, in any order. Arguments as `unsealed`."""
+    rest = {name: value for name, value in content.items() if name != SEAL}
+    return content[SEAL] == _digest_of_json(rest) if SEAL in content else not is_sealed
 
 
 def _digest_of_json(content: Mapping[str, Any]) -> str:

@@ -131,6 +131,22 @@ def only_writer(folder: Path, at: Path | None = None) -> Iterator[None]:
             os.close(descriptor)
 
 
+def is_free(folder: pathlib.Path, note: str) -> bool:
+    """Whether a local folder is new, empty, or holds what a writer who begins there leaves at once:
+    the lock, and a file that says what the folder is, perhaps half-written.
+
+    Args:
+        note: the name of that file. A folder that has it is free for whoever may write there again.
+    """
+    if (folder / note).is_file() or not folder.is_dir():
+        return True
+    return all(
+        other.name == LOCK_FILE
+        or (other.name.startswith(note) and other.name.endswith(".incomplete"))
+        for other in folder.iterdir()
+    )
+
+
 def beside(path: Path) -> epath.Path:
     """The lock file for an output that appears by being renamed: hidden, beside it."""
     target = absolute(path)

@@ -12,9 +12,9 @@ Beside the shards, which `tfds.builder_from_directory` reads without this projec
     unannotated_videos.csv    videos that no annotation names
     shard_listings/           by which the conversion knows its finished shards
 
-`dataset.json` has the SHA-256 of the other small files, and of itself: what was changed or damaged
-since is refused, and the conversion mends it when it is run again. Datasets of older versions have
-none of these, and are believed.
+`dataset.json` has the SHA-256 of the other small files, and a digest of itself: what was changed or
+damaged since is refused, and the conversion mends it when it is run again. Datasets of older
+versions have none of these, and are believed.
 
 TensorFlow is not needed here.
 """
@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from animal_clip_jax.digests import seal_holds
 from animal_clip_jax.errors import MissingFileError, UserError, quoted, shortened
 from animal_clip_jax.files import as_path, cannot_read, is_file
 from data_pipeline.limits import MOST_DIGITS, MOST_TEXT_BYTES
@@ -69,8 +70,7 @@ CLIP_COLUMNS = (
     "animals",
 )
 RELATION_COLUMNS = ("animal", "action", "clips")
-# Fields of its description: of itself, and of the files beside it by their names.
-OWN_DIGEST = "sha256"
+# A field of its description: of the files beside it, by their names.
 FILE_DIGESTS = "files_sha256"
 SMALL_FILES = (
     *(ACTIONS_FILE, ANIMALS_FILE, CLIPS_FILE, RELATION_FILE),
@@ -384,31 +384,15 @@ def changed_files(directory: str | os.PathLike) -> list[str]:
     folder = as_path(directory)
     path = folder / DATASET_FILE
     description = parse_description(_read_whole(path), path)
-    if FILE_DIGESTS not in description or not digest_holds(description):
+    if FILE_DIGESTS not in description or not _is_as_written(description):
         return [DATASET_FILE]
     written, found = description[FILE_DIGESTS], file_digests(folder)
     return [name for name in written if written[name] != found.get(name)]
 
 
-def with_digest(content: dict) -> dict:
-    """What a JSON file is to hold, with the digest of the rest of it."""
-    return {**content, OWN_DIGEST: _digest_of(content)}
-
-
-def digest_holds(content: dict) -> bool:
-    """Whether what was read is what `with_digest` gave; True if it has no digest."""
-    rest = {key: value for key, value in content.items() if key != OWN_DIGEST}
-    return content.get(OWN_DIGEST, _digest_of(rest)) == _digest_of(rest)
-
-
-def _lacks_digests(description: dict) -> bool:
-    """Whether somebody took the digests of a description away."""
-    wanted = {OWN_DIGEST, FILE_DIGESTS} if description["complete"] else {OWN_DIGEST}
-    return description["format_version"] >= _FIRST_WITH_DIGESTS and not wanted <= set(description)
-
-
-def _digest_of(content: dict) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _is_as_written(description: dict) -> bool:
+    is_sealed = description["format_version"] >= _FIRST_WITH_DIGESTS
+    return seal_holds(description, is_sealed=is_sealed)
 
 
 def parse_description(text: bytes, path: str | os.PathLike) -> dict:
@@ -548,7 +532,7 @@ def _read_description(directory: epath.Path) -> dict:
             "make one with `animal-clip convert-videos`"
         )
     description = parse_description(_read_whole(path), path)
-    if not digest_holds(description) or _lacks_digests(description):
+    if not _is_as_written(description):
         raise DatasetError(
             f"{path} was changed or damaged after the conversion; run the same conversion again to "
             "mend it"

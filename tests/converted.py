@@ -3,7 +3,8 @@
 import json
 import pathlib
 
-from data_pipeline.dataset import DATASET_FILE, FILE_DIGESTS, OWN_DIGEST, file_digests, with_digest
+from animal_clip_jax.digests import SEAL, sealed
+from data_pipeline.dataset import DATASET_FILE, FILE_DIGESTS, file_digests
 
 
 def describe_again(folder: pathlib.Path, **changes) -> pathlib.Path:
@@ -15,7 +16,7 @@ def describe_again(folder: pathlib.Path, **changes) -> pathlib.Path:
     """
     path = folder / DATASET_FILE
     description = {**json.loads(path.read_text()), **changes}
-    del description[OWN_DIGEST]
+    del description[SEAL]
     description[FILE_DIGESTS] = file_digests(folder)
-    path.write_text(json.dumps(with_digest(description)))
+    path.write_text(json.dumps(sealed(description)))
     return folder

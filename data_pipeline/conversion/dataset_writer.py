@@ -14,9 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from animal_clip_jax.digests import sealed
 from animal_clip_jax.errors import UserError, quoted, shortened
 from animal_clip_jax.files import as_local_path, write_whole
-from animal_clip_jax.locks import LOCK_FILE, only_writer
+from animal_clip_jax.locks import is_free, only_writer
 from data_pipeline.annotations.record import Annotations, Clip
 from data_pipeline.conversion.encode import (
     JPEG_QUALITY,
@@ -50,7 +51,6 @@ from data_pipeline.dataset import (
     changed_files,
     file_digests,
     parse_description,
-    with_digest,
 )
 from data_pipeline.limits import shown
 from data_pipeline.names import similar_names
@@ -289,14 +289,10 @@ def _describe(name: str, annotations: Annotations, options: Options) -> dict:
 
 def _check_free(output: Path) -> None:
     """Checks, before anything is written, that the folder is new, empty or a conversion."""
-    if (output / DATASET_FILE).is_file() or not output.is_dir():
-        return
-    for other in output.iterdir():
-        half_written = other.name.startswith(DATASET_FILE) and other.name.endswith(".incomplete")
-        if not half_written and other.name != LOCK_FILE:
-            raise ConversionError(
-                f"{output} is not empty and holds no conversion; choose another --output"
-            )
+    if not is_free(output, DATASET_FILE):
+        raise ConversionError(
+            f"{output} is not empty and holds no conversion; choose another --output"
+        )
 
 
 def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
@@ -318,8 +314,7 @@ def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
 
 
 def _write_description(output: Path, description: dict) -> None:
-    content = with_digest(description)
-    write_whole(output / DATASET_FILE, json.dumps(content, indent=2) + "\n")
+    write_whole(output / DATASET_FILE, json.dumps(sealed(description), indent=2) + "\n")
 
 
 def _finished_shards(

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from animal_clip_jax.digests import sealed, unsealed
 from animal_clip_jax.files import write_whole
 from data_pipeline.annotations.record import Clip
-from data_pipeline.dataset import RECORD_FRAMING, digest_holds, with_digest
+from data_pipeline.dataset import RECORD_FRAMING
 
 LISTINGS_FOLDER = "shard_listings"
 
@@ -118,9 +119,7 @@ def finished_contents(directory: Path, shard: Shard) -> ShardContents | None:
 def _parse_listing(text: bytes, shard: Shard) -> ShardContents | None:
     """The contents of a shard, of all its clips and in their order; None of a damaged listing."""
     try:
-        listed = json.loads(text)
-        if not digest_holds(listed):
-            return None
+        listed = unsealed(json.loads(text), is_sealed=False)  # those of older versions are not
         contents = ShardContents(
             tuple(StoredClip(**row) for row in listed["stored"]),
             tuple(FailedClip(**row) for row in listed["failed"]),
@@ -151,7 +150,7 @@ def finish_shard(directory: Path, shard: Shard, written: Path, contents: ShardCo
     """Gives a whole shard, written under the temporary name, its listing and final name."""
     listing = _listing_path(directory, shard)
     listing.parent.mkdir(exist_ok=True)
-    write_whole(listing, json.dumps(with_digest(asdict(contents))))
+    write_whole(listing, json.dumps(sealed(asdict(contents))))
     _to_disk(written)
     written.replace(directory / shard.file_name)
 

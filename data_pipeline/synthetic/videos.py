@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from animal_clip_jax.errors import UserError, shortened
 from animal_clip_jax.files import as_local_path, cannot_write, write_whole
-from animal_clip_jax.locks import LOCK_FILE, only_writer
+from animal_clip_jax.locks import is_free, only_writer
 from data_pipeline.processes import end_with_parent
 from data_pipeline.synthetic.drawn_animals import ANIMALS
 from data_pipeline.synthetic.scenes import ACTIONS, render_clip
@@ -194,12 +194,8 @@ def _check(parameters: _Parameters) -> None:
 
 def _check_free(folder: Path) -> None:
     """Checks, before anything is written, that the folder is new, empty or a set."""
-    if (folder / NOTE_FILE).exists() or not folder.is_dir():
-        return
-    for other in folder.iterdir():
-        half_written = other.name.startswith(NOTE_FILE) and other.name.endswith(".incomplete")
-        if not half_written and other.name != LOCK_FILE:
-            raise UserError(f"{folder} is not empty and has no {NOTE_FILE}; choose another folder")
+    if not is_free(folder, NOTE_FILE):
+        raise UserError(f"{folder} is not empty and has no {NOTE_FILE}; choose another folder")
 
 
 def _claim(folder: Path, parameters: _Parameters) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from made_videos import write_video
 
+from animal_clip_jax.digests import SEAL
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.conversion.dataset_writer import Options, convert
-from data_pipeline.dataset import FILE_DIGESTS, OWN_DIGEST
+from data_pipeline.dataset import FILE_DIGESTS
 
 ACTIONS = ("Resting", "Walking", "Feeding")
 ANIMALS = ("Boar", "Fox")
@@ -50,7 +51,7 @@ def as_older_version(folder: Path, **changes) -> Path:
     """
     path = folder / "dataset.json"
     description = {**json.loads(path.read_text()), "format_version": 1, **changes}
-    for key in (OWN_DIGEST, FILE_DIGESTS):
+    for key in (SEAL, FILE_DIGESTS):
         description.pop(key, None)
     path.write_text(json.dumps(description))
     return folder

@@ -283,7 +283,7 @@ class TestDigestsOfItsFiles:
             with pytest.raises(DatasetError, match=f"{name} was changed"):
                 read(copy)
 
-    @pytest.mark.parametrize("taken", [("sha256",), ("files_sha256",), ("sha256", "files_sha256")])
+    @pytest.mark.parametrize("taken", [("digest",), ("files_sha256",), ("digest", "files_sha256")])
     def test_digests_that_somebody_took_away(self, copy, taken):
         description = json.loads((copy / "dataset.json").read_text())
         for key in taken:
