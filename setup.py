@@ -24,6 +24,7 @@ BASE = [
 EXTRAS = {
     # Conversion of videos, training, and evaluation on what was converted.
     "data": [
+        "matplotlib>=3.11",
         "openpyxl>=3.1",
         "tensorflow>=2.21.0",
         "tensorflow-datasets>=4.9.10",

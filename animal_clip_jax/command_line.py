@@ -26,6 +26,7 @@ _EXTRAS = {
     "tensorflow": "data",
     "tensorflow_datasets": "data",
     "openpyxl": "data",
+    "matplotlib": "data",
     "torch": "torch",
     "safetensors": "torch",
     "huggingface_hub": "torch",

@@ -27,9 +27,11 @@ from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.run import assembly
+from animal_clip_jax.run.by_data import LEFT_TO_DATA
 from animal_clip_jax.run.config import check_fields, training_source
 from animal_clip_jax.run.config_flags import read_config_file, with_fields
-from animal_clip_jax.run.start import as_published, resolved
+from animal_clip_jax.run.fields import FIELDS
+from animal_clip_jax.run.start import as_published, filled, resolved
 from animal_clip_jax.tables import format_table
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state, make_train_step
@@ -185,6 +187,8 @@ def resolved_without_weights(config: ConfigDict) -> ConfigDict:
     Raises:
         UserError: the weights are damaged, or the configuration contradicts them.
     """
+    # It reads no data, so what is left to that is as published, and said in the title.
+    config = filled(config, {name: FIELDS[name].default for name in LEFT_TO_DATA})
     is_there = bool(config.init_from) and as_path(config.init_from).exists()
     return resolved(config) if is_there else as_published(config)
 

@@ -58,6 +58,20 @@ def replacing(path: Path) -> Iterator[epath.Path]:
                 _put_right(place)
 
 
+def finish_exchange(path: Path) -> None:
+    """Puts right what a process left that was killed while it exchanged an output, if there is any.
+
+    For those who look at an output before they replace it.
+
+    Raises:
+        UserError: another process writes there; or it cannot be written.
+    """
+    place = _real(path)
+    if _scratch(place)[0].exists():
+        with only_writer(path, beside(place)), _named(path):
+            _put_right(place)
+
+
 def current(path: Path) -> epath.Path:
     """Where a reader finds an output: at its place, or where a process that was killed in the
     moment of the exchange had moved it to."""

@@ -1,321 +1,171 @@
-"""What is in a converted dataset: counts, histograms, the long tail, and a sheet of its clips.
+"""What is in a data set, before the conversion of its videos and after it.
 
+animal-clip inspect clips.csv --dataset=csv --html=look.html
 animal-clip inspect lote_tfrecord
 """
 
 import argparse
 import io
+import json
 import os
 import sys
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations
-
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from animal_clip_jax import command_line
 from animal_clip_jax.command_line import Parser, numeric
-from animal_clip_jax.errors import UserError
-from animal_clip_jax.files import as_path, write_whole
-from data_pipeline.dataset import (
-    TRAIN_SPLIT,
-    ClipIndex,
-    DatasetInfo,
-    has_digests,
-    load_index,
-    load_info,
-)
-from data_pipeline.long_tail import HEAD_CLIPS, SEGMENTS, TAIL_CLIPS, segments
+from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.files import absolute, as_path, write_whole
+from data_pipeline.annotations.datasets import READERS
+from data_pipeline.annotations.record import Clip
+from data_pipeline.dataset_files import TRAIN_SPLIT
+from data_pipeline.inspection.contact_sheet import ShownClip, sheet_of, stored_clips
+from data_pipeline.inspection.description import describe
+from data_pipeline.inspection.examination import Examination, examine, spread_over_actions
+from data_pipeline.inspection.report import as_json, as_text, findings_as_text
+from data_pipeline.inspection.subject import Subject, is_converted, of_annotations, of_converted
+from data_pipeline.long_tail import HEAD_CLIPS, TAIL_CLIPS
+from data_pipeline.reading_flags import READING_FLAGS, add_reading_flags, read_as_flags_say
 
-BAR_WIDTH = 40
-FRAME_BOX = (144, 108)
-FRAMES_PER_CLIP = 3
-MARGIN = 6
-TEXT_HEIGHT = 16
-FONT_SIZE = 12
-
-
-def describe(
-    directory: str | os.PathLike,
-    split: str = TRAIN_SPLIT,
-    *,
-    top: int = 20,
-    head: int = HEAD_CLIPS,
-    tail: int = TAIL_CLIPS,
-) -> str:
-    """A split in words and bars.
-
-    Args:
-        directory: a converted dataset.
-        split: one of its splits.
-        top: how many lines a list may have.
-        head: a class with at least so many clips is of the head.
-        tail: a class with fewer is of the tail.
-
-    Raises:
-        FileNotFoundError, DatasetError: the folder is no converted dataset, or has no such split.
-    """
-    info, index = load_info(directory), load_index(directory, split)
-    actions = class_counts(index.actions, len(info.action_names))
-    animals = class_counts(index.animals, len(info.animal_names))
-    sizes = ", ".join(f"{name} {size}" for name, size in info.split_sizes.items())
-    sections = [
-        f"{info.name}: {sum(info.split_sizes.values())} clips ({sizes}), "
-        f"{len(info.action_names)} actions, {len(info.animal_names)} animals",
-        _videos(index, split),
-        _labels_a_clip(index, split),
-        _histogram(f"actions in {split!r}", info.action_names, actions, top),
-        _histogram(f"animals in {split!r}", info.animal_names, animals, top),
-        _long_tail(actions, split, head, tail),
-        _together(info, index, top),
-        _relations(info, top),
-        _digests(directory),
-    ]
-    return "\n\n".join(section for section in sections if section)
-
-
-def class_counts(labels: Sequence[Sequence[int]], num_classes: int) -> np.ndarray:
-    """int64 (num_classes): in how many clips each class occurs."""
-    flat = [label for of_clip in labels for label in of_clip]
-    return np.bincount(np.array(flat, np.int64), minlength=num_classes)
-
-
-def contact_sheet(
-    directory: str | os.PathLike, split: str = TRAIN_SPLIT, *, num_clips: int = 24, columns: int = 3
-) -> Image.Image:
-    """First, middle and last frame of some clips, with their labels below.
-
-    The clips are spread over the actions: one of each action in turn, in stored order.
-
-    Args:
-        directory: a converted dataset.
-        split: one of its splits.
-        num_clips: how many clips; fewer if the split has fewer.
-        columns: clips side by side.
-
-    Raises:
-        FileNotFoundError, DatasetError: the folder is no converted dataset, has no such split, or
-            one of its shards is missing or corrupt.
-        UserError: no clips or no columns are asked for.
-    """
-    if num_clips < 1 or columns < 1:
-        raise UserError(f"a sheet needs clips and columns, not {num_clips} and {columns}")
-    # Here, not above: the description does without TensorFlow.
-    from data_pipeline.batches.reading import Source
-
-    source = Source.open(directory, split)
-    rows = spread_over_actions(source.index, num_clips)
-    tiles = [_tile(source.info, source.index, row, source.stored_frames(row)) for row in rows]
-    columns = min(columns, len(tiles))
-    height = max(tile.height for tile in tiles)
-    lines = -(-len(tiles) // columns)
-    sheet = Image.new("RGB", (columns * tiles[0].width, lines * height), "white")
-    for number, tile in enumerate(tiles):
-        sheet.paste(tile, (number % columns * tile.width, number // columns * height))
-    return sheet
-
-
-def spread_over_actions(index: ClipIndex, num_clips: int) -> list[int]:
-    """Rows of clips: the first of every action, then the second of every action, and so on."""
-    seen: Counter[int] = Counter()
-    turns = []
-    for row, actions in enumerate(index.actions):
-        turns.append((seen[actions[0]], actions[0], row))
-        seen[actions[0]] += 1
-    return [row for _, _, row in sorted(turns)[:num_clips]]
-
-
-def _videos(index: ClipIndex, split: str) -> str:
-    rates = index.frame_rates[index.frame_rates > 0]
-    seconds = index.original_num_frames[index.frame_rates > 0] / rates
-    sizes = Counter(zip(index.original_widths, index.original_heights, strict=True))
-    common = ", ".join(f"{w}x{h} ({n})" for (w, h), n in sizes.most_common(3))
-    duration = (
-        f"{np.median(seconds):.1f} s long (median; {seconds.min():.1f} to {seconds.max():.1f}), "
-        if len(seconds)
-        else ""
-    )
-    return (
-        f"videos in {split!r}: {duration}{np.median(index.original_num_frames):.0f} frames "
-        f"(median), {np.median(index.num_frames):.0f} of them stored; sizes: {common}"
-    )
-
-
-def _labels_a_clip(index: ClipIndex, split: str) -> str:
-    parts = []
-    for kind, labels in (("actions", index.actions), ("animals", index.animals)):
-        counts = Counter(len(of_clip) for of_clip in labels)
-        spread = ", ".join(f"{number}: {counts[number]}" for number in sorted(counts))
-        parts.append(f"{kind} a clip in {split!r}: {spread}")
-    return "\n".join(parts)
-
-
-def _histogram(title: str, names: Sequence[str], counts: np.ndarray, top: int) -> str:
-    if not names:
-        return f"{title}: none"
-    order = np.argsort(-counts, kind="stable")
-    width = max(len(name) for name in names)
-    longest = max(int(counts.max()), 1)
-    lines = [
-        f"  {names[k]:<{width}} {counts[k]:>6} {'#' * round(BAR_WIDTH * counts[k] / longest)}"
-        for k in order[:top]
-    ]
-    rest = counts[order[top:]]
-    if len(rest):
-        lines.append(f"  and {len(rest)} more with {rest.max()} clips or fewer")
-    missing = int((counts == 0).sum())
-    return "\n".join([f"{title} ({missing} of {len(names)} do not occur):", *lines])
-
-
-def _long_tail(counts: np.ndarray, split: str, head: int, tail: int) -> str:
-    of_class = segments(counts, head, tail)
-    parts = [
-        f"{segment} {(of_class == segment).sum()} ({counts[of_class == segment].sum()} labels)"
-        for segment in SEGMENTS
-    ]
-    return f"long tail of the actions in {split!r}, head >= {head}, tail < {tail}: " + ", ".join(
-        parts
-    )
-
-
-def _together(info: DatasetInfo, index: ClipIndex, top: int) -> str:
-    pairs = Counter(pair for labels in index.actions for pair in combinations(sorted(labels), 2))
-    if not pairs:
-        return ""
-    lines = [
-        f"  {count:>6} {info.action_names[first]} + {info.action_names[second]}"
-        for (first, second), count in pairs.most_common(top)
-    ]
-    return "\n".join([f"actions in the same clip ({len(pairs)} pairs):", *lines])
-
-
-def _relations(info: DatasetInfo, top: int) -> str:
-    counts = info.relation_counts
-    animals, actions = np.nonzero(counts)
-    if not len(animals):
-        return ""
-    order = np.argsort(-counts[animals, actions], kind="stable")[:top]
-    lines = [
-        f"  {counts[animals[k], actions[k]]:>6} {info.animal_names[animals[k]]}: "
-        f"{info.action_names[actions[k]]}"
-        for k in order
-    ]
-    title = (
-        f"who does what in {TRAIN_SPLIT!r} ({len(animals)} of {counts.size} pairs of animal and "
-        "action occur):"
-    )
-    return "\n".join([title, *lines])
-
-
-def _digests(directory: str | os.PathLike) -> str:
-    if has_digests(directory):
-        return ""
-    return (
-        "its lists have no digests, so that changes in them are not noticed: run the same "
-        "conversion again to add them"
-    )
-
-
-def _tile(info: DatasetInfo, index: ClipIndex, row: int, stored: Sequence[bytes]) -> Image.Image:
-    chosen = np.linspace(0, len(stored) - 1, FRAMES_PER_CLIP).round().astype(int)
-    frames = [Image.open(io.BytesIO(stored[k])).convert("RGB") for k in chosen]
-    width, height = FRAME_BOX
-    size = (FRAMES_PER_CLIP * width + 2 * MARGIN, height + 3 * TEXT_HEIGHT + 3 * MARGIN)
-    tile = Image.new("RGB", size, "white")
-    for number, frame in enumerate(frames):
-        shown = ImageOps.contain(frame, FRAME_BOX)
-        tile.paste(shown, (MARGIN + number * width, MARGIN + height - shown.height))
-    font = ImageFont.load_default(FONT_SIZE)
-    texts = (
-        index.clip_ids[row],
-        ", ".join(info.animal_names[k] for k in index.animals[row]),
-        ", ".join(info.action_names[k] for k in index.actions[row]),
-    )
-    draw = ImageDraw.Draw(tile)
-    for number, text in enumerate(texts):
-        position = (MARGIN, 2 * MARGIN + height + number * TEXT_HEIGHT)
-        fitting = _shortened(without_accents(text), font, tile.width - 2 * MARGIN)
-        draw.text(position, fitting, fill="black", font=font)
-    return tile
-
-
-def without_accents(text: str) -> str:
-    """The text in letters that Pillow's own font has; what has no such letter becomes "?"."""
-    letters = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
-    return "".join(
-        letter if letter.isascii() else "?"
-        for letter in letters
-        if not unicodedata.combining(letter)
-    )
-
-
-def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
+SHOWN_CLIPS = 24
+# With --strict, where a data set has problems.
+HAS_PROBLEMS = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`animal-clip inspect`; returns the exit code."""
+    """`animal-clip inspect`; returns the exit code: 0 where it has looked through the data,
+    whatever it found, but 1 with --strict where there are problems."""
     parser = Parser(
         "inspect",
         usage="DATA [options]",
-        summary="Says what is in converted videos, and draws a sheet of some clips.",
-        examples=("animal-clip inspect data/mine",),
+        summary="Looks for mistakes in a data set, before its conversion or after it, says what\n"
+        "is in it, and draws a sheet of some clips.",
+        examples=(
+            "animal-clip inspect clips.csv --dataset=csv --html=look.html",
+            "animal-clip inspect data/mine",
+        ),
     )
     add, whole = parser.add_argument, numeric(int)
-    add("directory", metavar="DATA", help="a folder that convert-videos has written")
-    add(
-        "--split",
-        metavar="NAME",
-        default=TRAIN_SPLIT,
-        help="whose clips: train, test, … (%(default)s)",
-    )
+    add("directory", metavar="DATA", help="a source with --dataset, or converted data")
+    add("--dataset", choices=tuple(READERS), metavar="NAME", help="of which form it is: csv, …")
+    add_reading_flags(parser)
+    add("--all", action="store_true", help="open every video, not 200 of them")
+    add("--split", metavar="NAME", default=TRAIN_SPLIT, help="whose clips are counted (train)")
     add("--top", metavar="N", type=whole, default=20, help="lines of a list (%(default)s)")
-    add(
-        "--head",
-        metavar="N",
-        type=whole,
-        default=HEAD_CLIPS,
-        help="clips of a class of the head (%(default)s)",
-    )
-    add(
-        "--tail",
-        metavar="N",
-        type=whole,
-        default=TAIL_CLIPS,
-        help="a class of the tail has fewer clips (%(default)s)",
-    )
-    add(
-        "--clips",
-        metavar="N",
-        type=whole,
-        default=24,
-        help="on the contact sheet; 0 makes none (%(default)s)",
-    )
-    add("--sheet", metavar="PNG", help="the contact sheet (DATA/contact_sheet.png)")
-    return command_line.run(lambda: _inspect(parser.parse(arguments)))
+    add("--head", metavar="N", type=whole, default=HEAD_CLIPS, help="clips of a head class (500)")
+    add("--tail", metavar="N", type=whole, default=TAIL_CLIPS, help="a tail class has fewer (100)")
+    add("--clips", metavar="N", type=whole, default=SHOWN_CLIPS, help="on the sheet; 0: none (24)")
+    add("--sheet", metavar="PNG", help="the sheet (DATA/contact_sheet.png if converted)")
+    add("--json", metavar="FILE", help="all that was found, for programs")
+    add("--html", metavar="FILE", help="all of it as one page, with charts and clips")
+    add("--strict", action="store_true", help="exit code 1 if there are problems")
+    found: list[Examination] = []
+
+    def command() -> None:
+        options = parser.parse(arguments)
+        examination = _inspect(options)
+        if options.strict:
+            found.append(examination)
+
+    code = command_line.run(command)
+    return code or (HAS_PROBLEMS if any(one.problems for one in found) else code)
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> Examination:
+    if options.html:
+        command_line.need("matplotlib")
+    for path in (options.json, options.html, options.sheet):
+        # Before a look that may take minutes.
+        if path and not absolute(path).parent.is_dir():
+            raise UserError(f"{path} cannot be written: there is no folder for it")
+    if is_converted(options.directory):
+        return _inspect_converted(options)
+    return _inspect_source(options)
+
+
+def _inspect_converted(options: argparse.Namespace) -> Examination:
+    given = [name for name in ("dataset", *READING_FLAGS, "all") if _is_given(options, name)]
+    if given:
+        raise UserError(
+            f"{options.directory} is converted: --{given[0]} is for data that are not; leave it out"
+        )
     if options.clips:
         command_line.need("tensorflow")
-    print(
-        describe(
-            options.directory, options.split, top=options.top, head=options.head, tail=options.tail
-        )
+    text = describe(
+        options.directory, options.split, top=options.top, head=options.head, tail=options.tail
     )
+    examination = examine(of_converted(options.directory), head=options.head, tail=options.tail)
+    print(f"{findings_as_text(examination)}\n\n{text}")
+    shown: list[ShownClip] = []
     if options.clips:
-        path = options.sheet or as_path(options.directory) / "contact_sheet.png"
-        sheet = contact_sheet(options.directory, options.split, num_clips=options.clips)
-        content = io.BytesIO()
-        sheet.save(content, "PNG")
-        write_whole(path, content.getvalue())
-        print(f"\ncontact sheet: {path}")
+        shown = stored_clips(options.directory, options.split, options.clips)
+        _write_sheet(options.sheet or as_path(options.directory) / "contact_sheet.png", shown)
+    _write_reports(options, examination, shown)
+    return examination
+
+
+def _inspect_source(options: argparse.Namespace) -> Examination:
+    source = options.directory
+    if not as_path(source).exists():
+        raise MissingFileError(f"{absolute(source)}: there is no such file or folder", source)
+    if not options.dataset:
+        raise UserError(
+            f"{source} is not a converted dataset: it has no dataset.json. If it is to be "
+            f"converted, say of which form it is: --dataset={'|'.join(READERS)}"
+        )
+    annotations = read_as_flags_say(options.dataset, source, options, may_lack_videos=True)
+    subject = of_annotations(options.dataset, source, annotations)
+    if options.split not in subject.splits and options.split != TRAIN_SPLIT:
+        raise UserError(f"no split {options.split!r}; there is {', '.join(subject.splits)}")
+    wanted = _clips_to_show(subject, options) if options.html or options.sheet else []
+    examination = examine(
+        subject,
+        shown_clips=wanted,
+        all_videos=options.all,
+        head=options.head,
+        tail=options.tail,
+    )
+    print(as_text(examination, options.split, options.top))
+    shown = [
+        ShownClip(clip.clip_id, clip.split, clip.animals, clip.actions, frames)
+        for clip in wanted
+        if (frames := examination.frames.get(clip.clip_id))
+    ]
+    if options.sheet and shown:
+        _write_sheet(options.sheet, shown)
+    _write_reports(options, examination, shown)
+    return examination
+
+
+def _is_given(options: argparse.Namespace, name: str) -> bool:
+    value = getattr(options, name)
+    return bool(value) and (name, value) != ("actions_from", "labels")
+
+
+def _clips_to_show(subject: Subject, options: argparse.Namespace) -> list[Clip]:
+    clips = [clip for clip in subject.annotations.clips if clip.split == options.split]
+    return [clips[k] for k in spread_over_actions([clip.actions for clip in clips], options.clips)]
+
+
+def _write_sheet(path: str | os.PathLike, clips: Sequence[ShownClip]) -> None:
+    content = io.BytesIO()
+    sheet_of(clips).save(content, "PNG")
+    write_whole(path, content.getvalue())
+    print(f"\ncontact sheet: {path}")
+
+
+def _write_reports(
+    options: argparse.Namespace, examination: Examination, shown: Sequence[ShownClip]
+) -> None:
+    if options.json:
+        text = json.dumps(as_json(examination), ensure_ascii=False, indent=1)
+        write_whole(options.json, text + "\n")
+        print(f"\nJSON: {options.json}")
+    if options.html:
+        # Here, not above: only the page needs matplotlib.
+        from data_pipeline.inspection.page import page
+
+        write_whole(options.html, page(examination, shown))
+        print(f"\npage: {options.html}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """What may be in the name of an action or animal, or in the path of a video."""
 
+import functools
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from animal_clip_jax.errors import quoted
 from data_pipeline.limits import MOST_NAME_CHARACTERS
@@ -40,6 +41,8 @@ def text_problem(text: str, what: str) -> str | None:
     return f"the {what} {quoted(text)} has {kind} in it (U+{ord(found[0]):04X}); remove it"
 
 
+# The same few names stand in thousands of rows.
+@functools.lru_cache(maxsize=4096)
 def name_problem(name: str, what: str) -> str | None:
     """Why a label cannot be one: it shows nothing, is very long, or has a `text_problem`.
 
@@ -67,12 +70,30 @@ def shows_nothing(text: str) -> bool:
 
 
 def similar_names(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """The groups of names that a reader would take for one: they differ in case, in spaces, or in
-    how their letters are encoded."""
+    """The groups of names that a reader would take for one: they differ in case, in spaces and
+    hyphens, in how their letters are encoded, or as singular and plural do in English."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        groups[_visible(unicodedata.normalize("NFKC", name).casefold())].append(name)
-    return [tuple(group) for group in groups.values() if len(group) > 1]
+        plain = _visible(unicodedata.normalize("NFKC", name).casefold())
+        groups[_without_hyphens(plain) or plain].append(name)
+    for plural in sorted(groups, key=len, reverse=True):
+        singular = next((form for form in _singulars(plural) if form in groups), None)
+        if singular is not None:
+            groups[singular] += groups.pop(plural)
+    order = {name: place for place, name in enumerate(names)}
+    alike = [tuple(sorted(group, key=order.__getitem__)) for group in groups.values()]
+    return sorted((group for group in alike if len(group) > 1), key=lambda group: order[group[0]])
+
+
+def _without_hyphens(text: str) -> str:
+    return "".join(letter for letter in text if unicodedata.category(letter) not in ("Pd", "Pc"))
+
+
+def _singulars(text: str) -> Iterator[str]:
+    """What a word may be the plural of, such as foxes of fox."""
+    for ending, singular in (("ies", "y"), ("ves", "f"), ("es", ""), ("s", "")):
+        if text.endswith(ending) and len(text) > len(ending) + 1:
+            yield text.removesuffix(ending) + singular
 
 
 def _visible(text: str, *, without: str = "ZC") -> str:

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from animal_clip_jax.digests import SEAL, sealed
-from data_pipeline.dataset import DATASET_FILE, FILE_DIGESTS, file_digests
+from data_pipeline.dataset_files import DATASET_FILE, FILE_DIGESTS, file_digests
 
 
 def describe_again(folder: pathlib.Path, **changes) -> pathlib.Path:

@@ -2,25 +2,32 @@
 
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import av
 import numpy as np
 
 from data_pipeline.annotations.datasets import read_annotations
+from data_pipeline.annotations.record import Annotations
 from data_pipeline.conversion.dataset_writer import Options, convert
 
 Row = tuple[str, str, str, str]  # video relative to the rendered ones, animals, actions, split
 
 
 def convert_csv(
-    videos: pathlib.Path, folder: pathlib.Path, rows: Sequence[Row], *, short_side: int = 20
+    videos: pathlib.Path,
+    folder: pathlib.Path,
+    rows: Sequence[Row],
+    *,
+    short_side: int = 20,
+    change: Callable[[Annotations], Annotations] = lambda annotations: annotations,
 ) -> pathlib.Path:
     """Converts some of the rendered videos with the labels that rows give them.
 
     Args:
         videos: see the fixture of that name.
         folder: to make the data set in.
+        change: of what such a CSV does not say.
 
     Returns:
         the folder of the data set.
@@ -31,7 +38,7 @@ def convert_csv(
         target = folder / "videos" / video
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(videos / "videos" / video, target)
-    annotations = read_annotations("csv", folder)
+    annotations = change(read_annotations("csv", folder))
     convert("made", annotations, folder / "data", options=Options(short_side=short_side), workers=1)
     return folder / "data"
 

@@ -7,8 +7,9 @@ import tiny
 from first_step import FirstStep, first_step
 from ml_collections import ConfigDict
 
-from animal_clip_jax.run.checkpoints import RunCheckpoints, RunDescription
+from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.data import open_training_data
+from animal_clip_jax.run.run_description import RunDescription
 from data_pipeline.dataset import dataset_digest
 
 

@@ -10,12 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
 import published
 import pytest
 import tiny_run
+from chat_server import ChatServer, Reply, Request, good_reply
 
 from animal_clip_jax.conversion.weights import load_weights
 from animal_clip_jax.locks import beside
@@ -138,6 +140,68 @@ def test_evaluate(run, tmp_path):
         assert not made.exists() or contents(made) == expected
     finish(command)
     assert contents(made) == expected and os.listdir(made.parent) == [made.name]
+
+
+def test_finetune_recogniser(data, recogniser_folder, tmp_path):
+    made, output = tmp_path / "made", tmp_path / "out" / "weights"
+    command = animal_clip(
+        "finetune-recogniser",
+        "--config=tests/tiny_run.py",
+        f"--config.data.directory={data}",
+        f"--config.init_from={recogniser_folder}",
+        "--batch_size=16",
+        "--steps=4",
+    )
+    finish([*command, f"--output={made}"])
+    expected = arrays_in(made)
+    assert expected != arrays_in(recogniser_folder)
+    shutil.copytree(recogniser_folder, output)
+    former = arrays_in(output)
+    command += [f"--output={output}", "--overwrite"]
+    for _ in killed_again_and_again(command, beside(output).exists, 5, seconds=1):
+        assert arrays_in(output) in (former, expected)
+    finish(command)
+    assert arrays_in(output) == expected and os.listdir(output.parent) == ["weights"]
+
+
+def slow_reply(request: Request) -> Reply:
+    time.sleep(0.05)  # what a language model takes; kills fall between the answers
+    return good_reply(request)
+
+
+def test_describe(tmp_path, monkeypatch):
+    """And what was answered, and paid for, is not asked again."""
+    names = tmp_path / "animals.txt"
+    names.write_text("".join(f"Animal {number}\n" for number in range(20)))
+    command = animal_clip(
+        "describe",
+        *(f"--labels={names}", "--kind=animal", "--model=writer", "--backend=openai"),
+        *("--num_descriptions=4", "--overwrite", "--concurrency=2"),
+    )
+    made, output = tmp_path / "made" / "texts.csv", tmp_path / "out" / "texts.csv"
+    for path in (made, output):
+        path.parent.mkdir()
+    output.write_text("former")
+    with ChatServer(slow_reply) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        finish([*command, f"--output={made}"])
+        undisturbed = len(server.requests)
+        expected = made.read_bytes()
+        del server.requests[:]
+        command += [f"--output={output}"]
+        kills = 0
+        for _ in killed_again_and_again(command, lambda: bool(server.requests), 6, seconds=1):
+            kills += 1
+            assert output.read_bytes() in (b"former", expected)
+        finish(command)
+        # Each kill costs the answers at most that were under way.
+        assert len(server.requests) <= undisturbed + 2 * kills
+    assert output.read_bytes() == expected
+    assert sorted(os.listdir(output.parent)) == sorted(
+        name.replace(made.name, output.name) for name in os.listdir(made.parent)
+    )
 
 
 def test_train(run, data, tmp_path):

@@ -12,7 +12,8 @@ from animal_clip_jax.classes.file_errors import SHOWN, FileErrors, csv_rows
 from animal_clip_jax.errors import MissingFileError, UserError, quoted
 from animal_clip_jax.files import check_is_file
 from data_pipeline.annotations.relation_file import read_relation
-from data_pipeline.dataset import ClipIndex, DatasetInfo
+from data_pipeline.clip_index import ClipIndex
+from data_pipeline.dataset import DatasetInfo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +72,15 @@ def relation_of(
         f"{count} of {name}"
         for name, count in sorted(inherited.heirs.items(), key=lambda item: (-item[1], item[0]))
     )
+    unclassed = [name for name, of in zip(info.animal_names, classes, strict=True) if not of]
+    without = ""
+    if unclassed:
+        more = f" and {len(unclassed) - SHOWN} more" if len(unclassed) > SHOWN else ""
+        without = f"; without a class: {', '.join(unclassed[:SHOWN])}{more}"
     return inherited.relation, (
         f"{said}; {int(inherited.relation.sum())} after {sum(inherited.heirs.values())} animals "
         f"with fewer than {min_clips} training clips inherited the actions of their class"
-        f"{f' ({by_class})' if by_class else ''}"
+        f"{f' ({by_class})' if by_class else ''}{without}"
     )
 
 
@@ -156,14 +162,14 @@ def inherit(
 
     Args:
         relation: (actions, animals), 1 where the animal performs the action, else 0.
-        classes: of each animal.
+        classes: of each animal; one of the class "" inherits nothing.
         clips: (animals,) training clips of each.
         min_clips: animals with fewer inherit; the others keep what they have.
     """
     members = np.array(classes)
     extended = relation.astype(np.float32)
     heirs: collections.Counter[str] = collections.Counter()
-    for name in dict.fromkeys(classes):
+    for name in filter(None, dict.fromkeys(classes)):
         is_member = members == name
         is_heir = is_member & (clips < min_clips)
         of_class = relation[:, is_member].max(axis=1)
@@ -178,11 +184,11 @@ def read_taxonomy(path: str | pathlib.Path, animal_names: Sequence[str]) -> list
     Names may differ from the labels in case.
 
     Returns:
-        the classes in the order of the labels.
+        the classes in the order of the labels; "" for an animal whose class is left empty.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: an animal is not among the labels, has no class or stands there twice, or a row
+        ValueError: an animal is not among the labels, has no row or stands there twice, or a row
             does not parse. The message lists all that is wrong (the first 20), each with its line.
     """
     errors = FileErrors(path)
@@ -204,8 +210,6 @@ def read_taxonomy(path: str | pathlib.Path, animal_names: Sequence[str]) -> list
             errors.add(f"expected 2 columns (animal, class), found {len(row)}", line)
         elif name is None:
             errors.add(f"the animal {quoted(row[0])} is not one of the labels", line)
-        elif not row[1]:
-            errors.add(f"the animal {name!r} has no class", line)
         elif len(row[1].splitlines()) > 1:
             errors.add(f"the class {quoted(row[1])} of {name!r} has a line break in it", line)
         elif name in first_line:

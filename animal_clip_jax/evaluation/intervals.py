@@ -1,7 +1,7 @@
 """How far a figure may be off because it was measured on few clips."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +29,25 @@ def wilson(share: float, clips: int) -> tuple[float, float]:
 def around(value: float, error: float) -> tuple[float, float]:
     """The 95 % interval of a figure with a standard error, within 0 and 1."""
     return max(value - _Z * error, 0.0), min(value + _Z * error, 1.0)
+
+
+def mean_of_shares(shares: Sequence[float], clips: Sequence[int]) -> tuple[float, float]:
+    """The 95 % interval of the unweighted mean of shares that were found in different clips.
+
+    The distances of Wilson's bounds from the shares are added as variances (MOVER), so that the
+    interval of one share is Wilson's, and shares of 0 or 1 do not count as certain.
+
+    Args:
+        shares: at least one.
+        clips: of each share.
+    """
+    bounds = [wilson(share, number) for share, number in zip(shares, clips, strict=True)]
+    mean = sum(shares) / len(shares)
+    below, above = (
+        math.hypot(*(bound[side] - share for bound, share in zip(bounds, shares, strict=True)))
+        for side in (0, 1)
+    )
+    return max(mean - below / len(shares), 0.0), min(mean + above / len(shares), 1.0)
 
 
 def mean_ap_errors(
@@ -68,6 +87,20 @@ def mean_ap_errors(
                 means[name].append(float(drawn.mean()))
     errors = {f"{name}_error": float(np.std(values)) for name, values in means.items() if values}
     return errors | found
+
+
+def mean_ap_error(scores: ArrayLike, targets: ArrayLike) -> float:
+    """The standard error of mAP over all classes; see `mean_ap_errors`.
+
+    Args:
+        scores: (n, C).
+        targets: multi-hot (n, C), at least one positive a clip.
+
+    Raises:
+        ValueError: shapes that disagree, or scores that are not finite numbers.
+    """
+    scores, targets = checked_scores_and_targets(scores, targets)
+    return float(np.std([np.nanmean(values) for values in _resampled(scores, targets)]))
 
 
 def _resampled(scores: np.ndarray, targets: np.ndarray) -> Iterator[np.ndarray]:

@@ -320,6 +320,7 @@ def summarise(
     train_counts: ArrayLike,
     multi_label: bool,
     seen_animals: ArrayLike | None = None,
+    class_segments: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Every metric that the clips of a split allow, under names that stay the same.
 
@@ -346,6 +347,8 @@ def summarise(
         train_counts: training clips of each action, (C,).
         multi_label: whether a clip may show several actions.
         seen_animals: see `novelty_groups`.
+        class_segments: "head", "middle" or "tail" of each action, (C,); None goes by
+            `train_counts`.
     """
     scores, actions = checked_scores_and_targets(scores, actions)
     require_labels(actions, exactly_one=not multi_label)
@@ -358,7 +361,9 @@ def summarise(
         summary["top5"] = top_k_accuracy(scores, actions, k=5)
     summary["mAP"] = mean_average_precision(scores, actions)
 
-    by_segment = segment_metrics(scores, actions, segments(train_counts), multi_label=multi_label)
+    if class_segments is None:
+        class_segments = segments(train_counts)
+    by_segment = segment_metrics(scores, actions, class_segments, multi_label=multi_label)
     for segment, value in by_segment.items():
         summary[f"{'mAP' if multi_label else 'top1'}_{segment}"] = value
 

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from animal_clip_jax.evaluation.checks import checked_scores_and_targets, require_shape
+from animal_clip_jax.evaluation.checks import (
+    checked_scores_and_targets,
+    checked_segments,
+    require_shape,
+)
 from animal_clip_jax.evaluation.metrics import average_precisions, class_accuracies
 from data_pipeline.long_tail import segments
 
@@ -17,6 +21,7 @@ def per_class_rows(
     train_counts: ArrayLike,
     *,
     multi_label: bool,
+    class_segments: ArrayLike | None = None,
 ) -> list[dict[str, object]]:
     """How well each class is recognised, a row a class, in label order.
 
@@ -30,6 +35,8 @@ def per_class_rows(
         targets: multi-hot (n, C).
         train_counts: training clips of each class, (C,).
         multi_label: whether a clip may show several actions.
+        class_segments: "head", "middle" or "tail" of each class, (C,); None goes by
+            `train_counts`.
 
     Raises:
         ValueError: shapes that disagree, or scores that are not finite numbers.
@@ -39,11 +46,13 @@ def per_class_rows(
     one_a_class = (scores.shape[1],)
     require_shape("class_names", np.asarray(class_names), one_a_class, "one a class")
     require_shape("train_counts", train_counts, one_a_class, "one a class")
+    if class_segments is None:
+        class_segments = segments(train_counts)
     values = (average_precisions if multi_label else class_accuracies)(scores, targets)
     metric = "average_precision" if multi_label else "accuracy"
     columns = zip(
         class_names,
-        segments(train_counts).tolist(),
+        checked_segments(class_segments, scores.shape[1]).tolist(),
         train_counts.tolist(),
         targets.sum(axis=0).tolist(),
         (None if np.isnan(value) else float(value) for value in values),

@@ -38,7 +38,8 @@ from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.config import source_without_labels
 from animal_clip_jax.run.evaluate import classes_of_labels, expected_recogniser, open_for_use
 from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
-from data_pipeline.video import VideoError, frames_of_array, load_frames, views_of_frames
+from data_pipeline.decoding import VideoError
+from data_pipeline.video import frames_of_array, load_frames, views_of_frames
 
 Video = str | os.PathLike[str] | np.ndarray
 GIVEN = "given"

@@ -26,6 +26,7 @@ class Accepted:
         is_in: whether a value of the field's type is in its range.
         names: those that may be given, if it is names; to offer the nearest.
         is_open: whether 0, "" or () leaves the field open, for the weights to say.
+        is_by_data: whether 0 or "" leaves it to the data.
     """
 
     expected: str
@@ -33,6 +34,7 @@ class Accepted:
     is_in: Callable[[Any], bool]
     names: tuple[str, ...] = ()
     is_open: bool = False
+    is_by_data: bool = False
 
 
 def _whole(value: Any) -> int:
@@ -181,6 +183,12 @@ def either(value: Any, what: str, accepted: Accepted, *, is_open: bool = False) 
 def open_or(accepted: Accepted) -> Accepted:
     """What `accepted` says of a whole number; or 0, which leaves it open."""
     return either(0, "to leave it open", accepted, is_open=True)
+
+
+def by_data(value: Any, accepted: Accepted) -> Accepted:
+    """What `accepted` says; or 0 or "", which leaves it to the data."""
+    words = "to follow the data"
+    return dataclasses.replace(either(value, words, accepted), is_by_data=True)
 
 
 def _listed(names: Sequence[str]) -> str:

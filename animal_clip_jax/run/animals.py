@@ -30,7 +30,8 @@ from animal_clip_jax.recognition.zero_shot import Recogniser, name_probabilities
 from animal_clip_jax.run.config import recognised_sources, training_source
 from animal_clip_jax.run.data import ClipSet, TrainingData
 from animal_clip_jax.text.feature_cache import FeatureCache, cache_folder
-from data_pipeline.dataset import ClipIndex, dataset_digest, load_index
+from data_pipeline.clip_index import ClipIndex, load_index
+from data_pipeline.dataset import dataset_digest
 
 PROBE_FILE = "linear_probe.npz"
 PROBE_FILE_OF_OLDER_RUNS = "animal_head.npz"

@@ -26,7 +26,8 @@ from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.losses import Loss
 from animal_clip_jax.training.step import StepSettings
-from data_pipeline.dataset import ClipIndex, DatasetInfo
+from data_pipeline.clip_index import ClipIndex
+from data_pipeline.dataset import DatasetInfo
 
 
 def model_description(config: ConfigDict) -> ModelDescription:

@@ -241,7 +241,8 @@ def check_data(config: ConfigDict, info: DatasetInfo, *, is_trained_on: bool = T
         if config.data[field] not in info.split_sizes:
             raise UserError(
                 f"config.data.{field} is {config.data[field]!r}, but {directory} has "
-                f"{', '.join(sorted(info.split_sizes))}"
+                f"{', '.join(sorted(info.split_sizes))}; name one of them, or convert the videos "
+                "again with --test_share=0.2, which makes splits where there are none"
             )
 
 

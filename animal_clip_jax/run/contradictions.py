@@ -37,7 +37,7 @@ def _found(flat: Flat, rules: Iterable[_Rule]) -> list[str]:
 
 
 def _warm_up(flat: Flat) -> str:
-    if flat["warmup_epochs"] <= flat["epochs"]:
+    if flat["warmup_epochs"] <= flat["epochs"] or not flat["epochs"]:
         return ""
     return (
         f"config.warmup_epochs is {flat['warmup_epochs']}; expected at most config.epochs, which "
@@ -46,7 +46,8 @@ def _warm_up(flat: Flat) -> str:
 
 
 def _micro_batches(flat: Flat) -> str:
-    if flat["batch_size"] % flat["accumulation"] == 0:
+    # 0 of either is for the data to say.
+    if not flat["accumulation"] or flat["batch_size"] % flat["accumulation"] == 0:
         return ""
     return (
         f"config.batch_size {flat['batch_size']} is not a multiple of config.accumulation "

@@ -7,7 +7,8 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.run.config import check_data, check_directory, selection
 from data_pipeline.batches.validation import validation_rows
-from data_pipeline.dataset import ClipIndex, DatasetInfo, load_index, load_info
+from data_pipeline.clip_index import ClipIndex, load_index
+from data_pipeline.dataset import DatasetInfo, load_info
 
 
 @dataclasses.dataclass(frozen=True)

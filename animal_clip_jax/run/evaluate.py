@@ -44,7 +44,8 @@ from animal_clip_jax.run.progress import Screen
 from animal_clip_jax.run.start import filled
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.workdir import read_config
-from data_pipeline.dataset import DatasetInfo, dataset_digest, load_index, load_info
+from data_pipeline.clip_index import load_index
+from data_pipeline.dataset import DatasetInfo, dataset_digest, load_info
 
 Say = Callable[[str], None]
 Track = Callable[[str, int, int, str], object]
@@ -143,6 +144,7 @@ def _evaluate(
         checkpoint=config.evaluation.checkpoint,
         selection=selection(run.config),
         recogniser_digest="" if recognition is None else recognition.recogniser.digest,
+        segments_source=info.segments_source,
     )
     folder = results.folder_of(run.folder, source)
     # Another evaluation of the same kind is noticed before minutes are spent on this one.

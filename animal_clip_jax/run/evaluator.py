@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.evaluation import intervals, metrics, scoring
+from animal_clip_jax.evaluation import intervals, metrics, per_group, scoring
 from animal_clip_jax.evaluation.per_class import per_class_rows
 from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
@@ -38,6 +38,12 @@ class Known:
     action_clips: np.ndarray
     seen_animals: np.ndarray | None = None
 
+    def segments(self) -> np.ndarray:
+        """(actions,) "head", "middle" or "tail": the official ones, or else by training clips."""
+        if self.info.action_segments:
+            return np.array(self.info.action_segments)
+        return segments(self.action_clips)
+
 
 @dataclasses.dataclass(frozen=True)
 class SourceResult:
@@ -46,7 +52,8 @@ class SourceResult:
     Attributes:
         source: of the animals.
         is_shuffled: whether the frames were put in a random order.
-        figures: of `metrics.summarise`, and for multi-label data of `intervals.mean_ap_errors`.
+        figures: of `metrics.summarise` and `per_group.group_figures`, and for multi-label data the
+            standard errors of mAP.
         per_class: rows of `per_class_rows`.
         probabilities: (clips, actions), the mean over views.
     """
@@ -186,9 +193,13 @@ class Evaluator:
             advance=advance,
         )
 
-    def summarise(self, scored: scoring.Scores) -> dict[str, float]:
-        """The figures of `metrics.summarise` over scored clips."""
-        return metrics.summarise(
+    def summarise(self, scored: scoring.Scores, clips: ClipSet) -> dict[str, float]:
+        """The figures of `metrics.summarise` over scored clips, and those of their groups.
+
+        Args:
+            scored: all of `clips`, in their order.
+        """
+        figures = metrics.summarise(
             scored.scores,
             scored.actions,
             scored.animals,
@@ -196,6 +207,13 @@ class Evaluator:
             self._known.action_clips,
             self._known.info.multi_label,
             seen_animals=self._known.seen_animals,
+            class_segments=self._known.segments(),
+        )
+        return figures | per_group.group_figures(
+            scored.scores,
+            scored.actions,
+            clips.index.groups,
+            multi_label=self._known.info.multi_label,
         )
 
     def evaluate(
@@ -234,11 +252,14 @@ class Evaluator:
                     scored.actions,
                     self._known.action_clips,
                     multi_label=info.multi_label,
+                    class_segments=self._known.segments(),
                 )
-                figures = self.summarise(scored)
+                figures = self.summarise(scored, clips)
                 if info.multi_label:
                     figures |= intervals.mean_ap_errors(
-                        scored.scores, scored.actions, segments(self._known.action_clips)
+                        scored.scores, scored.actions, self._known.segments()
+                    ) | per_group.group_mean_ap_errors(
+                        scored.scores, scored.actions, clips.index.groups
                     )
                 probabilities = scored.scores / (options.temporal_views * options.crops)
                 results.append(SourceResult(source, is_shuffled, figures, per_class, probabilities))

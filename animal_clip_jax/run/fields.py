@@ -16,6 +16,7 @@ from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.run.accepted import (
     Accepted,
     boolean,
+    by_data,
     channels,
     checkpoint,
     either,
@@ -199,7 +200,9 @@ GROUPS = (
         Field("cutmix_alpha", 1.0, _ALPHA, "α of CutMix"),
     )),
     Group("", "", (
-        Field("loss", "cross_entropy", one_of(*losses.REDUCTIONS), "that is trained on"),
+        Field("loss", "cross_entropy", by_data("", one_of(*losses.REDUCTIONS)),
+              "that is trained on; '' is binary_cross_entropy where clips have several "
+              "actions, cross_entropy elsewhere"),
         Field("distribution_balanced_bias", "paper", one_of(*get_args(losses.BiasVariant)),
               "the bias of each action in distribution_balanced: as in the paper, or as in its "
               "authors' code, which also divides it by the factor of the negatives",
@@ -218,11 +221,15 @@ GROUPS = (
               "of averaged parameters, used in evaluation; 0 keeps none"),
     )),
     Group("", "", (
-        Field("epochs", 30, whole(1, 1_000_000), "length of the training"),
+        Field("epochs", 30, by_data(0, whole(1, 1_000_000)),
+              "length of the training; 0 makes it about 1200 steps, in 30 to 100 epochs"),
         Field("warmup_epochs", 5, whole(0, 1_000_000), "of them, in which the rate rises"),
-        Field("batch_size", 64, _CLIPS,
-              "clips an optimizer step, over all devices and micro-batches"),
-        Field("accumulation", 4, _CLIPS, "micro-batches a step; divides batch_size"),
+        Field("batch_size", 64, by_data(0, _CLIPS),
+              "clips an optimizer step, over all devices and micro-batches; 0 is 64, or fewer "
+              "where an epoch would have fewer than 8 steps"),
+        Field("accumulation", 4, by_data(0, _CLIPS),
+              "micro-batches a step; divides batch_size; 0 makes them of at most 16 clips on each "
+              "device"),
     )),
     Group("mesh", "Devices along each axis; -1 for one of them takes all that the others leave.", (
         Field("data", -1, _DEVICES, "they share the clips"),

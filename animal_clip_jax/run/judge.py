@@ -14,6 +14,7 @@ from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.config import selection
 from animal_clip_jax.run.data import TrainingData
 from animal_clip_jax.run.evaluator import Evaluator, selection_figure
+from animal_clip_jax.run.figure_text import percent
 from animal_clip_jax.run.metrics_log import MetricsLog
 from animal_clip_jax.run.progress import Screen
 from animal_clip_jax.run.tensorboard import ClipSample, TensorBoard
@@ -49,7 +50,7 @@ class Judge:
         figure = self.checkpoints.best_figure()
         if figure is None or selection(self.config).split is None:
             return ""
-        return f"{results.percent(figure, len(self._clips.index))} %"
+        return f"{percent(figure, len(self._clips.index))} %"
 
     def is_due(self, epoch: int) -> bool:
         """Whether the model is evaluated after an epoch."""
@@ -79,7 +80,7 @@ class Judge:
             clips,
             advance=lambda done: self.screen.track(title, done, total),
         )
-        figures = self.evaluator.summarise(scored)
+        figures = self.evaluator.summarise(scored, clips)
         figure = selection_figure(figures, multi_label=multi_label)
         is_chosen_on = selection(self.config).split is not None
         is_best = is_chosen_on and self.checkpoints.would_be_best(figure)
@@ -131,6 +132,7 @@ class Judge:
             checkpoint="latest",
             selection=selection(self.config),
             recogniser_digest=self.recogniser_digest,
+            segments_source=self.data.info.segments_source,
         )
         folder = results.folder_of(workdir, source)
         is_there = bool(from_first(np.bool_((folder / results.METRICS_FILE).exists())))

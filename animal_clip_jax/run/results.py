@@ -4,24 +4,28 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.evaluation.intervals import around, wilson
+from animal_clip_jax.evaluation.intervals import wilson
 from animal_clip_jax.files import read_json_object, write_whole
 from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
 from animal_clip_jax.run.config import Selection
 from animal_clip_jax.run.data import ClipSet
-from animal_clip_jax.run.evaluator import Result
+from animal_clip_jax.run.evaluator import Result, SourceResult
+from animal_clip_jax.run.figure_text import folded, interval, number_of_clips, percent
+from animal_clip_jax.run.group_results import group_rows, group_table
 from animal_clip_jax.tables import format_columns, format_table
 from animal_clip_jax.whole_outputs import current, replacing
+from data_pipeline.long_tail import HEAD_CLIPS, TAIL_CLIPS
 
 FOLDER = "evaluations"
 METRICS_FILE, PER_CLASS_FILE, REPORT_FILE = "metrics.json", "per_class.csv", "report.txt"
+PER_GROUP_FILE = "per_group.csv"
 _FILE_WIDTH = 100
 # What a person looks at: the heading of a column, the figure in it, and its number of clips.
 SINGLE_LABEL = (
@@ -52,6 +56,7 @@ def provenance(
     checkpoint: str,
     selection: Selection,
     recogniser_digest: str = "",
+    segments_source: str = "",
 ) -> dict[str, Any]:
     """What a result was made of: which data, clips, views, vocabulary and checkpoint.
 
@@ -60,6 +65,8 @@ def provenance(
         step, checkpoint: of the parameters, and how they were asked for: "latest" or "best".
         selection: how the run chooses its best checkpoint.
         recogniser_digest: of the model that recognised animals, "" if none did.
+        segments_source: which file of the data says what is head, middle and tail; "" if that goes
+            by training clips.
     """
     options = config.evaluation
     recognised = set(options.animal_sources) & set(RECOGNISED)
@@ -89,6 +96,8 @@ def provenance(
         "step": step,
         "checkpoint": checkpoint,
         "best_checkpoint_chosen_on": selection.on,
+        # Not where it is empty, or results of older versions would have other names than now.
+        **({"segments_source": segments_source} if segments_source else {}),
     }
 
 
@@ -106,7 +115,8 @@ def name_of(source: Mapping[str, Any]) -> str:
 def write(
     workdir: epath.Path, source: Mapping[str, Any], result: Result, *, multi_label: bool
 ) -> epath.Path:
-    """Writes a result into a folder of its own: metrics.json, per_class.csv, report.txt.
+    """Writes a result into a folder of its own: metrics.json, per_class.csv, report.txt, and
+    per_group.csv if clips have groups.
 
     One that is there stays until this one is whole.
 
@@ -121,16 +131,12 @@ def write(
         UserError: it cannot be written; or another process writes it.
     """
     folder = folder_of(workdir, source)
-    rows = [
-        {"animals_from": part.source, "frames": "shuffled" if part.is_shuffled else "in order"}
-        | row
-        for part in result.by_source
-        for row in part.per_class
-    ]
+    grouped = _of_parts(result, lambda part: group_rows(part.figures, multi_label=multi_label))
     content = {**source, "metrics": result.figures()}
     files = {
-        PER_CLASS_FILE: as_csv(rows),
+        PER_CLASS_FILE: as_csv(_of_parts(result, lambda part: part.per_class)),
         REPORT_FILE: report(source, result, multi_label=multi_label) + "\n",
+        **({PER_GROUP_FILE: as_csv(grouped)} if grouped else {}),
         METRICS_FILE: json.dumps(content, indent=2) + "\n",
     }
     with replacing(folder) as new:
@@ -138,6 +144,18 @@ def write(
         for name, text in files.items():
             write_whole(new / name, text)
     return folder
+
+
+def _of_parts(
+    result: Result, rows_of: Callable[[SourceResult], Sequence[Mapping[str, object]]]
+) -> list[dict[str, object]]:
+    """The rows of all parts of a result, each with the part that it is of."""
+    return [
+        {"animals_from": part.source, "frames": "shuffled" if part.is_shuffled else "in order"}
+        | dict(row)
+        for part in result.by_source
+        for row in rows_of(part)
+    ]
 
 
 def folder_of(workdir: epath.Path, source: Mapping[str, Any]) -> epath.Path:
@@ -202,6 +220,8 @@ def report(source: Mapping[str, Any], result: Result, *, multi_label: bool) -> s
     explained = f"Every figure, a column for each source of the animals: {words}"
     if multi_label:
         explained += "\n_error: standard error, of a bootstrap over clips"
+    else:
+        explained += f"\n{_segments_in_words(source)}"
     explained += "\nWhat each figure is: the program's documentation, Results"
     return "\n\n".join([short, format_table(rows, title=explained)])
 
@@ -233,7 +253,7 @@ def summary(
     labels = len(heads[0])
     for label, _, clips in columns:
         heads[0].append(label)
-        heads[1].append(_clips(first[clips]) if clips in first else "")
+        heads[1].append(number_of_clips(first[clips]) if clips in first else "")
     rows = []
     for (name, is_shuffled), found in own.items():
         words = [IN_WORDS[name], "shuffled" if is_shuffled else "in order"][:labels]
@@ -244,18 +264,33 @@ def summary(
     rows.append([*["chance", ""][:labels], *chance])
     table = format_columns([*heads, *rows], labels=labels)
     if max(map(len, table.splitlines())) > width:
-        folded = [line for row in rows for line in _folded(row)]
-        table = format_columns([*heads, *folded], labels=labels)
+        table = format_columns(
+            [*heads, *(line for row in rows for line in folded(row))], labels=labels
+        )
     what = "Mean average precision" if multi_label else "Top-1 accuracy"
     has_intervals = not multi_label or "mAP_error" in first
     lines = [
         title(source, first["clips"]),
         f"{what} in %{', with 95 % intervals' if has_intervals else ''}:\n\n{table}",
     ]
-    if not multi_label and len(columns) > 1:
-        lines.append(NOVELTY_IN_WORDS)
+    if len(columns) > 1:
+        lines.append(_segments_in_words(source) if multi_label else NOVELTY_IN_WORDS)
+    in_order = {name: found for (name, is_shuffled), found in own.items() if not is_shuffled}
+    groups = group_table(in_order, multi_label=multi_label, width=width)
+    if groups:
+        lines.append(groups)
     lines += _recognition_lines(figures)
     return "\n\n".join(lines)
+
+
+def _segments_in_words(source: Mapping[str, Any]) -> str:
+    official = source.get("segments_source")
+    if official:
+        return f"Head, middle, tail: as {official} has them."
+    return (
+        f"Head, middle, tail: by training clips; head has at least {HEAD_CLIPS}, tail fewer than "
+        f"{TAIL_CLIPS}."
+    )
 
 
 def _figures_of(figures: Mapping[str, float], source: str, is_shuffled: bool) -> dict[str, Any]:
@@ -267,45 +302,12 @@ def _figures_of(figures: Mapping[str, float], source: str, is_shuffled: bool) ->
     }
 
 
-def percent(value: float, clips: int, bounds: tuple[float, float] | None = None) -> str:
-    """A share in percent, with the digits that so many clips allow: "92.8 (89.4–95.2)".
-
-    Fewer than a hundred clips allow no decimals, as one of them is more than a percent.
-
-    Args:
-        bounds: of its interval.
-    """
-    digits = 1 if clips >= 100 else 0
-    text = f"{100 * value:.{digits}f}"
-    if bounds is None:
-        return text
-    low, high = bounds
-    return f"{text} ({100 * low:.{digits}f}–{100 * high:.{digits}f})"
-
-
-def _clips(number: float) -> str:
-    return f"{int(number)} clip{'' if number == 1 else 's'}"
-
-
 def _cell(found: Mapping[str, Any], column: tuple[str, str, str], multi_label: bool) -> str:
     _, name, clips = column
     if name not in found:
         return ""
     number = int(found.get(clips, found["clips"]))
-    if not multi_label:
-        return percent(found[name], number, wilson(found[name], number))
-    error = found.get(f"{name}_error")
-    return percent(found[name], number, None if error is None else around(found[name], error))
-
-
-def _folded(row: list[str]) -> list[list[str]]:
-    """A row as two: figures, and below them their intervals."""
-    figures, bounds = [], []
-    for cell in row:
-        figure, bracket, rest = cell.partition(" (")
-        figures.append(figure)
-        bounds.append(f"({rest}" if bracket else "")
-    return [figures, bounds] if any(bounds) else [figures]
+    return percent(found[name], number, interval(found, name, number, multi_label=multi_label))
 
 
 def _recognition_lines(figures: Mapping[str, float]) -> list[str]:
@@ -327,7 +329,7 @@ def title(source: Mapping[str, Any], clips: float) -> str:
     views = source["temporal_views"] * source["crops"]
     each = "in one view" if views == 1 else f"in {views} views each"
     return (
-        f"{source['data']}, {source['clip_set']}: {_clips(clips)}, {each}\n"
+        f"{source['data']}, {source['clip_set']}: {number_of_clips(clips)}, {each}\n"
         f"{source['checkpoint']} checkpoint, of step {source['step']}{how}"
     )
 

@@ -21,6 +21,7 @@ from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.run import assembly
+from animal_clip_jax.run.by_data import left_to_data
 from animal_clip_jax.run.fields import FIELDS
 from animal_clip_jax.run.schema import flat_config
 from animal_clip_jax.run.trained_run import TrainedRun, is_run, load_start
@@ -37,11 +38,15 @@ def open_fields(config: ConfigDict) -> tuple[str, ...]:
 
 
 def filled(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
-    """A copy in which what was open is taken from `values`, by dotted name."""
+    """A copy in which what was open or left to the data is taken from `values`, by dotted name."""
     config = config.copy_and_resolve_references()
     with config.unlocked():
         config.update_from_flattened_dict(
-            {name: values[name] for name in open_fields(config) if name in values}
+            {
+                name: values[name]
+                for name in (*open_fields(config), *left_to_data(config))
+                if name in values
+            }
         )
     return config
 
@@ -59,7 +64,7 @@ def as_published(config: ConfigDict) -> ConfigDict:
 
 
 def resolved(config: ConfigDict, recorded: ConfigDict | None = None) -> ConfigDict:
-    """A copy with nothing left open.
+    """A copy with nothing left open, but perhaps to the data (`run.by_data`).
 
     Args:
         recorded: the configuration of the run that goes on or is used, if there is one.

@@ -30,7 +30,8 @@ from animal_clip_jax.parallel.distributed import (
 from animal_clip_jax.run import assembly, resume, summary
 from animal_clip_jax.run import workdir as workdir_lib
 from animal_clip_jax.run.animals import AnimalRecognition
-from animal_clip_jax.run.checkpoints import RunCheckpoints, RunDescription
+from animal_clip_jax.run.by_data import following
+from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.config import (
     check_fields,
     flat_config,
@@ -46,6 +47,7 @@ from animal_clip_jax.run.judge import Judge
 from animal_clip_jax.run.metrics_log import MetricsLog
 from animal_clip_jax.run.profile import Profile
 from animal_clip_jax.run.progress import Screen, TrainingProgress
+from animal_clip_jax.run.run_description import RunDescription
 from animal_clip_jax.run.start import initial_parameters, resolved
 from animal_clip_jax.run.tensorboard import TRAINING_CURVES, TensorBoard
 from animal_clip_jax.run.trained_run import TrainedRun
@@ -91,7 +93,7 @@ def _train(
 ) -> None:
     screen.doing("opening the data")
     config = on_all(_resolved, config, workdir)
-    data, mesh = _checked(config, workdir)
+    config, data, mesh, followed = _checked(config, workdir)
     # TensorFlow is imported here, and not by whoever only wants the model, or has a wrong path.
     from data_pipeline.batches import input as input_pipeline
 
@@ -149,6 +151,8 @@ def _train(
     on_first(write_whole, workdir / "parameters.txt", "\n\n".join(tables) + "\n")
     on_first(workdir_lib.explain, workdir)
     screen.say(summary.opening(config, data, state, mesh))
+    if followed:
+        screen.say(followed)
     if tensorboard.missing:
         screen.say(tensorboard.missing)
     if start_step == total_steps:
@@ -235,18 +239,26 @@ def _resolved(config: ConfigDict, workdir: epath.Path) -> ConfigDict:
     return resolved(config, resume.recorded_config(workdir))
 
 
-def _checked(config: ConfigDict, workdir: epath.Path) -> tuple[TrainingData, Mesh]:
-    """The data and the devices, once everything that can be is checked. Errors as `train`."""
+def _checked(config: ConfigDict, workdir: epath.Path) -> tuple[ConfigDict, TrainingData, Mesh, str]:
+    """The data and the devices, once everything that can be is checked, with the configuration that
+    follows the data, and what is to be said of it. Errors as `train`."""
     on_all(check_fields, config)
     data = on_all(open_training_data, config)
     mesh = mesh_lib.make_mesh(config.mesh)
+    config, followed = following(
+        config,
+        clips=len(data.train.index),
+        multi_label=data.info.multi_label,
+        shares=mesh.shape["data"] * mesh.shape["fsdp"],
+    )
+    on_all(check_fields, config)
     mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
     check_batch_size(config, mesh)
     if config.profile and is_remote(workdir):
         raise UserError(
             f"config.profile: a trace is written to a local workdir only, not {workdir}"
         )
-    return data, mesh
+    return config, data, mesh, followed
 
 
 class _Plan(NamedTuple):

@@ -18,8 +18,9 @@ from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.run import assembly, workdir
-from animal_clip_jax.run.checkpoints import RunCheckpoints, RunDescription
+from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.config import complete
+from animal_clip_jax.run.run_description import RunDescription
 from data_pipeline.dataset import load_info
 
 

@@ -1,245 +1,228 @@
 """Animal Kingdom: 140 actions, 897 animals, several of each a clip.
 
-It is distributed in three forms: a workbook (`animal_kingdom_xlsx`), a text file with one clip a
-line, and one in the manner of Charades with one frame a line, which does not name the animals.
+It is distributed in three forms: the official workbook (`animal_kingdom_xlsx`), the text files of
+the paper's release with one clip a line, and files in the manner of Charades with one frame a line
+(`animal_kingdom_text`).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from animal_clip_jax.errors import quoted
+from animal_clip_jax.errors import shortened
+from data_pipeline.annotations.animal_kingdom_text import (
+    ids_in_charades_form,
+    ids_in_text_form,
+    read_charades_form,
+    read_text_form,
+)
 from data_pipeline.annotations.animal_kingdom_xlsx import (
+    ClipSheet,
     read_action_sheet,
     read_animal_sheet,
     read_clip_sheet,
-    read_unseen_protocol,
+    read_splits,
 )
-from data_pipeline.annotations.animal_pairs import parse_pairs
+from data_pipeline.annotations.forms import (
+    Form,
+    Forms,
+    choice_note,
+    choose_form,
+    contradiction,
+    sought_files,
+)
 from data_pipeline.annotations.label_files import (
     Spelling,
-    csv_rows,
     find_file,
-    find_folder,
     has_file,
-    label_at,
-    lines_of_split,
-    no_clips,
     read_labels,
 )
+from data_pipeline.annotations.layouts import (
+    Sought,
+    Videos,
+    check_source,
+    checked_notes,
+    find,
+    folder_of_videos,
+    folders_below,
+    sought,
+)
+from data_pipeline.annotations.long_tail_sheet import SEGMENT_FILES, with_official_segments
+from data_pipeline.annotations.read_options import DEFAULTS, ReadOptions
 from data_pipeline.annotations.record import (
     AnnotationError,
     Annotations,
     Clip,
+    Repair,
     make_annotations,
-    make_clip,
 )
+from data_pipeline.annotations.workbook import Workbook
 
 WORKBOOK = ("AR_metadata.xlsx",)
 ACTION_LABELS = ("label.csv", "action_label.csv", "animal_kingdom_label.csv")
 ANIMAL_LABELS = ("animal_label.csv", "animal_kingdom_animal_label.csv")
-TEXT_FILES = {"train": ("train.txt",), "test": ("test.txt", "val.txt")}
-CHARADES_FILES = {"train": ("train.csv",), "test": ("val.csv", "test.csv")}
-VIDEO_FOLDERS = ("videos", "video", "dataset/video", "action_recognition/dataset/video")
-CHARADES_HEADER = ["original_vido_id", "video_id", "frame_id", "path", "labels"]
+RELATIONS = ("animal-action-relation.txt",)
+WORKBOOK_FORM, TEXT_FORM, CHARADES_FORM = "official workbook", "text form", "Charades form"
+# Of each form: the names that the file of each part may have. The order is that of preference: the
+# numbers in the workbook's column `labels` are what the official evaluation takes for the actions.
+FORMS: Forms = {
+    WORKBOOK_FORM: {"all": WORKBOOK},
+    TEXT_FORM: {
+        "train": ("train_all.txt", "train.txt"),
+        "test": ("test_animal.txt", "test.txt", "val.txt"),
+    },
+    CHARADES_FORM: {"train": ("train.csv",), "test": ("val.csv", "test.csv")},
+}
+BASES = (
+    ".",
+    "action_recognition",
+    "Animal_Kingdom",
+    "Animal_Kingdom/action_recognition",
+    "AnimalKingdom",
+    "AnimalKingdom/action_recognition",
+)
+ANNOTATION_FOLDERS = ("annotations", "annotation", ".")
+VIDEO_FOLDERS = ("videos", "video", "dataset/video", "dataset/videos")
+FRAME_FOLDERS = ("dataset/image", "dataset/images", "image", "images")
 
 
-def read_animal_kingdom(source: Path) -> Annotations:
+def read_animal_kingdom(source: Path, options: ReadOptions = DEFAULTS) -> Annotations:
     """Annotations of an Animal Kingdom folder, in the first form that is there.
 
-    In this order: `train.txt` and `test.txt`; `AR_metadata.xlsx`; `train.csv` and `val.csv`. Label
-    order is that of `label.csv` and `animal_label.csv` where they are, else that of the workbook's
-    sheet `Action`, and alphabetic for the animals.
+    In this order: `AR_metadata.xlsx`; `train_all.txt` and `test_animal.txt` (or `train.txt` and
+    `test.txt`); `train.csv` and `val.csv`. Label order is that of `label.csv` and
+    `animal_label.csv` where they are, else that of the workbook's sheet `Action`, and alphabetic
+    for the animals. `df_action.xlsx` beside them has the official long-tail split.
 
     Args:
-        source: holds the videos in `videos/`, `video/` or `dataset/video/`, and the annotations in
-            `annotations/`, `annotation/` or beside it; or the same one folder further down, in
-            `action_recognition/`.
+        source: the unpacked distribution: the folder `Animal_Kingdom`, the one above it, or its
+            `action_recognition`; with the annotations in `annotation/`, `annotations/` or beside
+            it, and the videos in `dataset/video/`, `video/` or `videos/`, or folders of frames in
+            `dataset/image/`.
+        options: `annotations` is a file of the form that is wanted; `actions_from` is about the
+            workbook.
 
     Raises:
-        FileNotFoundError: there are no videos, or annotations of none of the forms.
+        FileNotFoundError: there is no folder of videos, or annotations of none of the forms.
         AnnotationError: a line or row that does not parse or names an unknown label.
     """
-    videos = find_folder(source, VIDEO_FOLDERS, "folder of videos")
-    folders = _annotation_folders(source)
-    if any(has_file(folders, names) for names in TEXT_FILES.values()):
-        return read_text_form(folders, videos)
-    if has_file(folders, WORKBOOK):
-        return read_workbook_form(folders, videos)
-    return read_charades_form(folders, videos)
-
-
-def read_animal_kingdom_unseen(source: Path) -> Annotations:
-    """The unseen-animal protocol of an Animal Kingdom folder, from the workbook's sheet `CARe`.
-
-    Args:
-        source: as for `read_animal_kingdom`.
-
-    Raises:
-        FileNotFoundError, AnnotationError: as there.
-    """
-    videos = find_folder(source, VIDEO_FOLDERS, "folder of videos")
-    folders = _annotation_folders(source)
-    workbook = find_file(folders, WORKBOOK, "workbook with the unseen-animal protocol")
-    clips, _, animals = _workbook_clips(workbook, folders)
-    protocol, actions = read_unseen_protocol(workbook, clips)
-    return make_annotations(
-        protocol,
-        videos=videos,
-        multi_label=any(len(clip.actions) > 1 for clip in protocol),
-        action_names=actions,
-        animal_names=animals,
-    )
-
-
-def read_text_form(folders: Sequence[Path], videos: Path) -> Annotations:
-    """Lines of `video.mp4<TAB>[('Common Crane', 'Attending'), ...]`.
-
-    Args:
-        folders: where to look for the files.
-        videos: the folder of videos.
-
-    Raises:
-        FileNotFoundError: one of the splits is not there.
-        AnnotationError: a line that does not parse or names an unknown label.
-    """
+    check_source(source)
+    folders = annotation_folders(source)
+    form, others = choose_form(FORMS, folders, options.annotations, dataset="Animal Kingdom")
+    notes = [choice_note(form, others)]
     actions = _labels(folders, ACTION_LABELS)
     animals = _labels(folders, ANIMAL_LABELS)
-    action_spelling, animal_spelling = Spelling(actions), Spelling(animals)
-    clips = [
-        _parse_text_line(line, place, split, action_spelling, animal_spelling)
-        for split, names in TEXT_FILES.items()
-        for place, line in lines_of_split(find_file(folders, names, f"{split} split"), split)
-    ]
-    return make_annotations(
-        clips, videos=videos, multi_label=True, action_names=actions, animal_names=animals
-    )
-
-
-def read_charades_form(folders: Sequence[Path], videos: Path) -> Annotations:
-    """Rows of `original_vido_id video_id frame_id path labels`, one a frame; animals are not known.
-
-    Args:
-        folders: where to look for the files.
-        videos: the folder of videos.
-
-    Raises:
-        FileNotFoundError: one of the splits, or the names of the actions, are not there.
-        AnnotationError: a row that does not parse or names an unknown label.
-    """
-    files = {
-        split: find_file(folders, names, f"annotation of the {split} split")
-        for split, names in CHARADES_FILES.items()
-    }
-    if has_file(folders, ACTION_LABELS) or not has_file(folders, WORKBOOK):
-        actions = read_labels(find_file(folders, ACTION_LABELS, "list of actions"))
+    repairs: Sequence[Repair] = ()
+    if form.name == WORKBOOK_FORM:
+        sheet, actions = _read_workbook(form.files["all"], actions, animals, options.actions_from)
+        clips, repairs = list(sheet.clips.values()), sheet.repairs
+        notes += _notes_on_sheet(sheet, options.actions_from)
     else:
-        actions = read_action_sheet(find_file(folders, WORKBOOK, "list of actions"))
-    clips = [
-        clip for split, path in files.items() for clip in _charades_clips(path, split, actions)
-    ]
-    return make_annotations(clips, videos=videos, multi_label=True, action_names=actions)
-
-
-def read_workbook_form(folders: Sequence[Path], videos: Path) -> Annotations:
-    """The sheet `AR` of `AR_metadata.xlsx`.
-
-    Args:
-        folders: where to look for the workbook and the label files.
-        videos: the folder of videos.
-
-    Raises:
-        FileNotFoundError: there is no workbook.
-        AnnotationError: a row that does not parse or names an unknown label.
-    """
-    workbook = find_file(folders, WORKBOOK, "workbook")
-    clips, actions, animals = _workbook_clips(workbook, folders)
-    return make_annotations(
-        clips.values(),
-        videos=videos,
+        if options.actions_from != DEFAULTS.actions_from:
+            notes.append(f"--actions_from is about the workbook alone; this is {form}")
+        if form.name == TEXT_FORM:
+            clips, repairs = read_text_form(form.files, Spelling(actions), Spelling(animals))
+        else:
+            actions, repairs = _numbered_actions(folders)
+            animals = None
+            clips = read_charades_form(form.files, actions)
+    split_of = {clip.clip_id: clip.split for clip in clips}
+    notes += [contradiction(split_of, form, other, _splits) for other in others]
+    videos, clips = videos_of_animal_kingdom(source, clips)
+    notes += checked_notes(videos, may_be_missing=options.may_lack_videos)
+    annotations = make_annotations(
+        clips,
+        roots=[videos.folder],
         multi_label=True,
         action_names=actions,
         animal_names=animals,
+        are_frames=videos.are_frames,
+        repairs=repairs,
+        notes=filter(None, notes),
+    )
+    return with_official_segments(annotations, folders)
+
+
+def videos_of_animal_kingdom(source: Path, clips: Sequence[Clip]) -> tuple[Videos, list[Clip]]:
+    """Where the videos of the clips are, and the clips with the paths of folders if those are what
+    is there.
+
+    Args:
+        source: as for `read_animal_kingdom`.
+        clips: with the paths of videos.
+    """
+    videos = folder_of_videos(
+        [clip.path for clip in clips],
+        folders_below([source], BASES),
+        VIDEO_FOLDERS,
+        frame_names=FRAME_FOLDERS,
+    )
+    if videos.are_frames:
+        clips = [dataclasses.replace(clip, path=clip.clip_id) for clip in clips]
+    return videos, list(clips)
+
+
+def annotation_folders(source: Path) -> tuple[Path, ...]:
+    """The folders of a distribution that its annotations may be in."""
+    return folders_below(folders_below([source], BASES), ANNOTATION_FOLDERS)
+
+
+def files_of_animal_kingdom(source: Path) -> tuple[Sought, ...]:
+    """The files of a distribution that are looked for."""
+    folders = annotation_folders(source)
+    return (
+        *sought_files(FORMS, folders),
+        sought("labels of the actions", ACTION_LABELS, folders),
+        sought("labels of the animals", ANIMAL_LABELS, folders),
+        sought("head, middle and tail", SEGMENT_FILES, folders),
+        sought("who does what", RELATIONS, folders),
     )
 
 
-def _workbook_clips(
-    workbook: Path, folders: Sequence[Path]
-) -> tuple[dict[str, Clip], tuple[str, ...], tuple[str, ...] | None]:
-    """Clips by video id, actions, and the animals if their order is given."""
-    numbered = read_action_sheet(workbook)
-    actions = _labels(folders, ACTION_LABELS)
-    if actions is not None and [n.casefold() for n in actions] != [n.casefold() for n in numbered]:
-        raise AnnotationError(
-            f"the action labels beside {workbook} are not those of its sheet Action"
-        )
-    actions = actions or numbered
-    animals = _labels(folders, ANIMAL_LABELS)
-    spelling = Spelling(animals or read_animal_sheet(workbook))
-    clips: dict[str, Clip] = {}
-    for video_id, clip in read_clip_sheet(workbook, actions, spelling):
-        other = clips.setdefault(video_id, clip)
-        if other is not clip:
+def _read_workbook(
+    path: Path,
+    actions: tuple[str, ...] | None,
+    animals: tuple[str, ...] | None,
+    actions_from: str,
+) -> tuple[ClipSheet, tuple[str, ...]]:
+    """The clips, and the names of the actions, as the labels beside the workbook spell them."""
+    with Workbook(path) as workbook:
+        numbered, repairs = read_action_sheet(workbook)
+        if actions is not None and [*map(str.casefold, actions)] != [*map(str.casefold, numbered)]:
             raise AnnotationError(
-                f"{clip.source}: the clip {quoted(video_id)} occurs again (before: {other.source})"
+                f"the action labels beside {path} are not those of its sheet Action"
             )
-    return clips, actions, animals
+        actions = actions or numbered
+        spelling = Spelling(animals or read_animal_sheet(workbook))
+        sheet = read_clip_sheet(workbook, actions, spelling, actions_from=actions_from)
+    return sheet._replace(repairs=(*repairs, *sheet.repairs)), actions
 
 
-def _parse_text_line(
-    line: str, place: str, split: str, actions: Spelling, animals: Spelling
-) -> Clip:
-    video, separator, pairs = line.partition("\t")
-    if not separator:
-        raise AnnotationError(
-            f"{place}: expected `video.mp4<TAB>[('animal', 'action'), ...]`, found {quoted(line)}"
-        )
-    performed = [
-        (animals.of(animal), actions.of(action)) for animal, action in parse_pairs(pairs, place)
-    ]
-    return make_clip(
-        video.strip(),
-        actions=[action for _, action in performed],
-        animals=[animal for animal, _ in performed],
-        split=split,
-        source=place,
-        performed=performed,
-    )
+def _numbered_actions(folders: Sequence[Path]) -> tuple[tuple[str, ...], tuple[Repair, ...]]:
+    """Names of the actions in the order of their numbers, from whichever file has them."""
+    if has_file(folders, ACTION_LABELS) or not has_file(folders, WORKBOOK):
+        return read_labels(find_file(folders, ACTION_LABELS, "list of actions")), ()
+    with Workbook(find_file(folders, WORKBOOK, "list of actions")) as workbook:
+        return read_action_sheet(workbook)
 
 
-def _charades_clips(path: Path, split: str, actions: tuple[str, ...]) -> list[Clip]:
-    labels: dict[str, dict[str, str]] = {}  # of each video: the action names and where they stand
-    for place, row in csv_rows(path, delimiter=" "):
-        if row[: len(CHARADES_HEADER)] == CHARADES_HEADER:
-            continue
-        # A space at the end of a line makes an empty cell.
-        if len(row) < len(CHARADES_HEADER) or not row[4] or any(row[len(CHARADES_HEADER) :]):
-            raise AnnotationError(
-                f"{place}: expected `{' '.join(CHARADES_HEADER)}`, found {quoted(' '.join(row))}"
-            )
-        of_video = labels.setdefault(row[0], {})
-        for number in row[4].split(","):
-            name = label_at(actions, number.strip(), place=place, what="action")
-            of_video.setdefault(name, place)
-    if not labels:
-        raise no_clips(path, split)
-    return [
-        make_clip(
-            f"{video}.mp4",
-            actions=named,
-            animals=(),
-            split=split,
-            source=next(iter(named.values())),
-        )
-        for video, named in labels.items()
-    ]
+def _notes_on_sheet(sheet: ClipSheet, actions_from: str) -> list[str]:
+    notes = [f"the actions of a clip are from its {actions_from} (--actions_from)"]
+    if sheet.unlisted:
+        names = shortened(", ".join(sheet.unlisted))
+        notes.append(f"{len(sheet.unlisted)} animals are not in the sheet Animal: {names}")
+    return notes
 
 
-def _annotation_folders(source: Path) -> list[Path]:
-    roots = (source, source / "action_recognition")
-    return [root / name for root in roots for name in ("annotations", "annotation", ".")]
+def _splits(form: Form) -> dict[str, str]:
+    """The split of each video id."""
+    if form.name == WORKBOOK_FORM:
+        with Workbook(form.files["all"]) as workbook:
+            return read_splits(workbook)
+    ids = ids_in_text_form if form.name == TEXT_FORM else ids_in_charades_form
+    return {name: split for split, path in form.files.items() for name in ids(path)}
 
 
 def _labels(folders: Sequence[Path], names: Sequence[str]) -> tuple[str, ...] | None:
-    if not has_file(folders, names):
-        return None
-    return read_labels(find_file(folders, names, "labels"))
+    path = find(folders, names)
+    return None if path is None else read_labels(path)

@@ -4,7 +4,8 @@
       --column="Parent Class" --dataset=data/animal_kingdom --output=taxonomy.csv
 
 The file is what `config.relation.taxonomy` reads: the header `animal,class`, then a row for each
-label. For other data sets, write it by hand.
+label; the class of an animal that the workbook does not have is empty, and it inherits nothing. For
+other data sets, write it by hand.
 """
 
 import argparse
@@ -17,16 +18,18 @@ from pathlib import Path
 
 from animal_clip_jax import command_line
 from animal_clip_jax.command_line import Parser
+from animal_clip_jax.errors import quoted
 from animal_clip_jax.files import as_local_path, write_whole
-from data_pipeline.annotations.animal_kingdom_xlsx import read_animal_classes
+from data_pipeline.annotations.animal_kingdom_xlsx import ANIMAL_ALIASES, read_animal_classes
+from data_pipeline.annotations.label_files import Spelling
 from data_pipeline.annotations.record import AnnotationError
 from data_pipeline.dataset import load_info
 
 
 def write_taxonomy(
     workbook: Path, column: str, animal_names: Sequence[str], output: str | os.PathLike
-) -> None:
-    """Writes the class of every label.
+) -> tuple[str, ...]:
+    """Writes the class of every label, an empty one for those that the workbook does not have.
 
     Args:
         workbook: `AR_metadata.xlsx`, whose sheet `Animal` may spell the labels in another case.
@@ -34,25 +37,32 @@ def write_taxonomy(
         animal_names: the labels, in order.
         output: the CSV file.
 
+    Returns:
+        the labels without a class.
+
     Raises:
-        AnnotationError: the sheet or the column is missing, or labels are not in it; nothing is
-            written then.
+        AnnotationError: the sheet or the column is missing, an animal has two classes, or no label
+            has any; nothing is written then.
         UserError: the workbook cannot be read, or the output not written.
     """
     classes = read_animal_classes(workbook, column)
-    folded = {name.casefold(): of_animal for name, of_animal in classes.items()}
-    found = {name: classes.get(name) or folded.get(name.casefold()) for name in animal_names}
-    missing = [name for name, of_animal in found.items() if of_animal is None]
-    if missing:
-        shown = ", ".join(map(repr, missing[:20]))
-        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+    spelling = Spelling(tuple(classes))
+    found = {
+        name: classes.get(spelling.of(ANIMAL_ALIASES.get(name.casefold(), name)))
+        or classes.get(spelling.of(name), "")
+        for name in animal_names
+    }
+    missing = tuple(name for name, of_animal in found.items() if not of_animal)
+    if len(missing) == len(found):
+        example = f", {quoted(missing[0])} for instance" if missing else ""
         raise AnnotationError(
-            f"{workbook}, sheet Animal: {len(missing)} of the {len(animal_names)} animals of the "
-            f"data set are not there: {shown}{more}"
+            f"{workbook}, sheet Animal: none of the {len(found)} animals of the data set has a "
+            f"{column.casefold()} there{example}; is it another data set?"
         )
     text = io.StringIO()
     csv.writer(text).writerows([("animal", "class"), *found.items()])
     write_whole(output, text.getvalue())
+    return missing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _write(options: argparse.Namespace) -> None:
     info = load_info(options.dataset)
     workbook = as_local_path(options.workbook, "the workbook")
-    write_taxonomy(workbook, options.column, info.animal_names, options.output)
+    names = info.animal_names
+    missing = write_taxonomy(workbook, options.column, names, options.output)
+    print(f"{options.output}: the class of {len(names) - len(missing)} of {len(names)} animals")
+    if missing:
+        print(
+            f"without one in the sheet Animal, so that they inherit nothing: {', '.join(missing)}"
+        )
 
 
 if __name__ == "__main__":

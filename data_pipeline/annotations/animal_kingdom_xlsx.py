@@ -1,53 +1,110 @@
-"""Animal Kingdom's workbook `AR_metadata.xlsx`: the official splits, and the unseen-animal
-protocol.
+"""Animal Kingdom's workbook `AR_metadata.xlsx`: the official splits.
 
-Sheet `AR` has a row for each clip, `Action` the numbers of the actions, `Animal` the spelling of
-the animals, and `CARe` the protocol that tests on kinds of animals that were not trained on.
+Sheet `AR` has a row for each clip, `Action` the numbers of the actions and `Animal` the spelling of
+the animals. `animal_kingdom_unseen` reads its sheet `CARe`.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from animal_clip_jax.errors import quoted
-from data_pipeline.annotations.animal_pairs import parse_pairs
+from animal_clip_jax.errors import quoted, shortened
+from data_pipeline.annotations.animal_pairs import QUOTE_MISSING, read_pairs
 from data_pipeline.annotations.label_files import Spelling, label_at, no_clips, read_number
-from data_pipeline.annotations.record import AnnotationError, Clip, check_name, make_clip
-from data_pipeline.annotations.workbook import cell_text, sheet_rows
+from data_pipeline.annotations.record import (
+    AnnotationError,
+    Clip,
+    Repair,
+    check_name,
+    make_clip,
+    repair_at,
+)
+from data_pipeline.annotations.workbook import Workbook, cell_text, is_error, sheet_rows
 
+# Kinds of repairs.
+LIST_IN_LIST = "a list within a list"
+ERROR_FOR_NUMBER = "an error in place of a number"
+OTHER_LABELS = "labels are not the actions of the pairs"
+NO_LABELS = "no labels"
+NO_ANIMALS = "no animals"
+OTHER_NAME = "a name that is known under another"
+
+# A list whose entries are texts of lists.
+NESTED = re.compile(r"""\[\s*+\\*+['"]\s*+\[""")
 # Names in the clips' rows that the label lists know under a longer one.
 ANIMAL_ALIASES = {"common quail": "common quail bird", "cuckoo bird": "common cuckoo bird"}
 
 
-def read_action_sheet(workbook: Path) -> tuple[str, ...]:
-    """Names of the actions in the order of their numbers.
+class ClipSheet(NamedTuple):
+    """What the sheet `AR` holds.
+
+    Attributes:
+        clips: by video id, in the order of the rows.
+        repairs: of the rows that are not as they should be.
+        unlisted: animals that the sheet `Animal` does not list, under any spelling.
+    """
+
+    clips: dict[str, Clip]
+    repairs: tuple[Repair, ...]
+    unlisted: tuple[str, ...]
+
+
+def read_action_sheet(workbook: Workbook) -> tuple[tuple[str, ...], tuple[Repair, ...]]:
+    """Names of the actions in the order of their numbers, and what had to be repaired.
+
+    Where an error of Excel's stands instead of one number, it is the one that no other row has.
 
     Raises:
-        AnnotationError: the sheet or a column is missing, or the numbers have gaps.
+        AnnotationError: the sheet or a column is missing, the numbers have gaps, or an error of
+            Excel's can be more than one number.
     """
     names: dict[int, str] = {}
-    for place, row in sheet_rows(workbook, "Action", ("label", "action")):
+    without: list[tuple[str, str, str]] = []  # place, error, name
+    for place, row in workbook.rows("Action", ("label", "action"), errors_in=("label",)):
         if row["label"] is None and row["action"] is None:
             continue
-        number = read_number(cell_text(row["label"]), place=place, what="label")
         name = cell_text(row["action"])
         check_name(name, place, "action")
-        if number in names or name in names.values():
+        label = cell_text(row["label"])
+        is_new = name not in names.values() and all(name != other for _, _, other in without)
+        if is_new and is_error(row["label"]):
+            without.append((place, label, name))
+            continue
+        number = read_number(label, place=place, what="label")
+        if number in names or not is_new:
             raise AnnotationError(f"{place}: {number}, {quoted(name)} is no new number and name")
         names[number] = name
+    repairs = []
+    if without:
+        place, error, name = without[0]
+        left = [number for number in range(len(names) + len(without)) if number not in names]
+        if len(without) > 1 or len(left) > 1:
+            raise AnnotationError(
+                f"{place}: the label of {quoted(name)} is Excel's error {error}, and it may be any "
+                f"of {shortened(', '.join(map(str, left)))}; write the number there"
+            )
+        names[left[0]] = name
+        repairs.append(
+            repair_at(place, workbook.path, "Action", ERROR_FOR_NUMBER, error, f"{left[0]} {name}")
+        )
     if sorted(names) != list(range(len(names))):
-        raise AnnotationError(f"{workbook}, sheet Action: the numbers have gaps")
-    return tuple(names[number] for number in range(len(names)))
+        missing = min(set(range(len(names))) - set(names))
+        raise AnnotationError(
+            f"{workbook.path}, sheet Action: the labels of {len(names)} actions are not 0 to "
+            f"{len(names) - 1}; {missing} is missing"
+        )
+    return tuple(names[number] for number in range(len(names))), tuple(repairs)
 
 
-def read_animal_sheet(workbook: Path) -> tuple[str, ...]:
+def read_animal_sheet(workbook: Workbook) -> tuple[str, ...]:
     """Names of the animals as the sheet `Animal` spells them, sorted.
 
     Raises:
         AnnotationError: the sheet or a column is missing, or a name is none.
     """
     names = set()
-    for place, row in sheet_rows(workbook, "Animal", ("animal",)):
+    for place, row in workbook.rows("Animal", ("animal",)):
         if row["animal"] is not None:
             check_name(cell_text(row["animal"]), place, "animal")
             names.add(cell_text(row["animal"]))
@@ -55,23 +112,21 @@ def read_animal_sheet(workbook: Path) -> tuple[str, ...]:
 
 
 def read_animal_classes(workbook: Path, column: str) -> dict[str, str]:
-    """The class of every animal in the sheet `Animal`, as both are spelled there.
+    """The class of every animal in the sheet `Animal` that has one, as both are spelled there.
 
     Args:
         workbook: `AR_metadata.xlsx`.
         column: which column holds the classes, without regard to case.
 
     Raises:
-        AnnotationError: the sheet or the column is missing, or an animal has two classes or none.
+        AnnotationError: the sheet or the column is missing, or an animal has two classes.
     """
     classes: dict[str, str] = {}
     column = column.casefold()
     for place, row in sheet_rows(workbook, "Animal", ("animal", column)):
         animal, name = cell_text(row["animal"]), cell_text(row[column])
-        if not animal:
+        if not animal or not name:
             continue
-        if not name:
-            raise AnnotationError(f"{place}: the animal {quoted(animal)} has no {column}")
         if classes.setdefault(animal, name) != name:
             raise AnnotationError(
                 f"{place}: the animal {quoted(animal)} is {quoted(name)} here, "
@@ -81,135 +136,123 @@ def read_animal_classes(workbook: Path, column: str) -> dict[str, str]:
 
 
 def read_clip_sheet(
-    workbook: Path, actions: tuple[str, ...], animals: Spelling
-) -> Iterator[tuple[str, Clip]]:
-    """Yields (video id, clip) for each row of the sheet `AR`.
-
-    Its `labels` decide which actions a clip shows, `list_animal_action` who performs them.
+    workbook: Workbook,
+    actions: tuple[str, ...],
+    animals: Spelling,
+    *,
+    actions_from: str = "labels",
+) -> ClipSheet:
+    """The clips of the sheet `AR`.
 
     Args:
         workbook: `AR_metadata.xlsx`.
         actions: names in the order of their numbers.
-        animals: how the animals are spelled.
+        animals: how the animals are spelled; others are taken as they are.
+        actions_from: whether the "labels" decide which actions a clip shows, as in the official
+            evaluation, or the "pairs" of an animal and an action. Who performs what is in the pairs
+            either way, and may be an action that the labels lack.
 
     Raises:
-        AnnotationError: a row that does not parse, or names an unknown action.
+        AnnotationError: a row that does not parse, names an unknown action, or has a video id that
+            a row before it has; or no row is for training.
     """
     spelled = Spelling(actions)
     columns = ("video_id", "type", "labels", "list_animal_action")
-    splits = set()
-    for place, row in sheet_rows(workbook, "AR", columns):
+    clips: dict[str, Clip] = {}
+    repairs: list[Repair] = []
+    unlisted: dict[str, None] = {}
+    for place, row in workbook.rows("AR", columns):
         if all(value is None for value in row.values()):
             continue
-        pairs = [
-            (animals.of(_alias(animal, animals)), spelled.require(action, place, "action"))
-            for animal, action in parse_pairs(cell_text(row["list_animal_action"]), place)
-        ]
-        numbers = cell_text(row["labels"]).strip("[]").replace(",", " ").split()
-        named = [label_at(actions, number, place=place, what="action") for number in numbers]
-        video_id, split = cell_text(row["video_id"]), cell_text(row["type"])
+        cells = {name: cell_text(value) for name, value in row.items()}
+        video_id, split = cells["video_id"], cells["type"]
         if split not in ("train", "test"):
             raise AnnotationError(f"{place}: the type is {quoted(split)}, neither train nor test")
         if not video_id:
             raise AnnotationError(f"{place}: the video_id is empty")
-        splits.add(split)
-        yield (
-            video_id,
-            make_clip(
-                f"{video_id}.mp4",
-                actions=named or [action for _, action in pairs],
-                animals=[animal for animal, _ in pairs],
-                split=split,
-                source=place,
-                performed=pairs,
-            ),
+        performed, found = _pairs(cells["list_animal_action"], place, spelled, animals)
+        named, of_labels = _actions(cells, place, actions, performed, actions_from)
+        repairs += [repair_at(place, workbook.path, "AR", *what) for what in (*found, *of_labels)]
+        if not named:
+            continue  # the repairs say that it is left out
+        unlisted |= dict.fromkeys(animal for animal, _ in performed if animal not in animals)
+        clip = make_clip(
+            f"{video_id}.mp4",
+            actions=named,
+            animals=[animal for animal, _ in performed],
+            split=split,
+            source=place,
+            performed=performed,
         )
-    if "train" not in splits:
-        raise no_clips(f"{workbook}, sheet AR,", "train")
+        other = clips.setdefault(video_id, clip)
+        if other is not clip:
+            raise AnnotationError(
+                f"{place}: the clip {quoted(video_id)} occurs again (before: {other.source})"
+            )
+    if not any(clip.split == "train" for clip in clips.values()):
+        raise no_clips(f"{workbook.path}, sheet AR,", "train")
+    return ClipSheet(clips, tuple(repairs), tuple(unlisted))
 
 
-def read_unseen_protocol(
-    workbook: Path, clips: Mapping[str, Clip]
-) -> tuple[list[Clip], tuple[str, ...]]:
-    """The unseen-animal protocol: train, val and test hold different kinds of animals.
-
-    The parts that are trained on (`baseline` and those beginning with `train`) become one split,
-    "train". The sheet numbers its actions anew: a number means the action that most of its clips
-    have.
-
-    Args:
-        workbook: `AR_metadata.xlsx`.
-        clips: the clips of the sheet `AR` by video id, which know the animals.
-
-    Returns:
-        Its clips, and the names of its actions in the order of their numbers.
+def read_splits(workbook: Workbook) -> dict[str, str]:
+    """The split of each video id of the sheet `AR`, without a look at the rest.
 
     Raises:
-        AnnotationError: an unknown clip or part, a clip in two splits, or two numbers that mean the
-            same action.
+        AnnotationError: the sheet or a column is missing.
     """
-    splits: dict[str, tuple[str, str]] = {}  # of each video: its split, and where that stands
-    numbers: dict[str, list[str]] = defaultdict(list)
-    for place, row in sheet_rows(workbook, "CARe", ("video_id", "train_test", "action")):
-        if all(value is None for value in row.values()):
-            continue
-        video_id, split = (
-            cell_text(row["video_id"]),
-            _protocol_split(cell_text(row["train_test"]), place),
-        )
-        if video_id not in clips:
-            raise AnnotationError(f"{place}: the sheet AR has no clip {quoted(video_id)}")
-        # A clip may be listed more than once: for the baseline and for its kind of animal.
-        before, source = splits.setdefault(video_id, (split, place))
-        if before != split:
-            raise AnnotationError(
-                f"{place}: the clip {quoted(video_id)} is in {split!r} and in {before!r} ({source})"
-            )
-        number = str(read_number(cell_text(row["action"]), place=place, what="action"))
-        if number not in numbers[video_id]:
-            numbers[video_id].append(number)
-    names = _names_of_numbers(numbers, clips)
-    protocol = []
-    for video_id, (split, source) in splits.items():
-        actions = [names[number] for number in numbers[video_id]]
-        protocol.append(
-            make_clip(
-                clips[video_id].path,
-                actions=actions,
-                animals=clips[video_id].animals,
-                split=split,
-                source=source,
-                performed=[pair for pair in clips[video_id].performed if pair[1] in actions],
-            )
-        )
-    return protocol, tuple(names.values())
-
-
-def _names_of_numbers(
-    numbers: Mapping[str, Sequence[str]], clips: Mapping[str, Clip]
-) -> dict[str, str]:
-    """The action that each number means, in the order of the numbers."""
-    votes: dict[str, Counter[str]] = defaultdict(Counter)
-    for video_id, of_video in numbers.items():
-        for number in of_video:
-            votes[number].update(clips[video_id].actions)
-    names = {
-        number: votes[number].most_common(1)[0][0]
-        for number in sorted(votes, key=lambda number: (len(number), number))
+    rows = workbook.rows("AR", ("video_id", "type"))
+    return {
+        cell_text(row["video_id"]): cell_text(row["type"]) for _, row in rows if row["video_id"]
     }
-    if len(set(names.values())) < len(names):
-        raise AnnotationError(f"sheet CARe: different action numbers mean the same action: {names}")
-    return names
 
 
-def _protocol_split(part: str, place: str) -> str:
-    if part == "baseline" or part.startswith("train"):
-        return "train"
-    if part in ("val", "test"):
-        return part
-    raise AnnotationError(
-        f"{place}: the part {quoted(part)} is not one of baseline, train_..., val and test"
-    )
+def _pairs(
+    text: str, place: str, actions: Spelling, animals: Spelling
+) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
+    """(animal, action) pairs of a cell, and (kind, found, taken as) of what is wrong with it."""
+    if text == "[]":
+        return [], []
+    found, unopened = read_pairs(text, place)
+    performed = []
+    repairs = [(QUOTE_MISSING, part, animal) for part, animal in unopened]
+    if NESTED.match(text):
+        taken_as = ", ".join(f"{animal}: {action}" for animal, action in dict.fromkeys(found))
+        repairs.append((LIST_IN_LIST, text, taken_as))
+    renamed = {}
+    for animal, action in found:
+        known = animals.of(_alias(animal, animals))
+        if known.casefold() != animal.casefold():
+            renamed[animal] = known
+        performed.append((known, actions.require(action, place, "action")))
+    repairs += [(OTHER_NAME, animal, known) for animal, known in renamed.items()]
+    return performed, repairs
+
+
+def _actions(
+    cells: Mapping[str, str],
+    place: str,
+    actions: tuple[str, ...],
+    performed: Sequence[tuple[str, str]],
+    actions_from: str,
+) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """The actions of a clip, and (kind, found, taken as) of what is wrong with its labels."""
+    text = cells["labels"]
+    numbers = text.strip("[]").replace(",", " ").split()
+    labelled = [label_at(actions, number, place=place, what="action") for number in numbers]
+    of_pairs = list(dict.fromkeys(action for _, action in performed))
+    if not labelled and not of_pairs:
+        raise AnnotationError(f"{place}: neither the labels nor list_animal_action name an action")
+    taken = of_pairs if actions_from == "pairs" or not labelled else labelled
+    taken_as = ", ".join(taken)
+    if not labelled:
+        return taken, [(NO_LABELS, text, taken_as)]
+    if not performed:
+        as_what = taken_as or "left out, as it has no pairs"
+        return taken, [(NO_ANIMALS, f"labels {text}, list_animal_action []", as_what)]
+    if set(labelled) == set(of_pairs):
+        return taken, []
+    found = f"labels {text} ({', '.join(labelled)}), pairs of {', '.join(of_pairs)}"
+    return taken, [(OTHER_LABELS, found, taken_as)]
 
 
 def _alias(animal: str, animals: Spelling) -> str:

@@ -11,6 +11,9 @@ import re
 from animal_clip_jax.errors import quoted
 from data_pipeline.annotations.record import AnnotationError
 
+# A kind of repair.
+QUOTE_MISSING = "a quote is missing"
+
 # What ends a pair. Nothing in it can match in two ways, so that the time that a line takes is in
 # proportion to its length, whatever it holds.
 END_OF_PAIR = re.compile(
@@ -32,7 +35,16 @@ def parse_pairs(text: str, place: str) -> list[tuple[str, str]]:
     Raises:
         AnnotationError: some of the text is not part of a pair, or there is none.
     """
-    pairs = []
+    return read_pairs(text, place)[0]
+
+
+def read_pairs(text: str, place: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The pairs as by `parse_pairs`, and (text, animal) of those whose opening quote is missing.
+
+    Raises:
+        AnnotationError: as there.
+    """
+    pairs, unopened = [], []
     end = 0
     for match in END_OF_PAIR.finditer(text):
         between, opening, inside = text[end : match.start()].partition("(")
@@ -42,10 +54,12 @@ def parse_pairs(text: str, place: str) -> list[tuple[str, str]]:
         if not animal or not action or inside.lstrip()[:1] == "," or SWALLOWED.search(inside):
             raise _error(place, text, text[end : match.end()])
         pairs.append((animal, action))
+        if inside.lstrip("\\ ")[:1] not in ("'", '"'):
+            unopened.append((f"({inside}{match[0]}", animal))
         end = match.end()
     if not pairs or not BETWEEN_PAIRS.fullmatch(text, end):
         raise _error(place, text, text[end:])
-    return pairs
+    return pairs, unopened
 
 
 def _unquoted(name: str) -> str:

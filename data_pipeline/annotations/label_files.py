@@ -2,12 +2,14 @@
 
 import csv
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from animal_clip_jax.errors import MissingFileError, UserError, quoted
 from animal_clip_jax.files import cannot_read
+from data_pipeline.annotations.layouts import check_source, find, folders_below
 from data_pipeline.annotations.record import AnnotationError, check_name
 from data_pipeline.limits import (
     MOST_CELL_CHARACTERS,
@@ -19,23 +21,23 @@ from data_pipeline.names import CONTROL_CHARACTER
 
 
 def find_file(folders: Sequence[Path], names: Sequence[str], what: str) -> Path:
-    """The first of `names` that is a file in one of `folders`.
+    """The first of `names` that is a file in one of `folders`, without regard to case.
 
     Raises:
         FileNotFoundError: there is none; the message lists the names and folders tried.
     """
-    for folder in folders:
-        for name in names:
-            if (folder / name).is_file():
-                return folder / name
-    raise MissingFileError(
-        f"no {what}: none of {', '.join(names)} is in {' or '.join(map(str, folders))}"
-    )
+    path = find(folders, names)
+    if path is None:
+        there = [folder for folder in folders if folder.is_dir()] or folders
+        raise MissingFileError(
+            f"no {what}: none of {', '.join(names)} is in {' or '.join(map(str, there))}"
+        )
+    return path
 
 
 def has_file(folders: Sequence[Path], names: Sequence[str]) -> bool:
     """Whether `find_file` would find one."""
-    return any((folder / name).is_file() for folder in folders for name in names)
+    return find(folders, names) is not None
 
 
 def find_folder(source: Path, names: Sequence[str], what: str) -> Path:
@@ -44,12 +46,11 @@ def find_folder(source: Path, names: Sequence[str], what: str) -> Path:
     Raises:
         FileNotFoundError: `source` is not a folder, or holds none of them.
     """
-    if not source.is_dir():
-        raise MissingFileError(f"the source folder {source} does not exist", source)
-    for name in names:
-        if (source / name).is_dir():
-            return source / name
-    raise MissingFileError(f"no {what}: {source} has no folder {' or '.join(names)}")
+    check_source(source)
+    folders = folders_below([source], names)
+    if not folders:
+        raise MissingFileError(f"no {what}: {source} has no folder {' or '.join(names)}")
+    return folders[0]
 
 
 @contextmanager
@@ -58,7 +59,6 @@ def reading(path: Path) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        AnnotationError: it is not UTF-8 text.
         UserError: it cannot be read.
     """
     try:
@@ -69,10 +69,6 @@ def reading(path: Path) -> Iterator[None]:
         raise MissingFileError(f"the file {path} does not exist", path) from error
     except OSError as error:
         raise cannot_read(path, error) from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start})"
-        ) from error
 
 
 def check_regular(path: Path, most_bytes: int) -> None:
@@ -92,17 +88,23 @@ def check_regular(path: Path, most_bytes: int) -> None:
         )
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
+def numbered_lines(
+    path: Path, *, skip: Callable[[bytes], bool] | None = None
+) -> Iterator[tuple[str, str]]:
     """Yields (place, text) of every line that is not blank, such as ("train.txt, line 3", "...").
 
     A byte-order mark, line ends of either kind and space around a line are dropped.
+
+    Args:
+        path: the file.
+        skip: of a line as it is in the file, whether it need not be looked at.
 
     Raises:
         FileNotFoundError: there is no such file.
         AnnotationError: the file is not UTF-8 text, or a line is very long or holds a control
             character other than a tabulator.
     """
-    for place, line in _physical_lines(path):
+    for place, line in _physical_lines(path, skip):
         if line.strip():
             yield place, line.strip()
 
@@ -136,11 +138,26 @@ def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[tuple[str, list[st
         AnnotationError: as `numbered_lines`; or a quote opens or closes within a cell or never, or
             a cell is very long.
     """
+    yield from _rows_of_lines(_physical_lines(path), delimiter)
+
+
+def cells_of_line(line: str, place: str, *, delimiter: str) -> list[str]:
+    """The cells of a row of a CSV that is one line, which is not blank.
+
+    Raises:
+        AnnotationError: as `csv_rows`.
+    """
+    return next(_rows_of_lines(iter([(place, line)]), delimiter))[1]
+
+
+def _rows_of_lines(
+    numbered: Iterator[tuple[str, str]], delimiter: str
+) -> Iterator[tuple[str, list[str]]]:
     raw: list[str] = []  # the lines of the row that is being read
     places: list[str] = []
 
     def lines() -> Iterator[str]:
-        for place, line in _physical_lines(path):
+        for place, line in numbered:
             raw.append(line + "\n")
             places.append(place)
             yield raw[-1]
@@ -174,13 +191,32 @@ def csv_rows(path: Path, *, delimiter: str = ",") -> Iterator[tuple[str, list[st
         places.clear()
 
 
-def _physical_lines(path: Path) -> Iterator[tuple[str, str]]:
+def _physical_lines(
+    path: Path, skip: Callable[[bytes], bool] | None = None
+) -> Iterator[tuple[str, str]]:
     """Yields (place, text) of every line, without its end."""
     check_regular(path, MOST_TEXT_BYTES)
-    with reading(path):
-        text = path.read_bytes().decode("utf-8-sig")
-    for number, ended in enumerate(text.split("\n"), start=1):
-        place, line = f"{path}, line {number}", ended.removesuffix("\r")
+    with reading(path), path.open("rb") as file:
+        yield from _checked_lines(path, file, skip)
+
+
+def _checked_lines(
+    path: Path, file: IO[bytes], skip: Callable[[bytes], bool] | None
+) -> Iterator[tuple[str, str]]:
+    before = end = 0
+    # One by one: a list of frames has millions of them.
+    for number, ended in enumerate(file, start=1):
+        before, end = end, end + len(ended)
+        if skip is not None and skip(ended):
+            continue
+        place = f"{path}, line {number}"
+        try:
+            line = ended.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise AnnotationError(
+                f"{path}: not UTF-8 text ({error.reason} at byte {before + error.start})"
+            ) from error
+        line = line.removesuffix("\n").removesuffix("\r")
         if len(line) > MOST_LINE_CHARACTERS:
             raise AnnotationError(
                 f"{place}: {len(line)} characters; {MOST_LINE_CHARACTERS} are the most of a line"

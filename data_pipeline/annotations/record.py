@@ -1,6 +1,7 @@
 """The one form into which every parser brings its annotations."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -14,17 +15,22 @@ class AnnotationError(UserError):
 
 @dataclass(frozen=True)
 class Clip:
-    """One annotated video.
+    """One annotated video, or a bout: a part of a longer recording.
 
     Attributes:
-        clip_id: unique in its dataset: `path` without its suffix.
-        path: the video, relative to the folder of videos, separated by `/`.
+        clip_id: unique in its dataset: `path` without its suffix, and for a bout its times.
+        path: the video, or the folder of its frames, relative to a folder of `Annotations.roots`,
+            separated by `/`.
         actions: every action that somebody performs in it, without repetition.
         animals: every animal that is in it, without repetition.
         split: such as "train", "val" or "test".
         performed: the (animal, action) pairs that are known; where the annotation does not say
             which animal does what, every animal with every action.
         source: where the annotation stands, such as "train.txt, line 12"; for error messages.
+        start: where the bout begins in the recording, in seconds; None for a whole video.
+        stop: where it ends.
+        individual: which animal it is, as the annotator calls it; "" where that is not known.
+        group: of clips that are counted together in an evaluation, such as "bird"; "" for none.
     """
 
     clip_id: str
@@ -34,6 +40,36 @@ class Clip:
     split: str
     performed: tuple[tuple[str, str], ...] = ()
     source: str = field(default="", compare=False)
+    start: float | None = None
+    stop: float | None = None
+    individual: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A place of an annotation that is not as it should be, and could be read all the same.
+
+    Attributes:
+        file: its name, such as "AR_metadata.xlsx".
+        part: of the file, such as a workbook's sheet; "" where it has none.
+        row: number of the row or line, from 1.
+        kind: what is wrong with it, in a few words that are the same for all such rows.
+        found: the text as it stands there.
+        taken_as: what it was read as.
+    """
+
+    file: str
+    part: str
+    row: int
+    kind: str
+    found: str
+    taken_as: str
+
+
+def repair_at(place: str, file: Path, part: str, kind: str, found: str, taken_as: str) -> Repair:
+    """The `Repair` of a place such as "train.txt, line 12", which ends with the number."""
+    return Repair(file.name, part, int(place.rpartition(" ")[2]), kind, found, taken_as)
 
 
 @dataclass(frozen=True)
@@ -44,15 +80,28 @@ class Annotations:
         clips: in the order of the annotation files.
         action_names: label order of the actions, (C).
         animal_names: label order of the animals, (A).
-        videos: the folder that the paths of the clips are relative to.
+        roots: the folders that the paths of the clips are relative to; the first that has a video
+            is the one that is meant.
         multi_label: whether a clip may show several actions.
+        are_frames: whether the paths are those of folders of frames, not of videos.
+        repairs: what was not as it should be and could be read.
+        notes: what a person should know before a conversion, a line each: which of several forms
+            was read, which columns were not used.
+        action_segments: "head", "middle" or "tail" of each action, (C), where the distribution says
+            so; else ().
+        segments_source: which of its files does.
     """
 
     clips: tuple[Clip, ...]
     action_names: tuple[str, ...]
     animal_names: tuple[str, ...]
-    videos: Path
+    roots: tuple[Path, ...]
     multi_label: bool
+    are_frames: bool = False
+    repairs: tuple[Repair, ...] = ()
+    notes: tuple[str, ...] = ()
+    action_segments: tuple[str, ...] = ()
+    segments_source: str = ""
 
 
 def make_clip(
@@ -63,6 +112,10 @@ def make_clip(
     split: str,
     source: str,
     performed: Iterable[tuple[str, str]] | None = None,
+    start: float | None = None,
+    stop: float | None = None,
+    individual: str = "",
+    group: str = "",
 ) -> Clip:
     """A `Clip` with repeated labels dropped (the first mention keeps its place).
 
@@ -73,10 +126,15 @@ def make_clip(
         split: the split it belongs to.
         source: where the annotation stands.
         performed: (animal, action) pairs; None pairs every animal with every action.
+        start: of a bout, in seconds; None for a whole video.
+        stop: of the bout.
+        individual: which animal it is.
+        group: of clips that are counted together.
 
     Raises:
         AnnotationError: the path is empty, absolute, leads out of the folder of videos or holds a
-            control character; or a name does not pass `check_name`.
+            control character; a name does not pass `check_name`; or the bout does not begin before
+            it ends.
     """
     pure = PurePosixPath(path)
     if not pure.name or pure.is_absolute() or ".." in pure.parts or "\\" in path:
@@ -91,17 +149,35 @@ def make_clip(
         check_name(name, source, "action")
     for name in animals:
         check_name(name, source, "animal")
+    for name, what in ((individual, "individual"), (group, "group")):
+        if name:
+            check_name(name, source, what)
+    times = ""
+    if start is not None or stop is not None:
+        if start is None or stop is None or not 0 <= start < stop < math.inf:
+            raise AnnotationError(
+                f"{source}: the bout is from {start} to {stop} s; expected a start and a later stop"
+            )
+        times = f"@{_seconds(start)}-{_seconds(stop)}"
     if performed is None:
         performed = ((animal, action) for animal in animals for action in actions)
     return Clip(
-        clip_id=pure.with_suffix("").as_posix(),
+        clip_id=pure.with_suffix("").as_posix() + times,
         path=pure.as_posix(),
         actions=actions,
         animals=animals,
         split=split,
         performed=tuple(dict.fromkeys(performed)),
         source=source,
+        start=start,
+        stop=stop,
+        individual=individual,
+        group=group,
     )
+
+
+def _seconds(time: float) -> str:
+    return f"{time:.3f}".rstrip("0").rstrip(".")
 
 
 def check_name(name: str, place: str, what: str) -> None:
@@ -123,25 +199,32 @@ def check_name(name: str, place: str, what: str) -> None:
 def make_annotations(
     clips: Iterable[Clip],
     *,
-    videos: Path,
+    roots: Sequence[Path],
     multi_label: bool,
     action_names: tuple[str, ...] | None = None,
     animal_names: tuple[str, ...] | None = None,
+    are_frames: bool = False,
+    repairs: Iterable[Repair] = (),
+    notes: Iterable[str] = (),
+    action_segments: tuple[str, ...] = (),
+    segments_source: str = "",
 ) -> Annotations:
     """Puts the clips of a dataset together and checks them against each other and the labels.
 
     Args:
         clips: all clips of all splits.
-        videos: the folder that their paths are relative to.
+        roots: the folders that their paths are relative to.
         multi_label: whether a clip may show several actions.
         action_names: label order; None sorts the names that occur.
         animal_names: the same for the animals.
+        are_frames, repairs, notes, action_segments, segments_source: as in `Annotations`.
 
     Raises:
-        AnnotationError: no clips, a clip id that occurs twice (in one split or in two), a clip
-            without an action, or a label that is not in the pinned order.
+        AnnotationError: no clips, a clip id that occurs twice (in one split or in two) or also in
+            another case, a clip without an action, or a label that is not in the pinned order.
     """
     clips = tuple(clips)
+    videos = " or ".join(map(str, roots))
     if not clips:
         raise AnnotationError(f"no clip is annotated for the videos in {videos}")
     if action_names is None:
@@ -154,7 +237,12 @@ def make_annotations(
     known_actions, known_animals = frozenset(action_names), frozenset(animal_names)
     first: dict[str, Clip] = {}
     for clip in clips:
-        other = first.setdefault(clip.clip_id, clip)
+        other = first.setdefault(clip.clip_id.casefold(), clip)
+        if other.clip_id != clip.clip_id:
+            raise AnnotationError(
+                f"{clip.source}: the clip {quoted(clip.clip_id)} differs in case alone from "
+                f"{quoted(other.clip_id)} ({other.source}); on many disks they are one file"
+            )
         if other is not clip:
             where = (
                 f"twice in the split {clip.split!r}"
@@ -179,4 +267,19 @@ def make_annotations(
                     f"{clip.source}: the animal {quoted(name)} is not among the "
                     f"{len(animal_names)} animal labels"
                 )
-    return Annotations(clips, action_names, animal_names, videos, multi_label)
+    if action_segments and len(action_segments) != len(action_names):
+        raise AnnotationError(
+            f"{segments_source}: {len(action_segments)} segments of {len(action_names)} actions"
+        )
+    return Annotations(
+        clips,
+        action_names,
+        animal_names,
+        tuple(roots),
+        multi_label,
+        are_frames=are_frames,
+        repairs=tuple(repairs),
+        notes=tuple(notes),
+        action_segments=action_segments,
+        segments_source=segments_source,
+    )

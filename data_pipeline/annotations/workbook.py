@@ -8,7 +8,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from xml.parsers import expat
 
@@ -27,74 +27,119 @@ DAMAGED_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, Value
 CELL = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 
-def sheet_rows(
-    workbook: Path, sheet: str, columns: Sequence[str]
-) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yields (place, values of the columns) of every row after the header.
+class Workbook:
+    """A workbook whose sheets are read one after the other; it is checked and opened once.
 
-    Args:
-        workbook: the file.
-        sheet: the name of one of its sheets.
-        columns: headers, compared without regard to case.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        AnnotationError: it is no workbook, damaged or very large; or the sheet or a column is
-            missing, or a column is there twice.
+    Attributes:
+        path: the file.
+        sheets: names of its sheets.
     """
-    # Here, not above: other data sets do without.
-    import openpyxl
-    from openpyxl.cell.cell import ERROR_CODES
 
-    _check(workbook)
-    try:
-        book = openpyxl.load_workbook(workbook, read_only=True, data_only=True)
-    except Exception as error:  # it may be any: the file is not what openpyxl takes it for
-        raise _damaged(workbook, error) from error
-    try:
-        if sheet not in book.sheetnames:
+    def __init__(self, path: Path) -> None:
+        """Opens `path`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            AnnotationError: it is no workbook, damaged or very large.
+        """
+        # Here, not above: other data sets do without.
+        import openpyxl
+
+        self.path = path
+        _check(path)
+        try:
+            self._book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        except Exception as error:  # it may be any: the file is not what openpyxl takes it for
+            raise _damaged(path, error) from error
+        self.sheets = tuple(self._book.sheetnames)
+
+    def __enter__(self) -> "Workbook":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._book.close()
+
+    def rows(
+        self, sheet: str, columns: Sequence[str], *, errors_in: Collection[str] = ()
+    ) -> Iterator[tuple[str, dict[str, object]]]:
+        """Yields (place, values of the columns) of every row after the header.
+
+        Args:
+            sheet: the name of one of the sheets.
+            columns: headers, compared without regard to case.
+            errors_in: columns in which Excel's errors, such as "#N/A", are values.
+
+        Raises:
+            AnnotationError: the sheet or a column is missing, a column is there twice, or a cell is
+                damaged, very long or an error.
+        """
+        from openpyxl.cell.cell import ERROR_CODES
+
+        if sheet not in self.sheets:
             raise AnnotationError(
-                f"{workbook} has no sheet {sheet!r}; it has {shortened(', '.join(book.sheetnames))}"
+                f"{self.path} has no sheet {sheet!r}; it has {shortened(', '.join(self.sheets))}"
             )
-        numbered = _values(book, sheet, workbook)
+        numbered = _values(self._book, sheet, self.path)
         _, first = next(numbered, (1, ()))
         header = [cell_text(cell).casefold() for cell in first]
         for name in columns:
             if header.count(name) != 1:
                 count = "no column" if name not in header else "more than one column"
                 raise AnnotationError(
-                    f"{workbook}, sheet {sheet}: {count} {name!r}; there are "
+                    f"{self.path}, sheet {sheet}: {count} {name!r}; there are "
                     f"{shortened(', '.join(filter(None, header)))}"
                 )
         position = {name: header.index(name) for name in columns}
         for number, row in numbered:
-            place = f"{workbook}, sheet {sheet}, row {number}"
+            place = f"{self.path}, sheet {sheet}, row {number}"
             values = {
                 name: row[column] if column < len(row) else None
                 for name, column in position.items()
             }
             for name, value in values.items():
-                if value in ERROR_CODES:
+                if not isinstance(value, str):
+                    continue
+                if value in ERROR_CODES and name not in errors_in:
                     raise AnnotationError(f"{place}: the {name} is Excel's error {value}")
-                if isinstance(value, str) and len(value) > MOST_CELL_CHARACTERS:
+                if len(value) > MOST_CELL_CHARACTERS:
                     raise AnnotationError(
                         f"{place}: the {name} has {len(value)} characters; "
                         f"{MOST_CELL_CHARACTERS} are the most"
                     )
             yield place, values
-    finally:
-        book.close()
+
+
+def sheet_rows(
+    workbook: Path, sheet: str, columns: Sequence[str]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """`Workbook.rows` of one sheet of a file.
+
+    Raises:
+        FileNotFoundError, AnnotationError: as `Workbook` and its `rows`.
+    """
+    with Workbook(workbook) as book:
+        yield from book.rows(sheet, columns)
+
+
+def is_error(value: object) -> bool:
+    """Whether a cell holds an error of Excel's, such as "#N/A"."""
+    from openpyxl.cell.cell import ERROR_CODES
+
+    return isinstance(value, str) and value in ERROR_CODES
 
 
 def cell_text(cell: object) -> str:
     """A cell as text, without escapes such as _x000D_; a whole number has no decimal point."""
-    from openpyxl.utils.escape import unescape
-
     if cell is None:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return unescape(str(cell)).strip()
+    text = str(cell)
+    if "_x" in text:
+        from openpyxl.utils.escape import unescape
+
+        text = unescape(text)
+    return text.strip()
 
 
 def _values(book, sheet: str, workbook: Path) -> Iterator[tuple[int, tuple]]:

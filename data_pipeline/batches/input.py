@@ -22,7 +22,7 @@ from data_pipeline.batches.plan import (
     training_plan,
 )
 from data_pipeline.batches.reading import Batch, ClipShape, Source, batches_of
-from data_pipeline.dataset import TRAIN_SPLIT
+from data_pipeline.dataset_files import TRAIN_SPLIT
 
 
 def train_batches(

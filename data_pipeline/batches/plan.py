@@ -11,7 +11,7 @@ import numpy as np
 from animal_clip_jax.errors import UserError
 from data_pipeline.batches.crops import evaluation_crops, multi_scale_crops
 from data_pipeline.batches.sampling import evaluation_positions, training_positions
-from data_pipeline.dataset import ClipIndex
+from data_pipeline.clip_index import ClipIndex
 
 
 @dataclass(frozen=True)

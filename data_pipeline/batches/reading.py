@@ -12,15 +12,9 @@ from etils import epath
 from animal_clip_jax.errors import shortened
 from animal_clip_jax.files import as_path
 from data_pipeline.batches.plan import Plan
-from data_pipeline.dataset import (
-    RECORD_FRAMING,
-    ClipIndex,
-    DatasetError,
-    DatasetInfo,
-    check_shards,
-    load_index,
-    load_info,
-)
+from data_pipeline.clip_index import RECORD_FRAMING, ClipIndex, check_shards, load_index
+from data_pipeline.dataset import DatasetInfo, load_info
+from data_pipeline.dataset_files import DatasetError
 from data_pipeline.tensorflow_import import tf
 
 Batch = dict[str, np.ndarray]
@@ -81,10 +75,7 @@ class Source:
         """
         offset, length = self.index.offsets[row], self.index.lengths[row]
         try:
-            record = _read_record(
-                tf.constant(self.path(row)), tf.constant(offset), tf.constant(length)
-            )
-            example = _parse(record)
+            example = stored_example(self.path(row), offset, length)
             frames = list(example["frames"].numpy())
             for frame in frames:
                 tf.io.decode_jpeg(frame, channels=3)
@@ -259,12 +250,25 @@ def _read_record(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor) -> tf.Te
     return records.take(1).get_single_element()
 
 
+def stored_example(path: str | os.PathLike, offset: int, length: int) -> dict[str, tf.Tensor]:
+    """A record of a shard, with the frames as JPEG files.
+
+    Raises:
+        tf.errors.OpError: it is damaged.
+    """
+    record = _read_record(
+        tf.constant(os.fspath(path)), tf.constant(offset, tf.int64), tf.constant(length, tf.int64)
+    )
+    return _parse(record)
+
+
 def _parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
     example = tf.io.parse_single_example(
         record,
         {
             "clip_id": tf.io.FixedLenFeature((), tf.string),
             "frames": tf.io.VarLenFeature(tf.string),
+            "frame_indices": tf.io.VarLenFeature(tf.int64),
             "actions": tf.io.VarLenFeature(tf.int64),
             "animals": tf.io.VarLenFeature(tf.int64),
         },
@@ -272,6 +276,7 @@ def _parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
     return {
         "clip_id": example["clip_id"],
         "frames": example["frames"].values,
+        "frame_indices": example["frame_indices"].values,
         "actions": example["actions"].values,
         "animals": example["animals"].values,
     }

@@ -4,67 +4,60 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import sys
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from animal_clip_jax.digests import sealed
-from animal_clip_jax.errors import UserError, quoted, shortened
+from animal_clip_jax.errors import UserError, shortened
 from animal_clip_jax.files import as_local_path, write_whole
 from animal_clip_jax.locks import is_free, only_writer
+from animal_clip_jax.whole_outputs import finish_exchange, replacing
+from data_pipeline.annotations.label_warnings import label_warnings
 from data_pipeline.annotations.record import Annotations, Clip
+from data_pipeline.clip_index import RECORD_FRAMING
+from data_pipeline.conversion.differences import differences
 from data_pipeline.conversion.encode import (
     JPEG_QUALITY,
     JPEG_SUBSAMPLING,
     Encode,
-    EncodedVideo,
-    Failure,
     encode_in_order,
     encode_video,
 )
-from data_pipeline.conversion.output_files import write_failures, write_lists
+from data_pipeline.conversion.errors import ConversionError
+from data_pipeline.conversion.find_videos import find_videos, is_there
+from data_pipeline.conversion.output_files import (
+    write_failures,
+    write_lists,
+    write_read_me,
+    write_repairs,
+)
 from data_pipeline.conversion.shards import (
-    FailedClip,
     Shard,
     ShardContents,
-    StoredClip,
     file_state,
-    finish_shard,
     finished_contents,
     plan_shards,
     remove_leftovers,
-    temporary_path,
 )
-from data_pipeline.dataset import (
+from data_pipeline.conversion.stored_frames import StoredFrames
+from data_pipeline.conversion.write_shards import write_shards
+from data_pipeline.dataset_files import (
+    ACTION_SEGMENTS,
     DATASET_FILE,
     FAILURES_FILE,
     FILE_DIGESTS,
     FORMAT_VERSION,
-    RECORD_FRAMING,
+    SEGMENTS_SOURCE,
     UNANNOTATED_FILE,
     changed_files,
     file_digests,
     parse_description,
 )
 from data_pipeline.limits import shown
-from data_pipeline.names import similar_names
-
-VIDEO_SUFFIXES = frozenset(
-    (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
-)
-
-
-MOST_WARNINGS = 20
-
-
-class ConversionError(UserError):
-    """A conversion that cannot be done as asked; what to do is in the message."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +88,15 @@ def convert(
     options: Options,
     workers: int,
     max_failures: int = 0,
+    overwrite: bool = False,
     encode: Encode = encode_video,
     tries_again: bool = False,
 ) -> Counter[str]:
     """Writes a dataset, or what is missing of it, and returns the number of clips of each split.
+
+    With `overwrite`, another conversion in the folder is replaced once the new one is whole. The
+    frames that it has of the same videos, stored in the same way, are taken over: so changed labels
+    and added clips cost little. What comes out is the same as from a conversion into a new folder.
 
     Args:
         name: of the dataset.
@@ -108,11 +106,13 @@ def convert(
         options: how the frames are stored.
         workers: processes that decode videos.
         max_failures: how many clips may be left out because their video is missing or unreadable.
+        overwrite: whether another conversion may be replaced.
         encode: how a video becomes frames; see `encode_in_order`.
         tries_again: what failed before, also where its file is the same.
 
     Raises:
-        ConversionError: the folder holds something else, too many clips failed, or writing failed.
+        ConversionError: the folder holds something else, too many videos are missing (before
+            anything is decoded), too many clips failed, or writing failed.
         UserError: another process writes into the folder.
         EncodingError: processes cannot be started.
     """
@@ -123,20 +123,25 @@ def convert(
             f"{shown(folder)}: the name of the output is not UTF-8, which TensorFlow needs; "
             "choose another --output"
         )
-    _warn_of_similar_names(annotations)
+    for warning in label_warnings(annotations):
+        print(f"warning: {warning}", file=sys.stderr)
+    job = _Job(description, annotations, options, workers, max_failures, encode, tries_again)
     try:
         _check_free(folder)
+        finish_exchange(folder)
         with only_writer(folder):
-            return _convert(
-                description,
-                annotations,
-                folder,
-                options,
-                workers,
-                max_failures,
-                encode,
-                tries_again,
-            )
+            others = differences(folder, description, annotations)
+            if others and overwrite:
+                return _replace(job, folder)
+            if others:
+                raise ConversionError(
+                    f"{folder} holds another conversion: {others}; run again with --overwrite to "
+                    "replace it (frames of the same videos are kept), or choose another --output"
+                )
+            splits = _convert(job, folder)
+            # Of a replacement that was broken off, and is not wanted any more.
+            _remove(_beside(folder))
+            return splits
     except UserError:
         raise
     except OSError as error:
@@ -146,43 +151,59 @@ def convert(
         ) from error
 
 
-def _warn_of_similar_names(annotations: Annotations) -> None:
-    """Says which names look like one, and are not: each is a class of its own."""
-    for what, names in (
-        ("actions", annotations.action_names),
-        ("animals", annotations.animal_names),
-    ):
-        groups = similar_names(names)
-        for group in groups[:MOST_WARNINGS]:
-            print(
-                f"warning: the {what} {shortened(', '.join(map(repr, group)))} differ in case or "
-                "spaces alone: each is a class of its own",
-                file=sys.stderr,
-            )
-        if len(groups) > MOST_WARNINGS:
-            print(
-                f"warning: and {len(groups) - MOST_WARNINGS} more of such {what}", file=sys.stderr
-            )
+@dataclass(frozen=True)
+class _Job:
+    """What is to be converted, and how."""
+
+    description: dict
+    annotations: Annotations
+    options: Options
+    workers: int
+    max_failures: int
+    encode: Encode
+    tries_again: bool
 
 
-def _convert(
-    description: dict,
-    annotations: Annotations,
-    output: Path,
-    options: Options,
-    workers: int,
-    max_failures: int,
-    encode: Encode,
-    tries_again: bool,
-) -> Counter[str]:
+def _replace(job: _Job, folder: Path) -> Counter[str]:
+    """Converts into a folder beside the other conversion, and exchanges them once it is whole."""
+    beside = _beside(folder)
+    if beside.is_dir() and differences(beside, job.description, job.annotations):
+        _remove(beside)
+    splits = _convert(job, beside, former=folder)
+    with replacing(folder) as new:
+        beside.rename(new)
+    return splits
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replacement")
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def _convert(job: _Job, output: Path, former: Path | None = None) -> Counter[str]:
+    description, annotations, options = job.description, job.annotations, job.options
+    videos, unannotated = find_videos(annotations)
+    shards = plan_shards(description["name"], annotations, options.clips_per_shard)
+    finished = {}
+    if output.is_dir():
+        finished = _finished_shards(output, shards, videos, job.tries_again)
+    missing = [shard for shard in shards if shard.file_name not in finished]
+    failed = [clip for contents in finished.values() for clip in contents.failed]
+    to_write = {clip.clip_id for shard in missing for clip in shard.clips}
+    _check_videos_exist(
+        [clip for clip in annotations.clips if clip.clip_id in to_write],
+        videos,
+        job,
+        unannotated,
+        len(failed),
+    )
     splits = _prepare_output(output, description)
     remove_leftovers(output)
-    videos, unannotated = locate_videos(annotations)
-    shards = plan_shards(description["name"], annotations.clips, options.clips_per_shard)
-    finished = _finished_shards(output, shards, videos, tries_again)
-    missing = [shard for shard in shards if shard.file_name not in finished]
-    num_failed = sum(len(contents.failed) for contents in finished.values())
-    if splits is not None and not missing and num_failed <= max_failures:
+    if splits is not None and not missing and len(failed) <= job.max_failures:
         changed = changed_files(output)
         if not changed:
             print(f"{output} is complete already")
@@ -192,77 +213,71 @@ def _convert(
         print(f"going on: {len(finished)} of {len(shards)} shards are finished")
     if missing:
         _write_description(output, {**description, "complete": False})
-        finished |= _write_shards(output, missing, annotations, videos, options, workers, encode)
+        stored = StoredFrames.of(former, description) if former else None
+        finished |= write_shards(
+            output,
+            missing,
+            annotations,
+            videos,
+            encode=functools.partial(
+                encode_in_order,
+                short_side=options.short_side,
+                max_frames=options.max_frames,
+                workers=job.workers,
+                encode=job.encode,
+            ),
+            former=stored,
+        )
     contents = [finished[shard.file_name] for shard in shards]
 
     failed = [clip for shard in contents for clip in shard.failed]
     write_failures(output, failed, unannotated)
+    # Where it will be, unless this ends here.
+    place = output if len(failed) > job.max_failures or former is None else former
     if unannotated:
-        print(f"{len(unannotated)} videos are not annotated, see {output / UNANNOTATED_FILE}")
+        print(f"videos without an annotation: {len(unannotated)}, see {place / UNANNOTATED_FILE}")
     if failed:
-        print(f"{len(failed)} clips have no usable video, see {output / FAILURES_FILE}")
-    if len(failed) > max_failures:
+        print(f"clips without a usable video: {len(failed)}, see {place / FAILURES_FILE}")
+    if len(failed) > job.max_failures:
         raise ConversionError(
-            f"{len(failed)} of {len(annotations.clips)} clips failed, {max_failures} may; "
+            f"{len(failed)} of {len(annotations.clips)} clips failed, {job.max_failures} may; "
             f"the first: {shortened(failed[0].video)}: {failed[0].reason}. Mend the videos and run "
             f"again, or accept the loss with --max_failures={len(failed)}"
         )
     return _complete(output, description, annotations, shards, contents)
 
 
-def locate_videos(annotations: Annotations) -> tuple[dict[str, Path], list[str]]:
-    """Finds the file of every clip, and the videos that belong to none.
-
-    A video may have another suffix than its annotation says (re-encoded, for instance). Links are
-    followed, also to other disks, but each folder is looked through once, under its own name if it
-    lies in the folder of videos: so a circle of links comes to an end.
-
-    Returns:
-        The path of each clip id, whether it exists or not, and the other videos in the folder.
-    """
-    on_disk = {
-        path.as_posix(): path.with_suffix("").as_posix()
-        for path in sorted(_files_below(annotations.videos))
-        if path.suffix.lower() in VIDEO_SUFFIXES
-    }
-    by_stem = {stem: path for path, stem in reversed(on_disk.items())}
-    found = {
-        clip.clip_id: clip.path if clip.path in on_disk else by_stem.get(clip.clip_id, clip.path)
-        for clip in annotations.clips
-    }
-    unannotated = sorted(shown(path) for path in on_disk.keys() - found.values())
-    return {clip_id: annotations.videos / path for clip_id, path in found.items()}, unannotated
-
-
-def _files_below(root: Path) -> Iterator[Path]:
-    """What is no folder in a folder and in those below it, relative to it; see `locate_videos`."""
-    seen: set[tuple[int, int]] = set()
-    waiting: deque[Path] = deque([Path()])
-    links: deque[Path] = deque()
-    while waiting or links:
-        folder = waiting.popleft() if waiting else links.popleft()
-        try:
-            status = (root / folder).stat()
-            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
-        except OSError:
-            continue  # its clips fail, with the reason
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            if not _is_folder(entry):
-                yield folder / entry.name
-            elif entry.is_symlink():
-                links.append(folder / entry.name)
-            else:
-                waiting.append(folder / entry.name)
-
-
-def _is_folder(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a link to itself, for instance
+def _check_videos_exist(
+    clips: Sequence[Clip],
+    videos: Mapping[str, Path],
+    job: _Job,
+    unannotated: Sequence[str],
+    num_failed: int,
+) -> None:
+    """Before hours of decoding: raises ConversionError if more videos are missing than may."""
+    is_usable = is_there(job.annotations.roots)
+    missing = [clip for clip in clips if not is_usable(videos[clip.clip_id])]
+    # Those that failed before for want of a file are not looked for again.
+    if len(missing) + num_failed <= job.max_failures or not missing:
+        return
+    first = missing[0]
+    path = videos[first.clip_id]
+    accepted = f"or accept the loss with --max_failures={len(missing) + num_failed}"
+    counted = f"{len(missing)} of {len(job.annotations.clips)} clips have no video"
+    if os.path.lexists(path):
+        target = os.path.realpath(path)
+        raise ConversionError(
+            f"{counted} in the folders of videos: {shown(os.path.abspath(path))} ({first.source}) "
+            f"leads to {shown(target)}; add --root={shown(os.path.dirname(target))}, {accepted}"
+        )
+    name = Path(first.path).name
+    elsewhere = [path for path in unannotated if Path(path).name == name]
+    hint = f" There is {shortened(elsewhere[0])}, which no row names." if elsewhere else ""
+    looked_in = shortened(" and ".join(map(shown, job.annotations.roots)))
+    raise ConversionError(
+        f"{counted}: there is no {shown(os.path.abspath(path))} ({first.source}).{hint} Paths "
+        f"count from {looked_in}; mend them, {accepted}"
+    )
 
 
 def _describe(name: str, annotations: Annotations, options: Options) -> dict:
@@ -272,7 +287,7 @@ def _describe(name: str, annotations: Annotations, options: Options) -> dict:
             annotations.action_names,
             annotations.animal_names,
             [
-                (clip.split, clip.path, clip.actions, clip.animals, clip.performed)
+                (clip.split, clip.path, clip.actions, clip.animals, clip.performed, *_later(clip))
                 for clip in annotations.clips
             ],
         ]
@@ -283,8 +298,16 @@ def _describe(name: str, annotations: Annotations, options: Options) -> dict:
         "multi_label": annotations.multi_label,
         **asdict(options),
         "jpeg": f"quality {JPEG_QUALITY}, {JPEG_SUBSAMPLING}",
+        ACTION_SEGMENTS: list(annotations.action_segments),
+        SEGMENTS_SOURCE: annotations.segments_source,
         "annotations_sha256": hashlib.sha256(content.encode()).hexdigest(),
     }
+
+
+def _later(clip: Clip) -> tuple:
+    """What is known of clips since version 3, so that digests of others stay as they were."""
+    known = (clip.start, clip.stop, clip.individual, clip.group)
+    return known if known != (None, None, "", "") else ()
 
 
 def _check_free(output: Path) -> None:
@@ -296,20 +319,13 @@ def _check_free(output: Path) -> None:
 
 
 def _prepare_output(output: Path, description: dict) -> Counter[str] | None:
-    """Begins a conversion, or checks that the folder holds this one; its splits if complete."""
+    """Begins a conversion, or goes on with this one; its splits if complete."""
     path = output / DATASET_FILE
     if not path.is_file():
-        _check_free(output)
+        output.mkdir(parents=True, exist_ok=True)
         _write_description(output, {**description, "complete": False})
         return None
     found = parse_description(path.read_bytes(), path)
-    for key, value in description.items():
-        # One of an older version is finished, or mended, as one of today's.
-        if found.get(key) != value and key != "format_version":
-            raise ConversionError(
-                f"{output} holds another conversion: its {key} is {quoted(found.get(key))}, "
-                f"now it is {value!r}; choose another --output or remove that one"
-            )
     return Counter(found["splits"]) if found["complete"] else None
 
 
@@ -332,119 +348,6 @@ def _finished_shards(
     return finished
 
 
-def _write_shards(
-    output: Path,
-    shards: Sequence[Shard],
-    annotations: Annotations,
-    videos: dict[str, Path],
-    options: Options,
-    workers: int,
-    encode: Encode,
-) -> dict[str, ShardContents]:
-    # Here, not above: the processes that decode import this module and do without TensorFlow. And
-    # before the bar: no other thread can import while TensorFlow Datasets is imported.
-    from data_pipeline.conversion.tfrecords import record_features, serialize_record
-
-    features = record_features(annotations.action_names, annotations.animal_names)
-    serialize = functools.partial(serialize_record, features)
-    paths = [videos[clip.clip_id] for shard in shards for clip in shard.clips]
-    encoded = encode_in_order(
-        paths,
-        short_side=options.short_side,
-        max_frames=options.max_frames,
-        workers=workers,
-        encode=encode,
-    )
-    bar = Progress(
-        TextColumn("converting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    advance = functools.partial(bar.advance, bar.add_task("", total=len(paths)))
-    with closing(encoded), bar:
-        return {
-            shard.file_name: _write_shard(
-                output, shard, encoded, annotations.videos, videos, serialize, advance
-            )
-            for shard in shards
-        }
-
-
-def _write_shard(
-    output: Path,
-    shard: Shard,
-    encoded: Iterator[EncodedVideo | Failure],
-    folder: Path,
-    videos: dict[str, Path],
-    serialize: Callable[[Clip, EncodedVideo], bytes],
-    advance: Callable[[], None],
-) -> ShardContents:
-    from data_pipeline.tensorflow_import import tf
-
-    temporary = temporary_path(output / shard.file_name)
-    stored, failed = [], []
-    offset = 0
-    try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for clip in shard.clips:
-                path = videos[clip.clip_id]
-                relative = path.relative_to(folder).as_posix()
-                video = next(encoded)
-                advance()
-                if isinstance(video, Failure):
-                    failed.append(_failed(clip, relative, video, file_state(path)))
-                    continue
-                record = serialize(clip, video)
-                writer.write(record)
-                stored.append(_stored(clip, relative, video, shard, offset, len(record)))
-                offset += len(record) + RECORD_FRAMING
-        contents = ShardContents(tuple(stored), tuple(failed))
-        finish_shard(output, shard, temporary, contents)
-    except UserError:
-        temporary.unlink(missing_ok=True)
-        raise
-    except (tf.errors.OpError, OSError) as error:
-        temporary.unlink(missing_ok=True)
-        raise ConversionError(
-            f"{output / shard.file_name} cannot be written ({' '.join(str(error).split())[:300]}); "
-            "make room and run again: finished shards are kept"
-        ) from error
-    return contents
-
-
-def _failed(clip: Clip, video: str, failure: Failure, state: str) -> FailedClip:
-    return FailedClip(
-        split=clip.split,
-        clip_id=clip.clip_id,
-        video=video,
-        reason=failure.reason,
-        file_state=state,
-    )
-
-
-def _stored(
-    clip: Clip, path: str, video: EncodedVideo, shard: Shard, offset: int, length: int
-) -> StoredClip:
-    return StoredClip(
-        split=clip.split,
-        shard=shard.file_name,
-        offset=offset,
-        length=length,
-        clip_id=clip.clip_id,
-        video=path,
-        num_frames=video.facts.num_frames,
-        frame_rate=video.facts.frame_rate,
-        height=video.facts.height,
-        width=video.facts.width,
-        stored_frames=len(video.frames),
-        stored_height=video.height,
-        stored_width=video.width,
-    )
-
-
 def _complete(
     output: Path,
     description: dict,
@@ -462,6 +365,7 @@ def _complete(
         if count == 0:
             raise ConversionError(f"not one clip of the split {split!r} could be converted")
     write_lists(output, annotations, stored)
+    write_repairs(output, annotations.repairs)
     lengths: dict[str, list[int]] = {split: [] for split in splits}
     for shard, written in zip(shards, contents, strict=True):
         lengths[shard.split].append(len(written.stored))
@@ -475,6 +379,7 @@ def _complete(
         },
         description=f"{description['name']}: short clips of animals and what they do.",
     )
+    write_read_me(output, description["name"])
     content = {"complete": True, "splits": dict(splits), FILE_DIGESTS: file_digests(output)}
     _write_description(output, {**description, **content})
     return splits

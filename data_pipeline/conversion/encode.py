@@ -19,9 +19,11 @@ from PIL import Image
 
 from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
+from data_pipeline.bouts import map_bout
+from data_pipeline.decoding import VideoError, VideoFacts, map_frames, scaled_size
+from data_pipeline.frame_folders import map_folder
 from data_pipeline.limits import MOST_RECORD_BYTES, decoding_seconds
 from data_pipeline.processes import end_with_parent
-from data_pipeline.video import VideoError, VideoFacts, map_frames, scaled_size
 
 # Colour at full resolution: halving it again, after the video and the resizing, costs more PSNR
 # than the bytes are worth.
@@ -37,6 +39,23 @@ HANGING_SECONDS = 15.0
 
 class EncodingError(UserError):
     """No process can be started to decode videos."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """What a clip is made of.
+
+    Attributes:
+        path: a video, or a folder of its frames.
+        start: of a bout in it, in seconds; None for all of it.
+        stop: of the bout.
+        is_folder: whether it is a folder of frames.
+    """
+
+    path: Path
+    start: float | None = None
+    stop: float | None = None
+    is_folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,12 +80,12 @@ Encode = Callable[..., EncodedVideo | Failure]
 
 
 def encode_video(
-    path: Path, *, short_side: int, max_frames: int, stills: bool = False
+    footage: Footage, *, short_side: int, max_frames: int, stills: bool = False
 ) -> EncodedVideo | Failure:
-    """Decodes evenly spaced frames of a video and compresses them one by one.
+    """Decodes evenly spaced frames of a video or bout and compresses them one by one.
 
     Args:
-        path: the video.
+        footage: the video or bout.
         short_side: size of the shorter side of the stored frames, in pixels.
         max_frames: the most frames that are stored; 0 stores all.
         stills: whether a still picture is a video of one frame.
@@ -74,14 +93,17 @@ def encode_video(
     Returns:
         The frames, or the reason why there are none.
     """
+    path, start, stop = footage.path, footage.start, footage.stop
+    select = partial(uniform_indices, max_frames=max_frames)
     try:
-        frames, facts = map_frames(
-            _jpeg,
-            path,
-            select=partial(uniform_indices, max_frames=max_frames),
-            short_side=short_side,
-            stills=stills,
-        )
+        if footage.is_folder:
+            frames, facts = map_folder(_jpeg, path, select=select, short_side=short_side)
+        elif start is not None and stop is not None:
+            frames, facts = map_bout(_jpeg, path, start, stop, select=select, short_side=short_side)
+        else:
+            frames, facts = map_frames(
+                _jpeg, path, select=select, short_side=short_side, stills=stills
+            )
     except VideoError as error:
         return Failure(str(error))
     size = sum(map(len, frames))
@@ -91,23 +113,23 @@ def encode_video(
     return EncodedVideo(tuple(frames), height, width, facts)
 
 
-def most_seconds(path: Path) -> float:
+def most_seconds(footage: Footage) -> float:
     """How long a process may be busy with a video, in seconds."""
     try:
-        size = path.stat().st_size
+        size = footage.path.stat().st_size
     except OSError:
         size = 0
     return decoding_seconds(size) + HANGING_SECONDS
 
 
 def encode_in_order(
-    paths: Sequence[Path],
+    videos: Sequence[Footage],
     *,
     short_side: int,
     max_frames: int,
     workers: int,
     encode: Encode = encode_video,
-    seconds: Callable[[Path], float] = most_seconds,
+    seconds: Callable[[Footage], float] = most_seconds,
 ) -> Generator[EncodedVideo | Failure, None, None]:
     """Encodes videos in parallel and yields them in order, holding few of them at a time.
 
@@ -115,7 +137,7 @@ def encode_in_order(
     so is one whose decoding does not end.
 
     Args:
-        paths: the videos.
+        videos: what to encode.
         short_side: as for `encode_video`.
         max_frames: as for `encode_video`.
         workers: number of processes.
@@ -129,10 +151,10 @@ def encode_in_order(
     """
     job = partial(encode, short_side=short_side, max_frames=max_frames)
     with closing(_Processes(workers, job, seconds)) as processes:
-        for path in paths:
+        for video in videos:
             if processes.num_waiting == VIDEOS_AHEAD * workers:
                 yield processes.next_result()
-            processes.submit(path)
+            processes.submit(video)
         while processes.num_waiting:
             yield processes.next_result()
 
@@ -143,21 +165,21 @@ class _Processes:
     def __init__(
         self,
         workers: int,
-        job: Callable[[Path], EncodedVideo | Failure],
-        seconds: Callable[[Path], float],
+        job: Callable[[Footage], EncodedVideo | Failure],
+        seconds: Callable[[Footage], float],
     ) -> None:
         self._workers = workers
         self._job = partial(_in_time, job, seconds)
         self._seconds = seconds
         self._pool = _pool(workers)
-        self._waiting: deque[tuple[Path, Future[EncodedVideo | Failure]]] = deque()
+        self._waiting: deque[tuple[Footage, Future[EncodedVideo | Failure]]] = deque()
 
     @property
     def num_waiting(self) -> int:
         return len(self._waiting)
 
-    def submit(self, path: Path) -> None:
-        self._waiting.append((path, self._start(path)))
+    def submit(self, video: Footage) -> None:
+        self._waiting.append((video, self._start(video)))
 
     def next_result(self) -> EncodedVideo | Failure:
         if _is_lost(self._waiting[0][1]):
@@ -167,9 +189,9 @@ class _Processes:
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, path: Path) -> Future[EncodedVideo | Failure]:
+    def _start(self, video: Footage) -> Future[EncodedVideo | Failure]:
         try:
-            return self._pool.submit(self._job, path)
+            return self._pool.submit(self._job, video)
         except BrokenProcessPool as error:
             lost: Future[EncodedVideo | Failure] = Future()
             lost.set_exception(error)
@@ -186,16 +208,16 @@ class _Processes:
         self.close()
         lost = [k for k, (_, future) in enumerate(self._waiting) if _is_lost(future)]
         for k in lost[: self._workers]:
-            path = self._waiting[k][0]
+            video = self._waiting[k][0]
             settled: Future[EncodedVideo | Failure] = Future()
-            settled.set_result(self._alone(path))
-            self._waiting[k] = path, settled
+            settled.set_result(self._alone(video))
+            self._waiting[k] = video, settled
         self._pool = _pool(self._workers)
         for k in lost[self._workers :]:
-            path = self._waiting[k][0]
-            self._waiting[k] = path, self._start(path)
+            video = self._waiting[k][0]
+            self._waiting[k] = video, self._start(video)
 
-    def _alone(self, path: Path) -> EncodedVideo | Failure:
+    def _alone(self, video: Footage) -> EncodedVideo | Failure:
         with _pool(1) as pool:
             try:
                 # Were a process to die before it has any video, no video would be to blame.
@@ -206,9 +228,9 @@ class _Processes:
                 ) from error
             start = time.monotonic()
             try:
-                return pool.submit(self._job, path).result()
+                return pool.submit(self._job, video).result()
             except BrokenProcessPool:
-                seconds = self._seconds(path)
+                seconds = self._seconds(video)
                 if time.monotonic() - start < seconds:
                     return Failure(KILLED)
                 return Failure(f"its decoding had not ended after {seconds:.0f} s")
@@ -229,9 +251,9 @@ def _is_lost(future: Future) -> bool:
 
 
 def _in_time(
-    encode: Callable[[Path], EncodedVideo | Failure],
-    seconds: Callable[[Path], float],
-    path: Path,
+    encode: Callable[[Footage], EncodedVideo | Failure],
+    seconds: Callable[[Footage], float],
+    video: Footage,
 ) -> EncodedVideo | Failure:
     """Encodes a video; whatever happens to it is a `Failure`.
 
@@ -239,9 +261,9 @@ def _in_time(
     never give Python a chance to.
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds(path))
+    signal.setitimer(signal.ITIMER_REAL, seconds(video))
     try:
-        return encode(path)
+        return encode(video)
     except Exception as error:
         # Libraries that decode and encode may raise anything: this video is what they cannot do.
         return Failure(f"it cannot be encoded ({type(error).__name__}: {_one_line(error)})")

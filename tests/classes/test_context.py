@@ -19,7 +19,8 @@ from animal_clip_jax.run import assembly
 from animal_clip_jax.run.start import as_published
 from animal_clip_jax.text.tokenizer import tokenize
 from configs import default
-from data_pipeline.dataset import load_index, load_info
+from data_pipeline.clip_index import load_index
+from data_pipeline.dataset import load_info
 
 MESH = make_mesh(dict.fromkeys(AXES, 1), jax.devices()[:1])
 ACTIONS, ANIMALS = ["Flying", "Building a nest"], ["Zebra", "Crane", "Okapi"]

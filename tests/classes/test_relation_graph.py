@@ -15,7 +15,8 @@ from animal_clip_jax.errors import UserError
 from animal_clip_jax.run.config import check_fields
 from animal_clip_jax.run.start import as_published
 from configs import default
-from data_pipeline.dataset import load_index, load_info
+from data_pipeline.clip_index import load_index
+from data_pipeline.dataset import load_info
 
 ANIMALS = ["Zebra", "Russell's Viper", "Grass Snake", "Crane"]
 TAXONOMY = "animal,class\nCrane,Bird\nzebra,Mammal\nRussell's Viper, Reptile\nGrass Snake,Reptile\n"
@@ -42,11 +43,15 @@ def test_a_label_of_the_same_letters_comes_before_one_in_another_case(tmp_path):
     assert read_taxonomy(path, ["Ruff", "ruff"]) == ["Fish", "Bird"]
 
 
+def test_a_class_may_be_empty(tmp_path):
+    path = write(tmp_path, TAXONOMY.replace("Bird", ""))
+    assert read_taxonomy(path, ANIMALS) == ["Mammal", "Reptile", "Reptile", ""]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", ": no row for 4 of the 4 animals: 'Zebra', \"Russell's Viper\", 'Grass Snake', "),
-        (TAXONOMY.replace("Bird", ""), ", line 2: the animal 'Crane' has no class"),
         (TAXONOMY.replace("Crane,Bird\n", ""), ": no row for 1 of the 4 animals: 'Crane'"),
         (TAXONOMY + "Fox,Mammal\n", ", line 6: the animal 'Fox' is not one of the labels"),
         (TAXONOMY + "ZEBRA,Bird\n", ", line 6: the animal 'Zebra' stands on line 3 already"),
@@ -64,13 +69,13 @@ def test_a_fault_names_its_line(tmp_path, content, message):
 
 
 def test_all_faults_are_listed(tmp_path):
-    path = write(tmp_path, "animal,class\nFox,Mammal\nZebra\nCrane,\nCrane,Bird\n")
+    path = write(tmp_path, "animal,class\nFox,Mammal\nZebra\nCrane,Bird\nCrane,\n")
     with pytest.raises(ValueError) as caught:
         read_taxonomy(path, ANIMALS)
     lines = [fault.partition(": ")[0] for fault in str(caught.value).split("; ")]
-    assert ": 5 errors: line 2: " in str(caught.value)
-    assert lines[1:4] == ["line 3", "line 4", "line 5"]
-    assert lines[4].startswith("no row for 2 of the 4 animals")
+    assert ": 4 errors: line 2: " in str(caught.value)
+    assert lines[1:3] == ["line 3", "line 5"]
+    assert lines[3].startswith("no row for 2 of the 4 animals")
 
 
 def relation_on(data, **arguments):
@@ -90,16 +95,17 @@ def test_inheriting(data):
     num_actions, num_animals = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 6))
     bits = st.lists(st.integers(0, 1), min_size=num_animals, max_size=num_animals)
     relation = np.array([data.draw(bits) for _ in range(num_actions)], np.float32)
-    classes = [data.draw(st.sampled_from("abc")) for _ in range(num_animals)]
+    classes = [data.draw(st.sampled_from(["a", "b", "c", ""])) for _ in range(num_animals)]
     clips = np.array([data.draw(st.integers(0, 5)) for _ in range(num_animals)])
     min_clips = data.draw(st.integers(0, 6))
     found = inherit(relation, classes, clips, min_clips)
     heirs = dict.fromkeys(classes, 0)
     for animal, name in enumerate(classes):
-        heirs[name] += clips[animal] < min_clips
+        is_heir = clips[animal] < min_clips and name != ""
+        heirs[name] += is_heir
         for action in range(num_actions):
             performs = relation[action, animal] == 1
-            if clips[animal] < min_clips:
+            if is_heir:
                 performs = any(
                     relation[action, other] == 1
                     for other in range(num_animals)
@@ -154,6 +160,19 @@ def test_animals_without_clips_inherit(data, tmp_path):
         f"relation graph: {first} edges, from the training split; {second} after 1 animals with "
         "fewer than 1 training clips inherited the actions of their class (1 of Hoofed)"
     )
+
+
+def test_animals_without_a_class_are_named_and_inherit_nothing(data, tmp_path):
+    """Training never shows the zebra; the other animal of no class gives it nothing."""
+    info = load_info(data)
+    classes = {name: "Other" for name in info.animal_names} | {"Zebra": ""}
+    classes[info.animal_names[0]] = ""
+    lines = [f"{name},{kind}" for name, kind in classes.items()]
+    path = write(tmp_path, "\n".join(["animal,class", *lines]))
+    before, _ = relation_on(data)
+    after, said = relation_on(data, taxonomy=str(path), min_clips=1)
+    np.testing.assert_array_equal(after, before)
+    assert said.endswith(f"; without a class: {info.animal_names[0]}, Zebra")
 
 
 @pytest.mark.parametrize(

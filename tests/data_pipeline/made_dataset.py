@@ -1,5 +1,7 @@
 """A small dataset in LoTE-Animal's form, and its conversion."""
 
+import csv
+import filecmp
 import json
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from made_videos import write_video
 from animal_clip_jax.digests import SEAL
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.conversion.dataset_writer import Options, convert
-from data_pipeline.dataset import FILE_DIGESTS
+from data_pipeline.dataset_files import ACTION_SEGMENTS, FILE_DIGESTS, SEGMENTS_SOURCE
 
 ACTIONS = ("Resting", "Walking", "Feeding")
 ANIMALS = ("Boar", "Fox")
@@ -45,13 +47,30 @@ def convert_lote(source: Path, output: Path, **settings) -> dict[str, int]:
 
 
 def as_older_version(folder: Path, **changes) -> Path:
-    """Takes the digests out of a converted dataset, as those of older versions have none.
+    """Takes out of a converted dataset what those of the first version do not have: digests, and
+    what is known of bouts.
 
     Other fields of its description can be changed too.
     """
+    clips = folder / "clips.csv"
+    with clips.open(newline="") as file:
+        rows = list(csv.reader(file))
+    later = rows[0].index("start")
+    with clips.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(row[:later] for row in rows)
     path = folder / "dataset.json"
     description = {**json.loads(path.read_text()), "format_version": 1, **changes}
-    for key in (SEAL, FILE_DIGESTS):
+    for key in (SEAL, FILE_DIGESTS, ACTION_SEGMENTS, SEGMENTS_SOURCE):
         description.pop(key, None)
     path.write_text(json.dumps(description))
     return folder
+
+
+def assert_same_folders(first, second):
+    names, others = (
+        sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        for folder in (first, second)
+    )
+    assert names == others
+    _, different, unreadable = filecmp.cmpfiles(first, second, names, shallow=False)
+    assert (different, unreadable) == ([], [])

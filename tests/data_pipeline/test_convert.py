@@ -1,7 +1,6 @@
 """Videos in, records out: nothing lost, nothing mixed up, and again after a kill."""
 
 import csv
-import filecmp
 import itertools
 import os
 import re
@@ -24,6 +23,7 @@ from made_dataset import (
     NUM_TEST,
     NUM_TRAIN,
     as_older_version,
+    assert_same_folders,
     convert_lote,
 )
 from made_videos import (
@@ -37,21 +37,23 @@ from made_videos import (
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.locks import only_writer
 from data_pipeline.annotations.datasets import read_annotations
+from data_pipeline.annotations.read_options import ReadOptions
 from data_pipeline.batches.input import evaluation_batches, train_batches
 from data_pipeline.batches.sampling import uniform_indices
+from data_pipeline.clip_index import RECORD_FRAMING, load_index
 from data_pipeline.conversion.dataset_writer import (
     ConversionError,
     Options,
     convert,
-    locate_videos,
 )
+from data_pipeline.conversion.find_videos import find_videos, is_there
 from data_pipeline.conversion.shards import (
     finished_contents,
     plan_shards,
     temporary_path,
 )
 from data_pipeline.convert import main
-from data_pipeline.dataset import RECORD_FRAMING, load_index, load_info
+from data_pipeline.dataset import load_info
 
 REAL_VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
 
@@ -73,16 +75,6 @@ def records(directory, split="train"):
         clip_id: (directory / shard).read_bytes()[offset : offset + length + RECORD_FRAMING]
         for clip_id, shard, offset, length in rows
     }
-
-
-def assert_same_folders(first, second):
-    names, others = (
-        sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-        for folder in (first, second)
-    )
-    assert names == others
-    _, different, unreadable = filecmp.cmpfiles(first, second, names, shallow=False)
-    assert (different, unreadable) == ([], [])
 
 
 class TestRecords:
@@ -340,7 +332,7 @@ class TestAgain:
         shutil.copytree(source, changed)
         path = changed / "annotations" / "train.txt"
         path.write_text(path.read_text().replace("mp4 0 0", "mp4 1 0", 1))
-        with pytest.raises(ConversionError, match="another conversion: its annotations_sha256"):
+        with pytest.raises(ConversionError, match="clips: 1 with other labels or in"):
             convert_lote(changed, output)
 
     def test_another_division_into_splits_is_refused(self, tmp_path):
@@ -357,7 +349,7 @@ class TestAgain:
             return convert("csv", annotations, tmp_path / "out", options=options, workers=1)
 
         assert convert_with("train") == {"train": 2, "test": 1}
-        with pytest.raises(ConversionError, match="another conversion: its annotations_sha256"):
+        with pytest.raises(ConversionError, match="clips: 1 with other labels or in"):
             convert_with("test")
         assert load_info(tmp_path / "out").split_sizes == {"train": 2, "test": 1}
         assert convert_with("train") == {"train": 2, "test": 1}
@@ -390,10 +382,28 @@ class TestFailures:
             ["--dataset=csv", f"--source={folder}", f"--output={folder / 'out'}", *arguments]
         )
 
-    def test_they_are_listed_and_end_the_run(self, broken, capsys):
-        assert self.run(broken, "--workers=2") == 2
+    def test_missing_ones_are_told_before_anything_is_decoded(self, broken, capsys):
+        (broken / "clips.csv").write_text(
+            (broken / "clips.csv").read_text() + "moved/extra.MP4,Fox,Running,train\n"
+        )
+        assert self.run(broken) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert error.startswith("error: 3 of 5 clips failed, 0 may")
+        assert error.startswith(
+            f"error: 2 of 6 clips have no video: there is no {broken}/videos/missing.mp4 "
+            f"({broken}/clips.csv, line 5)"
+        )
+        assert f"Paths count from {broken}/videos" in error and "--max_failures=2" in error
+        assert not (broken / "out").exists()
+        # Where there is one of that name, it is offered.
+        header, *rows = (broken / "clips.csv").read_text().splitlines()
+        (broken / "clips.csv").write_text("\n".join([header, rows[-1], rows[0]]))
+        assert self.run(broken) == 2
+        assert "There is deep/extra.MP4, which no row names." in capsys.readouterr().err
+
+    def test_they_are_listed_and_end_the_run(self, broken, capsys):
+        assert self.run(broken, "--workers=2", "--max_failures=1") == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("error: 3 of 5 clips failed, 1 may")
         assert "--max_failures=3" in error
         reasons = {row["video"]: row["reason"] for row in read_csv(broken / "out/failures.csv")}
         assert reasons.keys() == {"cut.mp4", "sound.mp4", "missing.mp4"}
@@ -405,7 +415,7 @@ class TestFailures:
             load_info(broken / "out")
 
     def test_they_can_be_accepted(self, broken, capsys):
-        assert self.run(broken) == 2
+        assert self.run(broken, "--max_failures=1") == 2
         assert self.run(broken, "--max_failures=3") == 0
         assert "train: 2 clips" in capsys.readouterr().out
         assert load_info(broken / "out").split_sizes == {"train": 2}
@@ -500,7 +510,7 @@ def test_videos_without_animals_can_be_converted_and_read(tmp_path):
     output = tmp_path / "out"
     arguments = ["--dataset=csv", f"--source={tmp_path}", f"--output={output}", "--workers=1"]
     assert main(arguments) == 0
-    assert (output / "animals.txt").read_text() == ""
+    assert not {"animals.txt", "relation.csv"} & {path.name for path in output.iterdir()}
     info = load_info(output)
     assert info.animal_names == ()
     assert info.relation_counts.shape == (0, 2)
@@ -573,7 +583,7 @@ class TestMending:
             for path in output.iterdir()
             if path.is_file() and "tfrecord" not in path.name and path.name != "dataset.json"
         ]
-        assert len(names) == 11
+        assert len(names) == 10
         for name in names:
             if damage == "removed":
                 (output / name).unlink()
@@ -609,8 +619,8 @@ class TestMending:
 
     def test_a_damaged_listing_is_not_believed(self, source, dataset, tmp_path):
         output = shutil.copytree(dataset, tmp_path / "out")
-        clips = read_annotations("lote_animal", source).clips
-        shard, other, *_ = plan_shards("lote_animal", clips, 4)
+        annotations = read_annotations("lote_animal", source)
+        shard, other, *_ = plan_shards("lote_animal", annotations, 4)
         listing = output / "shard_listings" / f"{shard.file_name}.json"
         text = listing.read_text()
         for pattern, replacement in (
@@ -675,7 +685,7 @@ class TestStrangeFolders:
             for name in ("left", "right"):
                 (videos / f"step{step}" / name).symlink_to(f"../step{step + 1}")
         (videos / "itself.mp4").symlink_to("itself.mp4")
-        found, others = locate_videos(self.annotations(tmp_path))
+        found, others = find_videos(self.annotations(tmp_path))
         assert found == {"a": videos / "a.mp4"}
         assert others == ["deep/a.mp4", "itself.mp4"]
 
@@ -684,9 +694,43 @@ class TestStrangeFolders:
         (tmp_path / "videos").mkdir()
         (tmp_path / "videos" / "linked").symlink_to(tmp_path / "disk")
         (tmp_path / "clips.csv").write_text("video,animals,actions\nlinked/a.mp4,Fox,Run\n")
-        found, others = locate_videos(read_annotations("csv", tmp_path))
+        # Data of others could have links to anything: this one is followed when it is asked for.
+        annotations = read_annotations("csv", tmp_path)
+        found, others = find_videos(annotations)
+        assert not is_there(annotations.roots)(found["linked/a"]) and others == []
+        options = ReadOptions(roots=(tmp_path / "disk",))
+        annotations = read_annotations("csv", tmp_path, options=options)
+        found, others = find_videos(annotations)
         assert found == {"linked/a": tmp_path / "videos" / "linked" / "a.avi"}
-        assert others == []
+        assert is_there(annotations.roots)(found["linked/a"]) and others == []
+
+    @pytest.mark.parametrize("what", ["file", "folder"])
+    def test_links_that_lead_out_are_not_opened(self, tmp_path, what, capsys):
+        elsewhere = write_video(tmp_path / "elsewhere" / "b.mp4", 2)
+        videos = tmp_path / "own" / "videos"
+        write_video(videos / "a.mp4", 2)
+        write_video(videos / "c.mp4", 2)
+        (videos / "inside.mp4").symlink_to("a.mp4")
+        if what == "file":
+            (videos / "b.mp4").symlink_to(elsewhere)
+        else:
+            (videos / "sub").symlink_to(elsewhere.parent)
+        name = "b.mp4" if what == "file" else "sub/b.mp4"
+        (tmp_path / "own" / "clips.csv").write_text(
+            f"video,actions\nc.mp4,Run\ninside.mp4,Run\n{name},Run\n"
+        )
+        arguments = ["--dataset=csv", f"--source={tmp_path}/own", "--workers=1"]
+        arguments.append(f"--output={tmp_path}/out")
+        assert main(arguments) == 2
+        assert f"leads to {elsewhere}; add --root={tmp_path}/elsewhere" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+        assert main([*arguments, "--max_failures=1"]) == 0
+        assert load_info(tmp_path / "out").split_sizes == {"train": 2}
+        (row,) = read_csv(tmp_path / "out" / "failures.csv")
+        assert row["reason"].startswith("a link leads out of the folders of videos")
+        shutil.rmtree(tmp_path / "out")
+        assert main([*arguments, f"--root={tmp_path}/elsewhere"]) == 0
+        assert load_info(tmp_path / "out").split_sizes == {"train": 3}
 
     def test_names_that_are_not_utf8(self, tmp_path):
         write_video(tmp_path / "videos" / "a.mp4", 2)
@@ -736,6 +780,33 @@ def test_similar_names_are_warned_of(tmp_path, capsys):
     convert("csv", annotations, tmp_path / "out", options=Options(), workers=1)
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert warnings == [
-        "warning: the animals 'Fox', 'fox' differ in case or spaces alone: "
-        "each is a class of its own"
+        "warning: the animals 'Fox', 'fox' look like one, and each is a class of its own; "
+        "--merge_labels=FILE makes one of them"
     ]
+
+
+def test_the_flags_for_own_footage(tmp_path, capsys):
+    """Bouts of four recordings, with labels to merge, an animal for all, and splits to make."""
+    rows = ["Video;Start;Stop;Actions"]
+    for name in "abcd":
+        write_video(tmp_path / "own" / "videos" / f"{name}.mp4", 20)
+        rows += [f"videos/{name}.mp4;0;0,4;Run", f"{name}.mp4;0,4;0:00.8;running"]
+    (tmp_path / "own" / "clips.csv").write_text("\n".join(rows))
+    (tmp_path / "merge.csv").write_text("from,to\nrunning,Run\n")
+    output = tmp_path / "out"
+    arguments = [
+        *("--dataset=csv", f"--source={tmp_path / 'own'}", f"--output={output}", "--workers=1"),
+        *("--test_share=0.25", "--validation_share=0.25", f"--merge_labels={tmp_path}/merge.csv"),
+        "--animal=Fox",
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "test: 2 clips of 1 recording" in said.out and "look like one" not in said.err
+    info = load_info(output)
+    assert (info.action_names, info.animal_names) == (("Run",), ("Fox",))
+    assert info.split_sizes == {"train": 4, "val": 2, "test": 2}
+    videos = [set(load_index(output, split).videos) for split in info.split_sizes]
+    assert [len(names) for names in videos] == [2, 1, 1]
+    assert set.union(*videos) == {"a.mp4", "b.mp4", "c.mp4", "d.mp4"}
+    assert main([*arguments, "--held_out_animals=Fox"]) == 2
+    assert "both say what is tested on" in capsys.readouterr().err

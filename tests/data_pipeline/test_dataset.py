@@ -15,14 +15,9 @@ from etils import epath
 from made_dataset import ACTIONS, ANIMALS, NUM_TEST, NUM_TRAIN, as_older_version
 
 from animal_clip_jax.errors import UserError
-from data_pipeline.dataset import (
-    DatasetError,
-    check_shards,
-    dataset_digest,
-    has_digests,
-    load_index,
-    load_info,
-)
+from data_pipeline.clip_index import check_shards, load_index
+from data_pipeline.dataset import dataset_digest, load_info
+from data_pipeline.dataset_files import DatasetError, has_digests
 
 
 def test_info(dataset):
@@ -36,7 +31,8 @@ def test_info(dataset):
 
 def test_it_is_read_without_tensorflow(dataset):
     code = (
-        "import sys; from data_pipeline.dataset import load_info, load_index;"
+        "import sys; from data_pipeline.dataset import load_info;"
+        "from data_pipeline.clip_index import load_index;"
         f"load_info({str(dataset)!r}); load_index({str(dataset)!r}, 'train');"
         "import data_pipeline.video, data_pipeline.batches.plan;"
         "assert 'tensorflow' not in sys.modules"
@@ -274,7 +270,7 @@ class TestDigestsOfItsFiles:
             ("actions.txt", lambda text: "".join(text.splitlines(keepends=True)[::-1])),
             ("actions.txt", lambda text: text + "Flying\n"),
             ("animals.txt", lambda text: "".join(text.splitlines(keepends=True)[::-1])),
-            ("clips.csv", lambda text: re.sub(",1,0\n", ",2,0\n", text, count=1)),
+            ("clips.csv", lambda text: re.sub(",1,0,", ",2,0,", text, count=1)),
         ],
     )
     def test_other_labels_are_refused_wherever_they_are_read(self, copy, name, change):
@@ -389,8 +385,8 @@ class TestDamageWithoutDigests:
             (r"(\ntrain,[^,]*,)0,", r"\1-1,", "line 2: the offset '-1' is not a whole number"),
             (r"(\ntrain,[^,]*,)0,", r"\1x,", "line 2: the offset 'x' is not a whole number"),
             (r"(\ntrain,[^,]*,)0,", rf"\g<1>{'9' * 5000},", "line 2: the offset '9+...9+'"),
-            (r",12.0,", ",nan,", "line 2: the frame_rate 'nan' is no rate"),
-            (r",12.0,", ",,", "line 2: the frame_rate '' is no rate"),
+            (r",12.0,", ",nan,", "line 2: the frame_rate 'nan' is not a number from 0"),
+            (r",12.0,", ",,", "line 2: the frame_rate '' is not a number from 0"),
             (r",\d,\d\n", ",,0\n", "line 2: the actions '' are not ids below 3"),
             (r",\d,\d\n", ",3,0\n", "line 2: the actions '3' are not ids below 3"),
             (r",\d,\d\n", ",0,2\n", "line 2: the animals '2' are not ids below 2"),

@@ -30,11 +30,11 @@ if __name__ == "__main__":
 ENCODE = """
 import resource, sys
 from pathlib import Path
-from data_pipeline.conversion.encode import encode_in_order
+from data_pipeline.conversion.encode import Footage, encode_in_order
 
 if __name__ == "__main__":
-    paths = sorted(Path(sys.argv[1]).glob("*.mp4"))
-    for video in encode_in_order(paths, short_side=96, max_frames=64, workers=2):
+    videos = [Footage(path) for path in sorted(Path(sys.argv[1]).glob("*.mp4"))]
+    for video in encode_in_order(videos, short_side=96, max_frames=64, workers=2):
         assert len(video.frames) == 64
     print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 """

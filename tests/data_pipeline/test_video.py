@@ -18,7 +18,8 @@ from PIL import Image
 
 from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
-from data_pipeline.video import VideoError, load_video, map_frames, read_video, views_of_array
+from data_pipeline.decoding import VideoError, map_frames
+from data_pipeline.video import load_video, read_video, views_of_array
 
 
 def everything(num_frames):

@@ -89,10 +89,26 @@ def add_videos(folder: pathlib.Path) -> None:
     clips = plan(2, 1)
     for place in (folder, folder / "footage"):
         shutil.copytree(videos, place / "videos")
-        with (place / "clips.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["video", "animals", "actions", "split"])
-            writer.writerows([clip.path, clip.animal, clip.action, clip.split] for clip in clips)
+    shutil.copytree(videos, folder / "recordings")  # a folder for each action
+    rows = [[clip.path, clip.animal, clip.action, clip.split] for clip in clips]
+    _write_table(
+        folder / "clips.csv", [["video", "animals", "actions", "split"], *rows], delimiter=","
+    )
+    _write_table(
+        folder / "footage" / "clips.csv",
+        [
+            ["Video", "Start", "Stop", "Animals", "Actions"],
+            *([video, 0, "0:00.5", *names] for video, *names, _ in rows),
+        ],
+        delimiter=";",
+    )
+    columns = ["Source", "Subject", "Behavior", "Behavior type", "Start (s)", "Stop (s)"]
+    events = [
+        [f"player #1:/home/ann/videos/{video}", "Kira", action, "STATE", "0.000", "0.500"]
+        for video, _, action, _ in rows
+    ]
+    (folder / "boris").mkdir()
+    _write_table(folder / "boris" / "events.tsv", [columns, *events], delimiter="\t")
     kingdom = folder / "AnimalKingdom"
     shutil.copytree(videos, kingdom / "videos")
     (kingdom / "annotations").mkdir()
@@ -104,6 +120,11 @@ def add_videos(folder: pathlib.Path) -> None:
         ]
         (kingdom / "annotations" / f"{split}.txt").write_text("".join(lines))
     tiny_run.convert_videos(rendered, folder / "data" / "lote_animal")
+
+
+def _write_table(path: pathlib.Path, rows: list[list], *, delimiter: str) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
 
 
 def add_weights(folder: pathlib.Path, hub: pathlib.Path) -> None:

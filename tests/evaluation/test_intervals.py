@@ -23,6 +23,21 @@ def test_around_stays_a_share():
     assert intervals.around(0.01, 0.1)[0] == 0 and intervals.around(0.99, 0.1)[1] == 1
 
 
+def test_the_interval_of_a_mean_of_one_share_is_wilsons():
+    assert intervals.mean_of_shares([0.3], [40]) == pytest.approx(intervals.wilson(0.3, 40))
+
+
+def test_the_interval_of_a_mean_holds_it_as_often_as_it_says():
+    """In samples that are really drawn of groups whose shares are known."""
+    shares, clips = np.array([0.2, 0.5, 0.95]), np.array([60, 25, 40])
+    drawn = np.random.default_rng(0).binomial(clips, shares, (4000, 3)) / clips
+    bounds = np.array([intervals.mean_of_shares(list(found), list(clips)) for found in drawn])
+    holds = (bounds[:, 0] <= shares.mean()) & (shares.mean() <= bounds[:, 1])
+    assert 0.94 < holds.mean() < 0.97
+    low, high = intervals.mean_of_shares([1.0, 1.0], [20, 20])
+    assert 0.8 < low < 1 and high == 1
+
+
 @pytest.fixture
 def scored() -> tuple[np.ndarray, np.ndarray]:
     """Forty clips of six actions; scores tie often, and one action has no clip."""

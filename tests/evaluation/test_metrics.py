@@ -368,6 +368,18 @@ def test_summary_of_a_multi_label_split():
     assert summary["clips_unseen_animals"] == animals[:, 3].sum()
 
 
+def test_segments_of_the_data_come_before_those_by_counts():
+    scores, actions, animals = random_split(8)
+    own = np.array(["tail"] * 2 + ["middle"] * 7)
+    summary = metrics.summarise(
+        scores, actions, animals, np.ones((4, 9)), np.full(9, 600), True, class_segments=own
+    )
+    assert summary["mAP_tail"] == pytest.approx(
+        average_precision_score(actions[:, :2], scores[:, :2], average="macro")
+    )
+    assert "mAP_head" not in summary
+
+
 def test_summary_of_a_single_label_split_leaves_out_what_it_cannot_say():
     actions, animals = one_hot([0, 1, 2, 0], 4), np.zeros((4, 2), dtype=int)
     summary = metrics.summarise(

@@ -36,6 +36,12 @@ def test_rows_of_accuracies():
     assert rows[3]["accuracy"] is None
 
 
+def test_segments_of_the_data_come_before_those_by_counts():
+    own = ["tail", "tail", "middle", "head"]
+    rows = per_class_rows(NAMES, SCORES, TARGETS, COUNTS, multi_label=True, class_segments=own)
+    assert [row["segment"] for row in rows] == own
+
+
 def test_names_and_counts_that_do_not_fit():
     with pytest.raises(ValueError, match=r"class_names has shape \(3,\), expected \(4,\)"):
         per_class_rows(NAMES[:3], SCORES, TARGETS, COUNTS, multi_label=True)

@@ -19,7 +19,7 @@ from animal_clip_jax.run import results
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.evaluator import check_batch_size
 from data_pipeline.batches.input import train_batches
-from data_pipeline.dataset import load_index
+from data_pipeline.clip_index import load_index
 
 # Epsilon is larger than the rounding of the gradients.
 FLAGS = [

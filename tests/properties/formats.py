@@ -35,8 +35,9 @@ from animal_clip_jax.models.normalisation import CLIP
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.recognition.linear_probe import LinearProbe
 from animal_clip_jax.run import workdir
-from animal_clip_jax.run.checkpoints import RunCheckpoints, RunDescription
+from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.inputs import Input
+from animal_clip_jax.run.run_description import RunDescription
 from animal_clip_jax.text.encoding import TextFeatures
 from animal_clip_jax.text.feature_cache import DamagedEntry, FeatureCache
 from animal_clip_jax.training import optimizer
@@ -44,8 +45,10 @@ from animal_clip_jax.training.step import create_state
 from configs import default
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.annotations.record import Annotations
-from data_pipeline.dataset import load_index, load_info
-from data_pipeline.video import VideoError, load_video
+from data_pipeline.clip_index import load_index
+from data_pipeline.dataset import load_info
+from data_pipeline.decoding import VideoError
+from data_pipeline.video import load_video
 
 ACTIONS, ANIMALS = ["Keeping still", "Moving"], ["Fish", "Russell's Viper"]
 

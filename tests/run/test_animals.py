@@ -23,8 +23,9 @@ from animal_clip_jax.run.evaluate import evaluate
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.workdir import read_config
 from data_pipeline.annotations.datasets import read_annotations
+from data_pipeline.clip_index import load_index
 from data_pipeline.conversion.dataset_writer import Options, convert
-from data_pipeline.dataset import load_index, load_info
+from data_pipeline.dataset import load_info
 
 SOURCES = ("none", "labels", "predicted", "learned")
 

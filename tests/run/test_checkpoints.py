@@ -12,7 +12,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from animal_clip_jax.errors import DamagedError, UserError
 from animal_clip_jax.parallel.mesh import make_mesh
-from animal_clip_jax.run.checkpoints import RunCheckpoints, RunDescription
+from animal_clip_jax.run.checkpoints import RunCheckpoints
+from animal_clip_jax.run.run_description import RunDescription
 from animal_clip_jax.training import optimizer
 from animal_clip_jax.training.step import TrainState, create_state
 

@@ -1,8 +1,10 @@
 """The short table of an evaluation: its figures, their intervals and digits, its width."""
 
+import csv
 import json
 import re
 
+import numpy as np
 import pytest
 import tiny_run
 from etils import epath
@@ -11,6 +13,7 @@ from scipy import stats
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.run import results
 from animal_clip_jax.run.evaluate import evaluate
+from animal_clip_jax.run.evaluator import Result, SourceResult
 
 SOURCE = {
     "data": "lote_animal",
@@ -114,6 +117,73 @@ def test_several_actions_a_clip():
     assert row(text, "chance") == ["chance", "2.1"]
     without = summary({n: v for n, v in MULTI.items() if "error" not in n}, multi_label=True)
     assert row(without, "not given")[2:] == ["30.6", "50.0", "90"] and "interval" not in without
+
+
+BY_GROUP = {"lizard": (457, 200), "water bird": (130, 45), "horse": (26, 20)}
+GROUPED = {
+    **{f"clips_group_{name}": clips for name, (clips, _) in BY_GROUP.items()},
+    **{f"top1_group_{name}": right / clips for name, (clips, right) in BY_GROUP.items()},
+    "top1_per_group": sum(right / clips for clips, right in BY_GROUP.values()) / 3,
+}
+
+
+def test_groups_have_a_row_each_and_their_mean():
+    text = summary(SINGLE | GROUPED)
+    assert row(text, "group") == ["group", "clips", "not given", "ground truth"]
+    for name, (clips, right) in BY_GROUP.items():
+        low, high = stats.binomtest(right, clips).proportion_ci(0.95, method="wilson")
+        digits = 1 if clips >= 100 else 0
+        figure, low, high = (f"{100 * share:.{digits}f}" for share in (right / clips, low, high))
+        assert row(text, name) == [name, str(clips), *[f"{figure} ({low}–{high})"] * 2]
+    (name, clips, figure, _) = row(text, "mean of groups")
+    assert (name, clips) == ("mean of groups", "613") and figure.startswith("51.8 (")
+    assert "By group" not in summary(SINGLE)
+    narrow = summary(SINGLE | GROUPED, width=50)
+    assert sorted(re.findall(r"\d+\.?\d*", narrow)) == sorted(re.findall(r"\d+\.?\d*", text))
+
+
+def test_of_many_groups_the_largest_are_shown():
+    own = {f"{name}_group_{k:02d}": 1 for name in ("top1", "clips") for k in range(23)}
+    text = summary(SINGLE | own | {"top1_per_group": 1.0})
+    assert "3 smaller groups are in per_group.csv" in text
+    assert row(text, "19")[1] == "1" and not re.search("(?m)^20 ", text)
+
+
+def test_rows_of_groups_are_written(tmp_path):
+    parts = [
+        SourceResult(name, False, SINGLE | figures, [{"class": "Walking"}], np.ones((1, 2)))
+        for name, figures in (("none", GROUPED), ("labels", GROUPED))
+    ]
+    source = {**SOURCE, "shuffle_frames": False}
+    folder = results.write(epath.Path(tmp_path), source, Result(parts, {}), multi_label=False)
+    rows = list(csv.DictReader((folder / "per_group.csv").read_text().splitlines()))
+    assert [row["group"] for row in rows] == [*BY_GROUP, "mean of groups"] * 2
+    assert rows[2]["animals_from"] == "none" and rows[2]["clips"] == "26"
+    low, high = stats.binomtest(20, 26).proportion_ci(0.95, method="wilson")
+    for column, expected in (("accuracy", 20 / 26), ("low", low), ("high", high)):
+        assert float(rows[2][column]) == pytest.approx(expected, abs=1e-6)
+    assert "water bird" in (folder / "report.txt").read_text()
+    for part in parts:
+        for name in GROUPED:
+            del part.figures[name]
+    folder = results.write(epath.Path(tmp_path), source, Result(parts, {}), multi_label=False)
+    assert not (folder / "per_group.csv").exists()
+
+
+def test_groups_of_several_actions_a_clip():
+    own = {"mAP_group_bird": 0.5, "mAP_group_bird_error": 0.1, "clips_group_bird": 200}
+    own |= {"mAP_per_group": 0.4, "mAP_per_group_error": 0.05}
+    text = summary(MULTI | own, multi_label=True)
+    assert row(text, "bird") == ["bird", "200", *["50.0 (30.4–69.6)"] * 2]
+    assert row(text, "mean of")[2] == "40.0 (30.2–49.8)"
+
+
+def test_the_source_of_the_segments_is_named():
+    text = summary(MULTI, multi_label=True)
+    assert "tail: by training clips; head has at least 500, tail fewer than 100." in text
+    official = summary(MULTI, multi_label=True, segments_source="df_action.xlsx")
+    assert "Head, middle, tail: as df_action.xlsx has them." in official
+    assert "by training clips" not in official
 
 
 def test_recognised_animals_have_their_own_figure():

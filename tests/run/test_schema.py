@@ -27,6 +27,7 @@ NAN, INF = math.nan, math.inf
 
 # Of each field, values that it may not have.
 WHOLE = (0, -1, True, 1.0, 10**20, 10**5000, "1", None)
+BY_DATA = WHOLE[1:]
 FROM_0 = (-1, True, 0.5, 2**31, "0", None)
 OPEN = (-1, True, 8.0, 10**9, "8", None)
 # A ConfigDict makes 1.0 of True where a number is; JSON does not, see below.
@@ -112,7 +113,7 @@ WRONG = {
     "augmentation.mix": SWITCH,
     "augmentation.mixup_alpha": ALPHA,
     "augmentation.cutmix_alpha": ALPHA,
-    "loss": (*NAME, "hinge"),
+    "loss": (*NAME[1:], "hinge"),
     "distribution_balanced_bias": NAME,
     "optimizer.learning_rate": NOT_NEGATIVE,
     "optimizer.new_multiplier": NOT_NEGATIVE,
@@ -123,10 +124,10 @@ WRONG = {
     "optimizer.epsilon": (*POSITIVE, 1e-40),
     "optimizer.clip_norm": NOT_NEGATIVE,
     "optimizer.ema_decay": BELOW_1,
-    "epochs": WHOLE,
+    "epochs": BY_DATA,
     "warmup_epochs": FROM_0,
-    "batch_size": WHOLE,
-    "accumulation": WHOLE,
+    "batch_size": BY_DATA,
+    "accumulation": BY_DATA,
     **dict.fromkeys(("mesh.data", "mesh.fsdp", "mesh.model"), (0, -2, *WHOLE[2:])),
     "evaluation.every_epochs": WHOLE,
     "evaluation.batch_size": WHOLE,
@@ -171,8 +172,10 @@ RIGHT = {
     "optimizer.epsilon": (1e-20, 1.0),
     "optimizer.beta1": (0, 0.9999),
     "warmup_epochs": (0, 30),
-    "epochs": (5, 100_000),
-    "batch_size": (4, 65_536),
+    "epochs": (0, 5, 100_000),
+    "batch_size": (0, 4, 65_536),
+    "accumulation": (0, 1, 64),
+    "loss": ("", "ldam"),
     "mesh.data": (-1, 1, 4096),
     "evaluation.crops": (1, 3),
     "evaluation.checkpoint": ("best", "0", "123456"),
@@ -282,7 +285,7 @@ def test_one_message_lists_all_that_is_wrong(tmp_path):
 
 
 def test_flags_and_the_file_are_said_together():
-    config = changed(default.get_config(), batch_size=0, relation__min_clips=3)
+    config = changed(default.get_config(), batch_size=-1, relation__min_clips=3)
     flags = ["--config.epochs=many", "--config.model.architecture=ViT-B/33", "--config.nope=1"]
     flags += ["--config.optimizer.beta1=nan", "--config.data.mean=(1,2)", "--config.loss=ldam"]
     message = message_of(with_fields, config, flags)
@@ -293,14 +296,14 @@ def test_flags_and_the_file_are_said_together():
         "no field config.nope",
         "config.optimizer.beta1 is nan",
         "config.data.mean is (1, 2); expected three numbers",
-        "config.batch_size is 0",
+        "config.batch_size is -1",
         "config.relation.min_clips is 3 and config.relation.taxonomy ''",
     ):
         assert part in message
 
 
 def test_flags_mend_what_is_wrong_in_a_file():
-    config = changed(default.get_config(), batch_size=0, optimizer__learning_rate=1)
+    config = changed(default.get_config(), batch_size=-1, optimizer__learning_rate=1)
     fields = ["--config.batch_size=8", "--config.data.std=[1,2,3]"]
     config = with_fields(config, fields)
     check_fields(config)

@@ -13,7 +13,7 @@ from animal_clip_jax.run.data import open_training_data
 from animal_clip_jax.run.evaluate import evaluate
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.trained_run import TrainedRun
-from data_pipeline.dataset import load_index
+from data_pipeline.clip_index import load_index
 
 BRIEF = dict(
     evaluation__temporal_views=1,

@@ -1,5 +1,7 @@
 """What one module hands to another: figures of whole runs, computed a second time in NumPy."""
 
+import csv
+import dataclasses
 import functools
 import json
 import math
@@ -28,8 +30,10 @@ from animal_clip_jax.run.evaluator import Evaluator, Known
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.training.step import StepSettings
+from data_pipeline.annotations.record import Annotations
 from data_pipeline.batches.input import evaluation_batches, train_batches
-from data_pipeline.dataset import load_index, load_info
+from data_pipeline.clip_index import load_index
+from data_pipeline.dataset import load_info
 from data_pipeline.video import load_video, read_video
 
 ZEBRA = pathlib.Path("videos") / "Walking" / "Zebra5001.mp4"
@@ -554,6 +558,84 @@ def test_the_optimizer_follows_the_configuration(path, base, unusual):
         decay = 0.5 * expected if is_decayed else 0.0
         expected = expected - rate_at(step, base) * (ascent + decay)
     np.testing.assert_allclose(found[path], expected, rtol=1e-4, atol=1e-5)
+
+
+GROUP_OF = {"Bear": "mammal", "Cow": "mammal", "Flamingo": "bird", "Frog": ""}
+SEGMENT_OF = {"Calling": "tail", "LyingDown": "head", "Walking": "tail"}
+
+
+def test_clips_without_animals_and_groups_of_clips(videos, recogniser_folder, tmp_path):
+    """Some clips have no animal, in training and test, under every source of the animals. The data
+    says which clips are a group and which actions are rare."""
+
+    def change(annotations: Annotations) -> Annotations:
+        clips = (
+            dataclasses.replace(clip, group=GROUP_OF[clip.path.split("/")[-1][:-8]])
+            for clip in annotations.clips
+        )
+        return dataclasses.replace(
+            annotations,
+            clips=tuple(clips),
+            action_segments=tuple(map(SEGMENT_OF.get, annotations.action_names)),
+            segments_source="segments.xlsx",
+        )
+
+    rows = rows_of(
+        ("train", "test"),
+        tuple(GROUP_OF),
+        label=lambda action, animal: f"{action};Calling" if animal == "Cow" else action,
+    )
+    unnamed = [
+        (video, "" if "Bear" in video and "Walking" in video else animals, *rest)
+        for video, animals, *rest in rows
+    ]
+    data = convert_csv(videos, tmp_path, unnamed, change=change)
+    sources = ("none", "labels", "predicted", "learned")
+    config = tiny_run.config_on(
+        data,
+        **SHORT,
+        animals__weights=str(recogniser_folder),
+        evaluation__animal_sources=sources,
+    )
+    make_run(config, tmp_path / "run")
+    found = evaluated(tmp_path / "run", tmp_path)
+    assert found["segments_source"] == "segments.xlsx"
+    run = TrainedRun.open(tmp_path / "run")
+    clips = recomputed.clips_of_test(run, temporal_views=2)
+    assert sorted(clips["animals"].sum(axis=1)) == [0] + [1] * 7
+    groups = np.array(load_index(data, "test").groups)
+    assert sorted(groups) == ["", ""] + ["bird"] * 2 + ["mammal"] * 4
+    model, metrics = recomputed.model_of(run), found["metrics"]
+    for source in ("none", "labels"):
+        scores = recomputed.summed(model, clips["frames"], told(clips, source))
+        of_group = {
+            group: recomputed.mean_average_precision(
+                scores[groups == group], clips["actions"][groups == group]
+            )
+            for group in ("mammal", "bird")
+        }
+        for group, expected in of_group.items():
+            assert metrics[f"{source}/mAP_group_{group}"] == pytest.approx(expected, abs=1e-6)
+        assert metrics[f"{source}/mAP_per_group"] == pytest.approx(
+            np.mean(list(of_group.values())), abs=1e-6
+        )
+        tail = [SEGMENT_OF[name] == "tail" for name in run.labels.actions]
+        assert metrics[f"{source}/mAP_tail"] == pytest.approx(
+            recomputed.mean_average_precision(scores[:, tail], clips["actions"][:, tail]), abs=1e-6
+        )
+    for source in sources:
+        assert metrics[f"{source}/clips"] == 8 and metrics[f"{source}/clips_group_mammal"] == 4
+        # How well animals are recognised is said of the seven clips that have one.
+        if source in ("predicted", "learned"):
+            assert 7 * metrics[f"{source}/animals_top1"] == pytest.approx(
+                round(7 * metrics[f"{source}/animals_top1"])
+            )
+    (folder,) = (tmp_path / "evaluated" / "evaluations").iterdir()
+    assert "as segments.xlsx has them" in (folder / "report.txt").read_text()
+    written = list(csv.DictReader((folder / "per_group.csv").read_text().splitlines()))
+    assert [row["group"] for row in written] == ["mammal", "bird", "mean of groups"] * 4
+    segments = list(csv.DictReader((folder / "per_class.csv").read_text().splitlines()))
+    assert {row["class"]: row["segment"] for row in segments} == SEGMENT_OF
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,11 @@
-"""Animal Kingdom's three forms and its unseen-animal protocol."""
+"""Animal Kingdom's three forms."""
 
 from pathlib import Path
 
 import openpyxl
 import pytest
 
-from data_pipeline.annotations.animal_kingdom import (
-    read_animal_kingdom,
-    read_animal_kingdom_unseen,
-)
+from data_pipeline.annotations.animal_kingdom import read_animal_kingdom
 from data_pipeline.annotations.record import AnnotationError
 
 ACTIONS = ["Attending", "Eating", "Keeping still", "Moving"]
@@ -30,13 +27,10 @@ def write_text_form(source, train, test="TESTCLIP.mp4\t[('Fish', 'Moving')]\n", 
         (source / "annotations" / f"{name}.csv").write_text("\ufeffid,name\r\n" + rows + "\r\n")
 
 
-def write_workbook(
-    source, clips, protocol=(), animals=("Russell's Viper", "Common Quail Bird", "Fish")
-):
+def write_workbook(source, clips, animals=("Russell's Viper", "Common Quail Bird", "Fish")):
     book = openpyxl.Workbook()
     sheets = {
         "AR": (["video_id", "type", "labels", "list_animal_action", "other"], clips),
-        "CARe": (["video_id", "animal", "train_test", "action"], protocol),
         "Action": (["Label", "Action", "Category"], [(k, a, "x") for k, a in enumerate(ACTIONS)]),
         "Animal": (["Animal", "Parent Class"], [(name, "y") for name in animals]),
     }
@@ -174,54 +168,6 @@ class TestWorkbook:
             read_animal_kingdom(source)
 
 
-class TestUnseenAnimals:
-    CLIPS = (
-        ("A", "train", "3", "[('Fish', 'Moving')]", None),
-        ("B", "train", "1,3", "[('Fish', 'Eating'), ('Fish', 'Moving')]", None),
-        ("C", "test", "1", "[('Common Quail', 'Eating')]", None),
-        ("D", "test", "3", "[('Russell's Viper', 'Moving')]", None),
-    )
-
-    def test_parts_become_splits_and_numbers_their_actions(self, source):
-        write_workbook(
-            source,
-            self.CLIPS,
-            [
-                ("A", "Fish", "baseline", 0),
-                ("A", "Fish", "train_fish", 0),
-                ("B", "Fish", "train_fish", 1),
-                ("C", "Bird", "val", 1),
-                ("D", "Snake", "test", 0),
-            ],
-        )
-        annotations = read_animal_kingdom_unseen(source)
-        assert annotations.action_names == ("Moving", "Eating")
-        assert not annotations.multi_label
-        found = {
-            clip.clip_id: (clip.split, clip.actions, clip.animals) for clip in annotations.clips
-        }
-        assert found == {
-            "A": ("train", ("Moving",), ("Fish",)),
-            "B": ("train", ("Eating",), ("Fish",)),
-            "C": ("val", ("Eating",), ("Common Quail Bird",)),
-            "D": ("test", ("Moving",), ("Russell's Viper",)),
-        }
-        assert annotations.clips[1].performed == (("Fish", "Eating"),)
-
-    @pytest.mark.parametrize(
-        ("row", "message"),
-        [
-            (("A", "Fish", "test", 0), "row 3: the clip 'A' is in 'test' and in 'train'"),
-            (("Z", "Fish", "test", 0), "row 3: the sheet AR has no clip 'Z'"),
-            (("B", "Fish", "holdout", 0), "row 3: the part 'holdout' is not one of"),
-        ],
-    )
-    def test_a_wrong_row_is_named(self, source, row, message):
-        write_workbook(source, self.CLIPS, [("A", "Fish", "baseline", 0), row])
-        with pytest.raises(AnnotationError, match=message):
-            read_animal_kingdom_unseen(source)
-
-
 class TestCharadesForm:
     HEADER = "original_vido_id video_id frame_id path labels\n"
 
@@ -257,5 +203,5 @@ class TestCharadesForm:
 
 
 def test_a_folder_without_any_form_says_what_was_looked_for(source):
-    with pytest.raises(FileNotFoundError, match=r"none of train.csv is in .*annotations"):
+    with pytest.raises(FileNotFoundError, match=r"none of AR_.*train.csv.* is in .*annotations"):
         read_animal_kingdom(source)

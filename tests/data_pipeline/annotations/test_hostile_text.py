@@ -78,7 +78,7 @@ class TestClips:
         with pytest.raises(AnnotationError, match=message):
             read_clips_csv(path)
 
-    @pytest.mark.parametrize("name", ["splits", "Split", "spl\u0456t", "set", "fold"])
+    @pytest.mark.parametrize("name", ["splits", "Spilt", "spl\u0456t", "set", "fold"])
     def test_a_split_by_another_name(self, tmp_path, name):
         path = tmp_path / "clips.csv"
         path.write_text(f"video,animals,actions,{name}\na.mp4,Fox,Eat,Test\nb.mp4,Fox,Eat,train\n")
@@ -155,7 +155,11 @@ class TestLabels:
         (["Caf\u00e9", "Cafe\u0301"], [("Caf\u00e9", "Cafe\u0301")]),
         (["Fox\u200b", "Fox"], [("Fox\u200b", "Fox")]),
         (["Stra\u00dfe", "STRASSE"], [("Stra\u00dfe", "STRASSE")]),
-        (["Fox", "Foxes", "F\u00f6x"], []),
+        (["Fox", "F\u00f6x", "Wolf", "Boar"], []),
+        (["Macaques", "Fox", "Foxes", "macaque"], [("Macaques", "macaque"), ("Fox", "Foxes")]),
+        (["Wolves", "Pony", "Wolf", "Ponies"], [("Wolves", "Wolf"), ("Pony", "Ponies")]),
+        (["stand-up", "Stand_up", "stand up", "-", "_"], [("stand-up", "Stand_up", "stand up")]),
+        (["s", "es", "Gras", "Grass", "Gra"], [("Gras", "Grass", "Gra")]),
     ],
 )
 def test_names_that_a_reader_takes_for_one(names, expected):

@@ -22,8 +22,9 @@ from data_pipeline.batches.input import (
 )
 from data_pipeline.batches.plan import training_plan
 from data_pipeline.batches.sampling import evaluation_positions
-from data_pipeline.dataset import DatasetError, load_index
-from data_pipeline.inspect import contact_sheet
+from data_pipeline.clip_index import load_index
+from data_pipeline.dataset_files import DatasetError
+from data_pipeline.inspection.contact_sheet import contact_sheet
 from data_pipeline.video import load_video
 
 SETTINGS = {"num_frames": 4, "image_size": 24, "batch_size": 4, "seed": 3}

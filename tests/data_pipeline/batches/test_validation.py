@@ -1,5 +1,6 @@
 """Clips that are held out: the right number of every action, whoever asks and in which order."""
 
+import dataclasses
 import hashlib
 from collections import Counter
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from animal_clip_jax.errors import UserError
 from data_pipeline.batches.validation import validation_rows
-from data_pipeline.dataset import ClipIndex
+from data_pipeline.clip_index import ClipIndex
 
 
 def index_of(clips):
@@ -31,6 +32,10 @@ def index_of(clips):
         original_widths=zeros,
         actions=tuple(clips.values()),
         animals=((),) * len(clips),
+        starts=zeros.astype(float),
+        stops=zeros.astype(float),
+        individuals=("",) * len(clips),
+        groups=("",) * len(clips),
     )
 
 
@@ -110,3 +115,33 @@ def test_the_choice_stays_what_it_was():
 def test_impossible_shares(share):
     with pytest.raises(UserError, match=f"the share of clips for validation is {share}"):
         validation_rows(index_of({"a": (0,)}), share, multi_label=False)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=60), shares, st.booleans()
+)
+@settings(deadline=None)
+def test_bouts_of_a_recording_stay_together(bouts, share, multi_label):
+    index = dataclasses.replace(
+        index_of({f"clip{k}": (action,) for k, (_, action) in enumerate(bouts)}),
+        videos=tuple(f"rec{recording}" for recording, _ in bouts),
+    )
+    mask = validation_rows(index, share, multi_label=multi_label)
+    inside = {index.videos[row] for row in np.flatnonzero(mask)}
+    outside = {index.videos[row] for row in np.flatnonzero(~mask)}
+    assert not inside & outside and (outside or not bouts)
+    # Every action that is validated on is trained on as well.
+    kept = {index.actions[row] for row in np.flatnonzero(~mask)}
+    assert multi_label or {index.actions[row] for row in np.flatnonzero(mask)} <= kept
+
+
+def test_a_share_of_recordings_is_near_the_share_of_clips():
+    bouts = [(f"rec{k % 17}", k % 3) for k in range(300)]
+    index = dataclasses.replace(
+        index_of({f"clip{k}": (action,) for k, (_, action) in enumerate(bouts)}),
+        videos=tuple(recording for recording, _ in bouts),
+    )
+    mask = validation_rows(index, 0.2, multi_label=False)
+    for action in range(3):
+        chosen = sum(mask[row] for row, (_, other) in enumerate(bouts) if other == action)
+        assert 15 <= chosen <= 25
