@@ -44,15 +44,18 @@ DEVICES = {"cuda": ["jax[cuda12]>=0.10.2"], "tpu": ["jax[tpu]>=0.10.2"]}
 DEVELOPMENT = {
     "docs": ["mkdocs-material>=9.8", "mkdocstrings[python]>=1.0"],
     "test": [
+        "frictionless>=5.21",
         "hypothesis>=6.170",
         "import-linter>=2.17",
         "instant-clip-tokenizer>=0.1.1",
+        "jsonschema>=4.26",
         "mypy>=2.4",
         "pre-commit>=4.7",
         "pytest>=9.2",
         "pytest-xdist>=3.8",
         "ruff>=0.17",
         "scikit-learn>=1.9",
+        "webvtt-py>=0.6",
     ],
 }
 

@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import importlib.util
 import math
+import multiprocessing
 import os
 import re
 import shutil
@@ -210,6 +211,10 @@ def run(command: Callable[[], None], *, if_interrupted: str = "nothing was writt
         sys.stderr.flush()
         os._exit(STOPPED)
     except KeyboardInterrupt:
+        # A pool that was interrupted while it started leaves processes that wait for work, and this
+        # one would wait for them.
+        for child in multiprocessing.active_children():
+            child.kill()
         return _fail(f"stopped by Ctrl-C; {if_interrupted}", CTRL_C)
     except Exception as error:
         if not _is_of_a_cloud(error):

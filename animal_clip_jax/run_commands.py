@@ -5,13 +5,18 @@ differ as flags.
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from animal_clip_jax import command_line
 from animal_clip_jax.command_line import Parser
 from animal_clip_jax.errors import UserError
+from data_pipeline.limits import MOST_WORKERS
 
+# Flags that mean something where results are written.
+_WITH_OUTPUT = ("window", "stride", "expected_bout", "save_embeddings", "recursive")
 _AGAIN = "run the same command again to go on"
+EXISTING = ("skip", "overwrite", "error")
 MODES = ("train", "evaluate", "predict")
 
 
@@ -78,18 +83,54 @@ def predict(arguments: Sequence[str] | None = None) -> int:
     """`animal-clip predict`; returns the exit code."""
     parser = Parser(
         "predict",
-        usage="RUN VIDEO [VIDEO ...] [--config.FIELD=VALUE ...]",
-        summary="Says what the animals in videos do.",
+        usage="RUN VIDEO [VIDEO ...] [--output=DIR] ...",
+        summary="Says what the animals in videos do. With --output, writes it; the same command\n"
+        "again goes on where it stopped.",
         examples=(
             "animal-clip predict runs/demo/run clip.mp4",
-            "animal-clip predict runs/demo/run *.mp4 --config.predict.top_k=3",
+            "animal-clip predict runs/demo/run footage --recursive --output=answers \\",
+            "  --window=2 --stride=1",
         ),
         takes_fields=True,
     )
-    parser.add_argument("workdir", metavar="RUN", help="the run's folder")
-    parser.add_argument("videos", metavar="VIDEO", nargs="*", help="a video file")
+    add = parser.add_argument
+    add("workdir", metavar="RUN", help="the run's folder")
+    add(
+        "videos",
+        metavar="VIDEO",
+        nargs="*",
+        help="file, folder, 'pattern*.mp4', or list (CSV, txt)",
+    )
+    add("--output", metavar="DIR", help="folder for the results")
+    group = parser.add_argument_group("with --output")
+    add = group.add_argument
+    seconds = command_line.numeric(float, above=0)
+    add("--recursive", action="store_true", help="look into folders in folders, too")
+    add("--window", metavar="SECONDS", type=seconds, help="look at pieces so long, make bouts")
+    add("--stride", metavar="SECONDS", type=seconds, help="from piece to piece (half a window)")
+    add("--expected_bout", metavar="SECONDS", type=seconds, help="mean length (two windows)")
+    least = command_line.numeric(float)
+    add("--least_bout", metavar="SECONDS", type=least, default=0.0, help="shorter ones go (0)")
+    share = command_line.numeric(float, most=1)
+    add("--threshold", metavar="P", type=share, default=0.0, help="of the probability of a bout")
+    add("--format", metavar="NAMES", default="", help="for other tools: boris,… (docs/formats.md)")
+    add("--deployments", metavar="CSV", help="where the cameras stood, for camtrap_dp")
+    add("--scientific_names", metavar="CSV", help="of the animals, for camtrap_dp")
+    add("--time_bin", metavar="SECONDS", type=seconds, help="of a time budget (each video is one)")
+    add("--existing", choices=EXISTING, default="skip", help="results that are there (skip)")
+    add("--save_embeddings", action="store_true", help="write the features of the videos, too")
+    whole = command_line.numeric(int, least=1, most=MOST_WORKERS)
+    add("--batch_size", metavar="N", type=whole, default=8, help="pieces at a time (8)")
+    add("--workers", metavar="N", type=command_line.numeric(int, most=MOST_WORKERS),
+        default=os.cpu_count() or 1, help="processes that decode (%(default)s)")  # fmt: skip
+    add("--dry_run", action="store_true", help="only list the videos")
     _add_config(parser)
-    return command_line.run(lambda: _predict_videos(parser.parse(arguments)))
+    failed: list[str] = []
+    code = command_line.run(
+        lambda: failed.extend(_predict_videos(parser.parse(arguments))),
+        if_interrupted=_AGAIN,
+    )
+    return code or (1 if failed else code)
 
 
 def _add_config(parser: Parser) -> None:
@@ -158,10 +199,29 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(report)
 
 
-def _predict_videos(options: argparse.Namespace) -> None:
+def _predict_videos(options: argparse.Namespace) -> Sequence[str]:
+    """Predicts videos; the names of those that failed."""
     if not options.videos and not options.list_fields:
         raise UserError("missing: VIDEO; see animal-clip predict -h")
-    _predict(options)
+    if options.output is None and not options.dry_run:
+        given = [name for name in _WITH_OUTPUT if getattr(options, name)]
+        if given:
+            raise UserError(f"--{given[0]} is for --output=DIR; give a folder for the results")
+        _predict(options)
+        return ()
+    from animal_clip_jax.inference.inputs import find_inputs
+
+    videos = find_inputs(options.videos, recursive=options.recursive)
+    if options.dry_run:
+        for video in videos:
+            print(f"{video.name}\t{video.path}\t{video.problem}".rstrip())
+        return tuple(video.name for video in videos if video.problem)
+    config = _config(options, is_trained=True)
+    if config is None:
+        return ()
+    from animal_clip_jax.inference.predict import predict_into
+
+    return predict_into(options.workdir, config, videos, options)
 
 
 def _predict(options: argparse.Namespace) -> None:

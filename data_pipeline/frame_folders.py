@@ -13,8 +13,8 @@ from data_pipeline.decoding import VideoError, VideoFacts, check_scaled, scaled_
 from data_pipeline.limits import MOST_FRAME_PIXELS, shown
 
 PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
-# What operating systems leave in folders.
-IGNORED_FILES = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
+# What operating systems leave in folders, beside what is hidden.
+IGNORED_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 _NUMBER = re.compile(r"(\d{1,12})$")
 
 T = TypeVar("T")
@@ -73,7 +73,9 @@ def map_folder(
 
 def _in_order(folder: Path) -> list[Path]:
     try:
-        names = sorted(set(os.listdir(folder)) - IGNORED_FILES)
+        names = sorted(
+            name for name in os.listdir(folder) if name[0] != "." and name not in IGNORED_FILES
+        )
     except OSError as error:
         raise VideoError(f"the folder of frames cannot be read ({error.strerror})") from error
     numbered: dict[int, Path] = {}
@@ -89,6 +91,8 @@ def _in_order(folder: Path) -> list[Path]:
     if not numbered:
         raise VideoError("the folder of frames is empty")
     first, last = min(numbered), max(numbered)
+    if first > 1:
+        raise VideoError(f"the first frame is number {first}; expected 0 or 1")
     if len(numbered) != last - first + 1:
         missing = next(number for number in range(first, last) if number not in numbered)
         raise VideoError(

@@ -1,13 +1,16 @@
 """What a conversion would find in a source, in words; nothing is converted."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from animal_clip_jax.errors import MissingFileError, UserError
+from animal_clip_jax.errors import UserError
 from data_pipeline.annotations.datasets import READERS
+from data_pipeline.annotations.label_warnings import label_warnings
 from data_pipeline.annotations.layouts import Sought
+from data_pipeline.annotations.places import missing as missing_place
 from data_pipeline.annotations.record import Annotations
 from data_pipeline.conversion.find_videos import find_videos, is_there
 from data_pipeline.limits import shown
@@ -43,7 +46,7 @@ def list_source(
         UserError: the source is not there.
     """
     if not source.exists():
-        raise MissingFileError(f"the source {shown(source)} does not exist", source)
+        raise missing_place(source, "the source")
     reader = READERS[dataset]
     sections = [f"{dataset}: {shown(source)}"]
     if reader.files is not None:
@@ -59,15 +62,21 @@ def list_source(
     sections += [
         _notes(annotations),
         _clips(annotations),
+        _warnings(annotations),
         _videos(annotations, len(found) - lacking, missing, others),
     ]
     problem = ""
     if lacking > max_failures:
         problem = (
-            f"{lacking} of {len(found)} clips have no video, the first is {shown(missing[0])}; "
+            f"{lacking} of {len(found)} clips have no video, the first is {_whole(missing[0])}; "
             "the list says where they were looked for; --max_failures=N accepts the loss"
         )
-    return Listing("\n\n".join(sections), problem)
+    return Listing("\n\n".join(filter(None, sections)), problem)
+
+
+def _warnings(annotations: Annotations) -> str:
+    warnings = [f"  {warning}" for warning in label_warnings(annotations)]
+    return "\n".join(["warnings", *warnings]) if warnings else ""
 
 
 def _files(files: Sequence[Sought]) -> str:
@@ -116,11 +125,11 @@ def _videos(
     annotations: Annotations, present: int, missing: Sequence[Path], others: Sequence[str]
 ) -> str:
     what = "folders of frames" if annotations.are_frames else "videos"
-    lines = [f"{what} in {' and '.join(map(shown, annotations.roots))}"]
+    lines = [f"{what} in {' and '.join(map(_whole, annotations.roots))}"]
     lines.append(f"  {present} of {len(annotations.clips)} clips have theirs")
     if missing:
         lines.append(f"  {len(missing)} {what} are missing:")
-        lines += [f"    {shown(path)}" for path in missing[:MOST_SHOWN]]
+        lines += [f"    {_whole(path)}" for path in missing[:MOST_SHOWN]]
         if len(missing) > MOST_SHOWN:
             lines.append(f"    and {len(missing) - MOST_SHOWN} more")
     if others:
@@ -131,3 +140,11 @@ def _videos(
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
     return ", ".join(names[:MOST_SHOWN]) + more
+
+
+def _whole(path: Path) -> str:
+    """The whole path; of a link that leads out of the folders, where it leads."""
+    whole = os.path.abspath(path)
+    if os.path.exists(whole) and os.path.realpath(whole) != whole:
+        return f"{shown(whole)} (leads to {shown(os.path.realpath(whole))}; see --root)"
+    return shown(whole)

@@ -31,7 +31,7 @@ def video_files(root: Path, leads_out: Callable[[Path], bool] | None = None) -> 
     """The videos in a folder and in those below it, by their suffix, relative to it.
 
     Each folder is looked through once, under its own name if it lies in the folder: so a circle of
-    links comes to an end. A folder that cannot be read is passed over.
+    links comes to an end. What is hidden is passed over, and a folder that cannot be read.
 
     Args:
         root: the folder.
@@ -42,8 +42,10 @@ def video_files(root: Path, leads_out: Callable[[Path], bool] | None = None) -> 
             yield path
 
 
-def files_below(root: Path, leads_out: Callable[[Path], bool]) -> Iterator[Path]:
-    """All files, as `video_files`."""
+def files_below(
+    root: Path, leads_out: Callable[[Path], bool], outside: list[Path] | None = None
+) -> Iterator[Path]:
+    """All files, as `video_files`; links that are not followed are added to `outside`."""
     seen: set[tuple[int, int]] = set()
     waiting: deque[Path] = deque([Path()])
     links: deque[Path] = deque()
@@ -58,7 +60,11 @@ def files_below(root: Path, leads_out: Callable[[Path], bool]) -> Iterator[Path]
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in entries:
+            if entry.name.startswith("."):
+                continue
             if entry.is_symlink() and leads_out(root / folder / entry.name):
+                if outside is not None:
+                    outside.append(folder / entry.name)
                 continue
             if not is_folder(entry):
                 yield folder / entry.name

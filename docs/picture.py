@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import animal_clip_jax
-from animal_clip_jax.inference.predictor import Prediction, Predictor
+from animal_clip_jax.inference.answers import Prediction
+from animal_clip_jax.inference.predictor import Predictor
 from data_pipeline.video import read_video
 
 # Test clips, and what is particular about them. Of each pair of actions one is the other played

@@ -37,7 +37,7 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault(
         "predict scores raw pixels",
-        "animal_clip_jax/inference/predictor.py",
+        "animal_clip_jax/inference/loading.py",
         "normalisation=run.normalisation,",
         "normalisation=Normalisation((0.0,) * 3, (1.0,) * 3),",
         f"{WIRING}::test_a_prediction_is_the_mean_over_the_views",
@@ -128,7 +128,7 @@ FAULTS = (
     ),
     Fault(
         "prediction looks at one temporal view",
-        "animal_clip_jax/inference/predictor.py",
+        "animal_clip_jax/inference/loading.py",
         "config.evaluation.temporal_views,\n            config.evaluation.crops,",
         "1,\n            config.evaluation.crops,",
         f"{WIRING}::test_a_prediction_is_the_mean_over_the_views",
@@ -247,10 +247,10 @@ FAULTS = (
     ),
     Fault(
         "lower bounds of the configuration are not checked",
-        f"{RUN}/config.py",
-        "        if flat[name] < 1:",
-        "        if flat[name] < 0:",
-        "tests/run/test_main.py",
+        f"{RUN}/accepted.py",
+        "lambda value: least <= value <= most)",
+        "lambda value: value <= most)",
+        "tests/run/test_schema.py",
     ),
     Fault(
         "stochastic depth is the same in all layers",

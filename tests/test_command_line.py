@@ -1,6 +1,7 @@
 """The commands before they do anything: help, mistakes, the installation, being stopped."""
 
 import argparse
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -227,6 +228,21 @@ def test_errors_have_exit_codes_of_their_own(capsys, tmp_path):
         raises(tf_errors.InternalError(None, None, "a defect"))
     with pytest.raises(ValueError, match="a defect"):
         raises(ValueError("a defect"))
+
+
+def test_processes_that_were_started_end_with_ctrl_c(capsys):
+    """Or the program would wait for them, and they for work."""
+    spawning = multiprocessing.get_context("spawn")
+    never = spawning.Event()
+
+    def command():
+        spawning.Process(target=never.wait).start()
+        raise KeyboardInterrupt
+
+    assert command_line.run(command) == command_line.CTRL_C
+    for child in multiprocessing.active_children():
+        child.join(60)
+        assert not child.is_alive()
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many"])

@@ -8,13 +8,11 @@ answer = model.predict("clip.mp4")          # .actions: [(name, probability)], .
 import dataclasses
 import os
 import pathlib
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
@@ -22,68 +20,26 @@ from animal_clip_jax.classes import features
 from animal_clip_jax.classes.context import ClassTexts, class_context, text_tower
 from animal_clip_jax.classes.vocabulary import Labels, check_labels
 from animal_clip_jax.command_line import did_you_mean
-from animal_clip_jax.conversion import weights as weights_lib
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import scoring
-from animal_clip_jax.files import as_path
-from animal_clip_jax.models import parameters
+from animal_clip_jax.inference.answers import Answer, Views, ranked, relation_table
+from animal_clip_jax.inference.inputs import Input
+from animal_clip_jax.inference.results import VideoResult
+from animal_clip_jax.inference.smoothing import Smoothing
+from animal_clip_jax.inference.stream import Request, predict_stream
 from animal_clip_jax.models.animal_sources import RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
-from animal_clip_jax.models.description import build
-from animal_clip_jax.models.normalisation import Normalisation, normalise
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
-from animal_clip_jax.run import assembly
 from animal_clip_jax.run.animals import AnimalRecognition
-from animal_clip_jax.run.config import source_without_labels
-from animal_clip_jax.run.evaluate import classes_of_labels, expected_recogniser, open_for_use
+from animal_clip_jax.run.evaluate import classes_of_labels
 from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
 from data_pipeline.decoding import VideoError
 from data_pipeline.video import frames_of_array, load_frames, views_of_frames
 
 Video = str | os.PathLike[str] | np.ndarray
 GIVEN = "given"
-# Of weights without a run, as the data sets are converted by default.
-_DEFAULT_PREPROCESSING = Preprocessing(short_side=256, max_frames=64)
-_DEFAULT_FRAMES = 8
 _BATCH_SIZE = 8
-
-
-class Prediction(NamedTuple):
-    """A label and its probability."""
-
-    label: str
-    probability: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a model says of a video.
-
-    Attributes:
-        actions: all actions with their probabilities, best first: shares of 1, or each by itself
-            for a model that was trained with a loss that judges each action by itself.
-        animals: the animals that the model was given, the likeliest first.
-        animal_source: where they come from: "given", "predicted", "learned" or "none".
-        embedding: (embed_dim,) float32, the video's features, the mean over its views.
-        note: what a person should know of the video, such as that it is very short; or "".
-    """
-
-    actions: list[Prediction]
-    animals: list[Prediction]
-    animal_source: str
-    embedding: np.ndarray
-    note: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Views:
-    """How a video is looked at: each view has `num_frames` frames of `image_size` pixels."""
-
-    num_frames: int
-    image_size: int
-    num_temporal_views: int
-    num_crops: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +54,7 @@ class Predictor:
         views: the views that are taken of them.
         animal_source: where the animals of a video come from that are not given.
         run: that it was trained in; None for weights of the converter.
+        judges_each_action: whether each action has a probability of its own; else they add up to 1.
     """
 
     labels: Labels
@@ -113,6 +70,7 @@ class Predictor:
     _score: scoring.ScoringStep
     _encode: Any
     _recognition: AnimalRecognition | None
+    judges_each_action: bool
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -155,6 +113,50 @@ class Predictor:
         if _is_one(videos):
             return self._answers([videos], animals, batch_size=1)[0]  # type: ignore[list-item]
         return self._answers(list(videos), animals, batch_size=_BATCH_SIZE)  # type: ignore[arg-type]
+
+    def timeline(
+        self,
+        video: str | os.PathLike[str],
+        *,
+        window: float = 2.0,
+        stride: float | None = None,
+        smoothing: Smoothing | None = None,
+        animals: Sequence[str] = (),
+    ) -> VideoResult:
+        """Who does what from when to when in a long video.
+
+        Examples:
+            >>> model.timeline("recording.mp4").bouts[0]
+            Bout(start=0.0, stop=12.0, action='Walking', animal='Zebra', score=0.81)
+
+        Args:
+            video: the path of a file. It is decoded once, and few frames are held.
+            window: how long a piece is that is looked at, in seconds.
+            stride: from the beginning of a piece to that of the next; None is half a window.
+            smoothing: how bouts are made of the pieces; None takes steps of one stride, and bouts
+                of two windows on average.
+            animals: names of the animals in it, if known.
+
+        Returns:
+            the bouts, and the probabilities of each piece in `windows`.
+
+        Raises:
+            UserError: no frame of the video can be looked at; an animal is not one of the model's;
+                the model has no actions yet.
+        """
+        path = pathlib.Path(video)
+        stride = window / 2 if stride is None else stride
+        request = Request(
+            window=window,
+            stride=stride,
+            smoothing=smoothing or Smoothing(stride, 2 * window),
+            animals=tuple(animals),
+            batch_size=_BATCH_SIZE,
+        )
+        ((result, _),) = predict_stream(self, [Input(path.name, path)], request)
+        if not result.is_answered:
+            raise UserError(f"{path}: {result.problem}")
+        return result
 
     def encode_video(self, video: Video) -> np.ndarray:
         """The features of a video, before they are fitted to any animals.
@@ -214,7 +216,7 @@ class Predictor:
         if not labels.actions:
             raise UserError("with_actions needs at least one action")
         check_labels(labels)
-        given = None if relation is None else _relation(relation, labels)
+        given = None if relation is None else relation_table(relation, labels)
         if self.run is not None and self._config is not None:
             assert self._classes is not None
             trained = self.run.restore(NamedSharding(self._mesh, mesh_lib.REPLICATED))[1]
@@ -239,50 +241,96 @@ class Predictor:
             recognition = recognition.for_animals(labels.animals)
         return dataclasses.replace(self, labels=labels, _classes=placed, _recognition=recognition)
 
+    @property
+    def animal_look(self) -> Views | None:
+        """How a video is looked at to recognise its animals; None if that is not done."""
+        if self.animal_source not in RECOGNISED:
+            return None
+        assert self._recognition is not None and self._config is not None
+        return Views(
+            self._config.animals.num_frames,
+            self._recognition.recogniser.architecture.image_size,
+            num_temporal_views=1,
+            num_crops=1,
+        )
+
+    def score(
+        self,
+        frames: np.ndarray,
+        looks: np.ndarray | None,
+        *,
+        animals: Sequence[str] = (),
+        batch_size: int,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scores frames that are cut already; `predict` cuts and scores.
+
+        Args:
+            frames: (n, views, frames, size, size, 3) uint8, as `views` says.
+            looks: (n, frames, size, size, 3) uint8, as `animal_look` says; None where that is None
+                or animals are given.
+            animals: names of the animals in all of them.
+            batch_size: n at most; the program is compiled for it.
+
+        Returns:
+            the probabilities of the actions, (n, actions); those of the animals that the model took
+            into account, (n, animals); and the features, (n, embed_dim). Means over the views.
+
+        Raises:
+            UserError: an animal is not one of the model's; the model has no actions yet.
+        """
+        if self._classes is None:
+            raise UserError(
+                "this model has no actions yet, as it comes from weights and not from a run: give "
+                'it some with model.with_actions(["a fox digging", …])'
+            )
+        told = np.tile(self._weights_of(animals), (len(frames), 1))
+        if looks is not None and not animals:
+            assert self._recognition is not None
+            told = self._recognition.probabilities(
+                self.animal_source, self._recognition.encode_frames(looks)
+            )
+        scored = scoring.score_views(
+            self._score,
+            self._values,
+            self._classes,
+            self._padded(frames, batch_size),
+            self._padded(told, batch_size),
+            self._mesh,
+        )
+        number, views = len(frames), frames.shape[1]
+        return (
+            np.asarray(scored.probabilities)[:number] / views,
+            told,
+            np.asarray(scored.features)[:number] / views,
+        )
+
     def _text_tower(self):
         return text_tower(self._architecture, self._values)
 
     def _answers(
         self, videos: list[Video], animals: Sequence[str], *, batch_size: int
     ) -> list[Answer]:
-        if self._classes is None:
-            raise UserError(
-                "this model has no actions yet, as it comes from weights and not from a run: give "
-                'it some with model.with_actions(["a fox digging", …])'
-            )
-        weights = self._weights_of(animals)
         source = GIVEN if animals else self.animal_source
         answers = []
         for start in range(0, len(videos), batch_size):
-            part = videos[start : start + batch_size]
-            stored = [self._stored(video) for video in part]
+            stored = [self._stored(video) for video in videos[start : start + batch_size]]
             frames = np.stack([_views(of_video, self.views) for of_video in stored])
-            told = np.tile(weights, (len(part), 1))
-            if source in RECOGNISED:
-                told = self._recognise(part)
-            padded = self._padded(frames, batch_size)
-            scored = scoring.score_views(
-                self._score,
-                self._values,
-                self._classes,
-                padded,
-                self._padded(told, batch_size),
-                self._mesh,
-            )
-            probabilities = np.asarray(scored.probabilities) / frames.shape[1]
-            embeddings = np.asarray(scored.features) / frames.shape[1]
-            for row in range(len(part)):
+            looks = None
+            if self.animal_look is not None and not animals:
+                looks = np.concatenate([_views(of_video, self.animal_look) for of_video in stored])
+            scored = self.score(frames, looks, animals=animals, batch_size=batch_size)
+            for of_video, probabilities, told, embedding in zip(stored, *scored, strict=True):
                 answers.append(
                     Answer(
-                        actions=_ranked(self.actions, probabilities[row]),
+                        actions=ranked(self.actions, probabilities),
                         animals=[
                             animal
-                            for animal in _ranked(self.animals, told[row])
+                            for animal in ranked(self.animals, told)
                             if animal.probability > 0
                         ],
                         animal_source=source,
-                        embedding=embeddings[row],
-                        note=self._note(len(stored[row])),
+                        embedding=embedding,
+                        note=self._note(len(of_video)),
                     )
                 )
         return answers
@@ -301,19 +349,6 @@ class Predictor:
         weights = np.zeros(len(self.animals), np.float32)
         weights[[self.animals.index(name) for name in animals]] = 1
         return weights
-
-    def _recognise(self, videos: list[Video]) -> np.ndarray:
-        """How likely each animal is to be in each video, (videos, animals)."""
-        recognition = self._recognition
-        assert recognition is not None and self._config is not None
-        looks = Views(
-            self._config.animals.num_frames,
-            recognition.recogniser.architecture.image_size,
-            num_temporal_views=1,
-            num_crops=1,
-        )
-        frames = np.concatenate([_views(self._stored(video), looks) for video in videos])
-        return recognition.probabilities(self.animal_source, recognition.encode_frames(frames))
 
     def _note(self, num_stored: int) -> str:
         most, wanted = self.preprocessing.max_frames, self.views.num_frames
@@ -352,153 +387,6 @@ class Predictor:
         return rows[np.minimum(np.arange(size), len(rows) - 1)]
 
 
-def load(
-    folder: str | os.PathLike[str],
-    *,
-    checkpoint: str | int | None = None,
-    config: ConfigDict | None = None,
-) -> Predictor:
-    """Opens a trained model.
-
-    Examples:
-        >>> model = load("runs/demo/run")
-        >>> model.predict("clip.mp4").actions[0]
-        Prediction(label='Walking', probability=0.93)
-
-    Args:
-        folder: a run's folder, of this machine or any other; or weights written by
-            `animal-clip convert`, which have no labels yet: see
-            `Predictor.with_actions`.
-        checkpoint: of a run: "latest", "best" or a step; None takes what its configuration says.
-        config: the run's configuration with fields of `run.config.FREE_WHEN_TRAINED` changed: the
-            views, where animals come from. None takes it as it is.
-
-    Returns:
-        the model on all devices of this process.
-
-    Raises:
-        MissingFileError: there is no such folder, or a recogniser of animals is missing that the
-            run needs.
-        UserError: the folder holds something else, is damaged, or is of a newer version.
-    """
-    if weights_lib.is_weights(folder) and not (as_path(folder) / "checkpoints").is_dir():
-        return _of_weights(folder)
-    run, config = open_for_use(folder, config)
-    if checkpoint is not None:
-        run = dataclasses.replace(TrainedRun.open(folder, checkpoint), config=run.config)
-    mesh = _local_mesh()
-    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
-    values, classes = run.restore(replicated)
-    source = source_without_labels(config)
-    recognition = None
-    if source in RECOGNISED:
-        digest = expected_recogniser(run, config)
-        recognition = AnimalRecognition(config, run.folder, run.labels.animals, mesh, digest=digest)
-    return _predictor(
-        run.graphdef,
-        values,
-        classes,
-        labels=run.labels,
-        normalisation=run.normalisation,
-        outputs=assembly.outputs(config),
-        preprocessing=run.preprocessing,
-        views=Views(
-            run.config.model.num_frames,
-            run.config.model.architecture.image_size,
-            config.evaluation.temporal_views,
-            config.evaluation.crops,
-        ),
-        animal_source=source,
-        architecture=run.model.architecture,
-        mesh=mesh,
-        run=run,
-        config=config,
-        recognition=recognition,
-    )
-
-
-def _of_weights(folder: str | os.PathLike[str]) -> Predictor:
-    values, metadata = weights_lib.load_weights(folder)
-    if metadata.initialised:
-        warnings.warn(
-            f"{os.fspath(folder)}: {len(metadata.initialised)} of its {len(values)} arrays were "
-            "not in what it was converted from and hold initial values, so what it says means "
-            f"little before it is trained: {', '.join(metadata.initialised[:3])}, …",
-            stacklevel=3,
-        )
-    description = metadata.model
-    graphdef, _ = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
-    mesh = _local_mesh()
-    return _predictor(
-        graphdef,
-        jax.device_put(values, NamedSharding(mesh, mesh_lib.REPLICATED)),
-        None,
-        labels=Labels((), ()),
-        normalisation=metadata.normalisation,
-        outputs="softmax",
-        preprocessing=_DEFAULT_PREPROCESSING,
-        views=Views(
-            description.num_frames or _DEFAULT_FRAMES, description.architecture.image_size, 1, 1
-        ),
-        animal_source="none",
-        architecture=description.architecture,
-        mesh=mesh,
-    )
-
-
-def _predictor(
-    graphdef: nnx.GraphDef,
-    values: Parameters,
-    classes: ClassContext | None,
-    *,
-    labels: Labels,
-    normalisation: Normalisation,
-    outputs: str,
-    preprocessing: Preprocessing,
-    views: Views,
-    animal_source: str,
-    architecture: Any,
-    mesh: Mesh,
-    run: TrainedRun | None = None,
-    config: ConfigDict | None = None,
-    recognition: AnimalRecognition | None = None,
-) -> Predictor:
-    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
-
-    @jax.jit
-    def encode(values: Parameters, frames: jax.Array) -> jax.Array:
-        model: Any = parameters.merge(graphdef, values)
-        encoded = model.encode_video(normalise(frames, *normalisation))
-        # X-CLIP's also gives the features of its patches.
-        return encoded[0] if isinstance(encoded, tuple) else encoded
-
-    return Predictor(
-        labels=labels,
-        preprocessing=preprocessing,
-        views=views,
-        animal_source=animal_source,
-        run=run,
-        _config=config,
-        _values=values,
-        _classes=classes,
-        _architecture=architecture,
-        _mesh=mesh,
-        _score=scoring.make_scoring_step(
-            graphdef,
-            normalisation=normalisation,
-            outputs=outputs,
-            mesh=mesh,
-            parameter_shardings=replicated,
-        ),
-        _encode=encode,
-        _recognition=recognition,
-    )
-
-
-def _local_mesh() -> Mesh:
-    return mesh_lib.make_mesh({"data": -1, "fsdp": 1, "model": 1}, jax.local_devices())
-
-
 def _views(frames: np.ndarray, views: Views) -> np.ndarray:
     """The views of a video's stored frames, (views, frames, size, size, 3) uint8."""
     return views_of_frames(frames, **dataclasses.asdict(views))
@@ -506,22 +394,3 @@ def _views(frames: np.ndarray, views: Views) -> np.ndarray:
 
 def _is_one(videos: object) -> bool:
     return isinstance(videos, str | os.PathLike | np.ndarray)
-
-
-def _relation(relation: Mapping[str, Iterable[str]], labels: Labels) -> np.ndarray:
-    table = np.zeros((len(labels.actions), len(labels.animals)), np.float32)
-    for animal, actions in relation.items():
-        for kind, name, names in (
-            ("animal", animal, labels.animals),
-            *(("action", action, labels.actions) for action in actions),
-        ):
-            if name not in names:
-                raise UserError(f"relation: the {kind} {name!r} is not one of the labels")
-            if kind == "action":
-                table[names.index(name), labels.animals.index(animal)] = 1
-    return table
-
-
-def _ranked(names: Sequence[str], scores: np.ndarray) -> list[Prediction]:
-    best = np.argsort(-scores, kind="stable")
-    return [Prediction(names[index], float(scores[index])) for index in best]

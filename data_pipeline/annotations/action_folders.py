@@ -36,12 +36,9 @@ def read_action_folders(source: Path, options: ReadOptions = DEFAULTS) -> Annota
     """
     if not source.is_dir():
         raise missing(source, "the folder of actions")
+    leading_out: list[Path] = []
     leads_out = leading_out_of([source, *options.roots])
-    files = [
-        path
-        for path in files_below(source, leads_out)
-        if not any(part[0] == "." for part in path.parts)
-    ]
+    files = list(files_below(source, leads_out, leading_out))
     tops = sorted({path.parts[0] for path in files if len(path.parts) > 1})
     splits = [name for name in tops if name.casefold() in SPLIT_WORDS]
     if splits and splits != tops:
@@ -78,6 +75,7 @@ def read_action_folders(source: Path, options: ReadOptions = DEFAULTS) -> Annota
         for paths, why in (
             (outside, "in no folder of an action: not used"),
             (no_videos, "that by the suffix are no videos: not used"),
+            (leading_out, "or folders that are links to elsewhere: not used without --root"),
         )
         if paths
     ]

@@ -6,13 +6,11 @@ the paper's release with one clip a line, and files in the manner of Charades wi
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from animal_clip_jax.errors import shortened
 from data_pipeline.annotations.animal_kingdom_text import (
-    ids_in_charades_form,
-    ids_in_text_form,
     read_charades_form,
     read_text_form,
 )
@@ -21,7 +19,6 @@ from data_pipeline.annotations.animal_kingdom_xlsx import (
     read_action_sheet,
     read_animal_sheet,
     read_clip_sheet,
-    read_splits,
 )
 from data_pipeline.annotations.forms import (
     Form,
@@ -126,8 +123,7 @@ def read_animal_kingdom(source: Path, options: ReadOptions = DEFAULTS) -> Annota
             actions, repairs = _numbered_actions(folders)
             animals = None
             clips = read_charades_form(form.files, actions)
-    split_of = {clip.clip_id: clip.split for clip in clips}
-    notes += [contradiction(split_of, form, other, _splits) for other in others]
+    notes += [_contradiction(clips, form, other, folders) for other in others]
     videos, clips = videos_of_animal_kingdom(source, clips)
     notes += checked_notes(videos, may_be_missing=options.may_lack_videos)
     annotations = make_annotations(
@@ -214,13 +210,38 @@ def _notes_on_sheet(sheet: ClipSheet, actions_from: str) -> list[str]:
     return notes
 
 
-def _splits(form: Form) -> dict[str, str]:
-    """The split of each video id."""
+def _contradiction(clips: Sequence[Clip], form: Form, other: Form, folders: Sequence[Path]) -> str:
+    by_pairs = TEXT_FORM in (form.name, other.name)
+
+    def read(unread: Form) -> dict[str, object]:
+        return _content(_clips_of(unread, folders), by_pairs)
+
+    return contradiction(_content(clips, by_pairs), form, other, read)
+
+
+def _content(clips: Iterable[Clip], by_pairs: bool) -> dict[str, object]:
+    """The split and the actions of each clip, to compare forms by, in whatever case they are
+    written; the actions of its pairs, as far as the form is one that has nothing else."""
+    return {
+        clip.clip_id: (
+            clip.split,
+            frozenset(
+                name.casefold()
+                for name in ((action for _, action in clip.performed) if by_pairs else clip.actions)
+            ),
+        )
+        for clip in clips
+    }
+
+
+def _clips_of(form: Form, folders: Sequence[Path]) -> list[Clip]:
+    """The clips of a form that is only looked at."""
+    if form.name == TEXT_FORM:
+        return read_text_form(form.files, Spelling(None), Spelling(None))[0]
     if form.name == WORKBOOK_FORM:
-        with Workbook(form.files["all"]) as workbook:
-            return read_splits(workbook)
-    ids = ids_in_text_form if form.name == TEXT_FORM else ids_in_charades_form
-    return {name: split for split, path in form.files.items() for name in ids(path)}
+        labels = _labels(folders, ACTION_LABELS), _labels(folders, ANIMAL_LABELS)
+        return list(_read_workbook(form.files["all"], *labels, "labels")[0].clips.values())
+    return read_charades_form(form.files, _numbered_actions(folders)[0])
 
 
 def _labels(folders: Sequence[Path], names: Sequence[str]) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from animal_clip_jax.errors import quoted
-from data_pipeline.annotations.animal_pairs import QUOTE_MISSING, read_pairs
+from data_pipeline.annotations.animal_pairs import read_pairs
 from data_pipeline.annotations.label_files import (
     Spelling,
     cells_of_line,
@@ -44,11 +44,8 @@ def read_text_form(
                     f"{place}: expected `video.mp4<TAB>[('animal', 'action'), ...]`, "
                     f"found {quoted(line)}"
                 )
-            pairs, unopened = read_pairs(text, place)
-            repairs += [
-                repair_at(place, path, "", QUOTE_MISSING, found, animal)
-                for found, animal in unopened
-            ]
+            pairs, wrong = read_pairs(text, place)
+            repairs += [repair_at(place, path, "", *what) for what in wrong]
             performed = [(animals.of(animal), actions.of(action)) for animal, action in pairs]
             clips.append(
                 make_clip(
@@ -78,27 +75,6 @@ def read_charades_form(files: Mapping[str, Path], actions: tuple[str, ...]) -> l
     return [clip for split, path in files.items() for clip in _charades_clips(path, split, actions)]
 
 
-def ids_in_text_form(path: Path) -> list[str]:
-    """The video ids of a file, without a look at the rest of its lines."""
-    videos = (line.partition("\t")[0].strip() for _, line in numbered_lines(path))
-    return [video.rpartition(".")[0] or video for video in videos]
-
-
-def ids_in_charades_form(path: Path) -> list[str]:
-    """The video ids of a file, each once, without a look at the rest of its rows."""
-    last = b""
-
-    def is_as_before(line: bytes) -> bool:
-        nonlocal last
-        video, last = last, line[: line.find(b" ")]
-        return video == last
-
-    lines = numbered_lines(path, skip=is_as_before)
-    ids = dict.fromkeys(line.partition(" ")[0].strip('"') for _, line in lines)
-    ids.pop(CHARADES_HEADER[0], None)
-    return list(ids)
-
-
 def _charades_clips(path: Path, split: str, actions: tuple[str, ...]) -> list[Clip]:
     labels: dict[str, dict[str, str]] = {}  # of each video: the action names and where they stand
     seen: set[tuple[bytes, bytes]] = set()
@@ -116,8 +92,9 @@ def _charades_clips(path: Path, split: str, actions: tuple[str, ...]) -> list[Cl
         row = cells_of_line(line, place, delimiter=" ")
         if row[: len(CHARADES_HEADER)] == CHARADES_HEADER:
             continue
+        is_whole = len(row) >= len(CHARADES_HEADER) and row[0] != CHARADES_HEADER[0] and row[4]
         # A space at the end of a line makes an empty cell.
-        if len(row) < len(CHARADES_HEADER) or not row[4] or any(row[len(CHARADES_HEADER) :]):
+        if not is_whole or any(row[len(CHARADES_HEADER) :]):
             raise AnnotationError(
                 f"{place}: expected `{' '.join(CHARADES_HEADER)}`, found {quoted(' '.join(row))}"
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from animal_clip_jax.errors import quoted, shortened
-from data_pipeline.annotations.animal_pairs import QUOTE_MISSING, read_pairs
+from data_pipeline.annotations.animal_pairs import read_pairs
 from data_pipeline.annotations.label_files import Spelling, label_at, no_clips, read_number
 from data_pipeline.annotations.record import (
     AnnotationError,
@@ -194,27 +194,14 @@ def read_clip_sheet(
     return ClipSheet(clips, tuple(repairs), tuple(unlisted))
 
 
-def read_splits(workbook: Workbook) -> dict[str, str]:
-    """The split of each video id of the sheet `AR`, without a look at the rest.
-
-    Raises:
-        AnnotationError: the sheet or a column is missing.
-    """
-    rows = workbook.rows("AR", ("video_id", "type"))
-    return {
-        cell_text(row["video_id"]): cell_text(row["type"]) for _, row in rows if row["video_id"]
-    }
-
-
 def _pairs(
     text: str, place: str, actions: Spelling, animals: Spelling
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
     """(animal, action) pairs of a cell, and (kind, found, taken as) of what is wrong with it."""
     if text == "[]":
         return [], []
-    found, unopened = read_pairs(text, place)
+    found, repairs = read_pairs(text, place)
     performed = []
-    repairs = [(QUOTE_MISSING, part, animal) for part, animal in unopened]
     if NESTED.match(text):
         taken_as = ", ".join(f"{animal}: {action}" for animal, action in dict.fromkeys(found))
         repairs.append((LIST_IN_LIST, text, taken_as))

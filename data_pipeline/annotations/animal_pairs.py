@@ -13,6 +13,7 @@ from data_pipeline.annotations.record import AnnotationError
 
 # A kind of repair.
 QUOTE_MISSING = "a quote is missing"
+BRACKET_MISSING = "bracket missing"
 
 # What ends a pair. Nothing in it can match in two ways, so that the time that a line takes is in
 # proportion to its length, whatever it holds.
@@ -38,13 +39,14 @@ def parse_pairs(text: str, place: str) -> list[tuple[str, str]]:
     return read_pairs(text, place)[0]
 
 
-def read_pairs(text: str, place: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The pairs as by `parse_pairs`, and (text, animal) of those whose opening quote is missing.
+def read_pairs(text: str, place: str) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
+    """The pairs as by `parse_pairs`, and (what is wrong, text, what it is taken as) of a pair whose
+    opening quote is missing, or a list that lacks a bracket.
 
     Raises:
         AnnotationError: as there.
     """
-    pairs, unopened = [], []
+    pairs, wrong = [], []
     end = 0
     for match in END_OF_PAIR.finditer(text):
         between, opening, inside = text[end : match.start()].partition("(")
@@ -55,11 +57,14 @@ def read_pairs(text: str, place: str) -> tuple[list[tuple[str, str]], list[tuple
             raise _error(place, text, text[end : match.end()])
         pairs.append((animal, action))
         if inside.lstrip("\\ ")[:1] not in ("'", '"'):
-            unopened.append((f"({inside}{match[0]}", animal))
+            wrong.append((QUOTE_MISSING, f"({inside}{match[0]}", animal))
         end = match.end()
     if not pairs or not BETWEEN_PAIRS.fullmatch(text, end):
         raise _error(place, text, text[end:])
-    return pairs, unopened
+    if text.count("[") != text.count("]") or not text.lstrip().startswith("["):
+        taken_as = ", ".join(f"{animal}: {action}" for animal, action in pairs)
+        wrong.append((BRACKET_MISSING, text, taken_as))
+    return pairs, wrong
 
 
 def _unquoted(name: str) -> str:

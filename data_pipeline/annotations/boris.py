@@ -84,13 +84,12 @@ def _rows_of(path: Path, videos: "_ByName", animal: str, counted: Counter[str]) 
         if row.get("Observation type", "").casefold() not in ("", "media file", "media file(s)"):
             counted["events left out: observed live or on pictures, not in a video"] += 1
             continue
-        if kind == "POINT":
+        decimal_comma = separator != ","
+        start = seconds(row["Start (s)"], place, "Start (s)", decimal_comma=decimal_comma)
+        if kind == "POINT":  # which needs no stop; its start shows that the row is whole
             counted["point events left out: they have no length"] += 1
             continue
-        start, stop = (
-            seconds(row[name], place, name, decimal_comma=separator != ",")
-            for name in ("Start (s)", "Stop (s)")
-        )
+        stop = seconds(row["Stop (s)"], place, "Stop (s)", decimal_comma=decimal_comma)
         if start == stop:
             counted["state events left out: they stop when they start"] += 1
             continue

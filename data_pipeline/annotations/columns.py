@@ -32,6 +32,11 @@ def separator_of(path: Path) -> str:
         FileNotFoundError, AnnotationError: as `numbered_lines`; or there are several.
     """
     place, line = next(numbered_lines(path), ("", ""))
+    if line.casefold().startswith("sep="):
+        raise AnnotationError(
+            f"{place}: {quoted(line)} is a note for Excel; remove this line, so that the header is "
+            "the first"
+        )
     outside = re.sub(r'"(?:[^"]|"")*"', "", line)
     found = [separator for separator in SEPARATORS if separator in outside]
     if len(found) > 1:

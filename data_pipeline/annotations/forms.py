@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from animal_clip_jax.errors import MissingFileError, quoted, shortened
+from animal_clip_jax.errors import MissingFileError, UserError, quoted, shortened
 from data_pipeline.annotations.label_files import find_file
 from data_pipeline.annotations.layouts import Sought, find, sought
 from data_pipeline.annotations.record import AnnotationError
@@ -102,7 +102,7 @@ def contradiction(
     """
     try:
         there = read(other)
-    except AnnotationError as error:
+    except UserError as error:
         return f"{other} cannot be compared with the {form.name}: {error}"
     lacking = [name for name in here if name not in there]
     more = [name for name in there if name not in here]

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from animal_clip_jax.errors import shortened
+from animal_clip_jax.errors import quoted, shortened
 from data_pipeline.annotations.record import Annotations
 from data_pipeline.dataset_files import TRAIN_SPLIT
 from data_pipeline.names import similar_names
 
 MOST_WARNINGS = 20
+MOST_NAMES = 10
 
 
 def label_warnings(annotations: Annotations) -> Iterator[str]:
@@ -19,9 +20,10 @@ def label_warnings(annotations: Annotations) -> Iterator[str]:
     ):
         groups = similar_names(names)
         for group in groups[:MOST_WARNINGS]:
+            shown = ", ".join(map(quoted, group[:MOST_NAMES]))
             yield (
-                f"the {kind} {shortened(', '.join(map(repr, group)))} look like one, and each is a "
-                "class of its own; --merge_labels=FILE makes one of them"
+                f"the {kind} {shown} look like one, and each is a class of its own; "
+                "--merge_labels=FILE makes one of them"
             )
         if len(groups) > MOST_WARNINGS:
             yield f"and {len(groups) - MOST_WARNINGS} more of such {kind}"

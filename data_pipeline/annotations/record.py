@@ -249,9 +249,15 @@ def make_annotations(
                 if other.split == clip.split
                 else f"in the splits {other.split!r} and {clip.split!r}"
             )
+            why = (
+                f"; a clip is called by its path without the suffix, so {quoted(clip.path)} and "
+                f"{quoted(other.path)} are one: rename one of them"
+                if clip.path != other.path
+                else ""
+            )
             raise AnnotationError(
                 f"{clip.source}: the clip {quoted(clip.clip_id)} is {where} "
-                f"(before: {other.source})"
+                f"(before: {other.source}){why}"
             )
         if not clip.actions:
             raise AnnotationError(f"{clip.source}: the clip {quoted(clip.clip_id)} has no action")

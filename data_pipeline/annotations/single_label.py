@@ -80,7 +80,9 @@ def read_single_label_clips(
     both = (_Labels(actions, "action"), _Labels(animals, "animal"))
     rows = {split: _rows(path, split, both) for split, path in form.files.items()}
     everything = [row for of_split in rows.values() for row in of_split]
-    swapped = not _all_known(everything, both) and _all_known(everything, both[::-1])
+    # A wrong number or two in the usual order are wrong numbers.
+    num_strange = sum(not _all_known([row], both) for row in everything)
+    swapped = 2 * num_strange > len(everything) and _all_known(everything, both[::-1])
     folded = {name.casefold() for name in video_folders}
     clips = []
     for split, of_split in rows.items():
@@ -160,9 +162,12 @@ def _ending(line: str, names: Sequence[str]) -> tuple[str, str]:
 
 
 def _is_header(row: _Row, both: tuple[_Labels, _Labels]) -> bool:
-    """Whether a file's first row names its columns: a word without a suffix, and no labels."""
-    return not PurePosixPath(row.video).suffix and not any(
-        label.isdecimal() or label in labels for label in row.labels for labels in both
+    """Whether a file's first row names its columns: words without suffixes, folders and numbers,
+    and no labels. Anything more would take a broken line for one, and its clip would be lost."""
+    return (
+        not any(letter in cell for cell in (row.video, *row.labels) for letter in "./\\")
+        and all(label[:1].isalpha() for label in row.labels)
+        and not any(label in labels for label in row.labels for labels in both)
     )
 
 

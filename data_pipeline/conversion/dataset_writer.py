@@ -19,7 +19,7 @@ from animal_clip_jax.whole_outputs import finish_exchange, replacing
 from data_pipeline.annotations.label_warnings import label_warnings
 from data_pipeline.annotations.record import Annotations, Clip
 from data_pipeline.clip_index import RECORD_FRAMING
-from data_pipeline.conversion.differences import differences
+from data_pipeline.conversion.differences import changed_videos, differences, entries_of_others
 from data_pipeline.conversion.encode import (
     JPEG_QUALITY,
     JPEG_SUBSAMPLING,
@@ -131,12 +131,14 @@ def convert(
         finish_exchange(folder)
         with only_writer(folder):
             others = differences(folder, description, annotations)
+            if overwrite and not others:
+                others = changed_videos(folder, annotations)
             if others and overwrite:
                 return _replace(job, folder)
             if others:
                 raise ConversionError(
                     f"{folder} holds another conversion: {others}; run again with --overwrite to "
-                    "replace it (frames of the same videos are kept), or choose another --output"
+                    "replace it (frames that are the same are kept), or choose another --output"
                 )
             splits = _convert(job, folder)
             # Of a replacement that was broken off, and is not wanted any more.
@@ -170,6 +172,13 @@ def _replace(job: _Job, folder: Path) -> Counter[str]:
     if beside.is_dir() and differences(beside, job.description, job.annotations):
         _remove(beside)
     splits = _convert(job, beside, former=folder)
+    for entry in entries_of_others(folder):
+        # Somebody's notes, for instance.
+        print(f"kept, though no part of a conversion: {folder / entry.name}")
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, beside / entry.name, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy2(entry, beside / entry.name, follow_symlinks=False)
     with replacing(folder) as new:
         beside.rename(new)
     return splits

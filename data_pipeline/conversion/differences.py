@@ -4,13 +4,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from animal_clip_jax.errors import quoted
+from animal_clip_jax.locks import LOCK_FILE
 from data_pipeline.annotations.record import Annotations
 from data_pipeline.clip_index import load_index
+from data_pipeline.conversion.find_videos import find_videos
+from data_pipeline.conversion.shards import LISTINGS_FOLDER, all_contents, file_state
 from data_pipeline.dataset import load_info
 from data_pipeline.dataset_files import (
     ACTION_SEGMENTS,
     DATASET_FILE,
     SEGMENTS_SOURCE,
+    SMALL_FILES,
     DatasetError,
     parse_description,
 )
@@ -77,3 +81,39 @@ def _clips_of(folder: Path) -> Iterator[tuple[str, tuple[str, set[str], set[str]
         ):
             names = {info.action_names[k] for k in actions}
             yield clip_id, (split, names, {info.animal_names[k] for k in animals})
+
+
+def changed_videos(folder: Path, annotations: Annotations) -> str:
+    """Which videos are not those any more that a finished conversion was made of.
+
+    Args:
+        folder: of the conversion.
+        annotations: that it was made of.
+
+    Returns:
+        In words; "" where there are none, or nothing is known of them, as in conversions of older
+        versions.
+    """
+    videos, _ = find_videos(annotations)
+    clips = [clip for contents in all_contents(folder).values() for clip in contents.stored]
+    changed = [
+        clip.video
+        for clip in clips
+        if clip.file_state
+        and clip.clip_id in videos
+        and clip.file_state != file_state(videos[clip.clip_id])
+    ]
+    if not changed:
+        return ""
+    return f"{len(changed)} of its clips are of videos changed since, such as {quoted(changed[0])}"
+
+
+def entries_of_others(folder: Path) -> list[Path]:
+    """What is in the folder of a finished conversion and no part of it."""
+    own = {*SMALL_FILES, DATASET_FILE, LISTINGS_FOLDER, LOCK_FILE, "contact_sheet.png"}
+    own |= all_contents(folder).keys()
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if entry.name not in own and ".tfrecord-" not in entry.name
+    )

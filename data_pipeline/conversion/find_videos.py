@@ -1,10 +1,12 @@
 """Where the videos of a dataset's clips lie, and which of those on disk belong to no clip."""
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from data_pipeline.annotations.record import Annotations
+from animal_clip_jax.errors import quoted, shortened
+from data_pipeline.annotations.record import AnnotationError, Annotations
 from data_pipeline.limits import shown
 from data_pipeline.video_files import is_folder, leading_out_of, video_files
 
@@ -14,6 +16,9 @@ def find_videos(annotations: Annotations) -> tuple[dict[str, Path], list[str]]:
 
     A video may have another suffix than its annotation says (re-encoded, for instance). Links are
     followed to places in one of the roots: see `is_there`.
+
+    Raises:
+        AnnotationError: several videos differ from an annotation in their suffix alone.
 
     Returns:
         The path of each clip id, and the other videos, relative to their root. What exists in none
@@ -27,10 +32,20 @@ def find_videos(annotations: Annotations) -> tuple[dict[str, Path], list[str]]:
         else:
             names = video_files(root, leads_out)
         on_disk |= {name.as_posix(): root / name for name in names}
-    by_stem = {_stem(name): name for name in sorted(on_disk, reverse=True)}
+    by_stem: dict[str, list[str]] = {}
+    for name in sorted(on_disk):
+        by_stem.setdefault(_stem(name), []).append(name)
     found = {}
     for clip in annotations.clips:
-        name = clip.path if clip.path in on_disk else by_stem.get(_stem(clip.path), clip.path)
+        name = clip.path
+        if name not in on_disk:
+            candidates = by_stem.get(_stem(name), [name])
+            if len(candidates) > 1:
+                raise AnnotationError(
+                    f"{clip.source}: there is no {quoted(name)}, but "
+                    f"{shortened(' and '.join(map(shown, candidates)))}; write which is meant"
+                )
+            name = candidates[0]
         found[clip.clip_id] = on_disk.get(name) or _expected_at(annotations.roots, name)
     others = frozenset(on_disk.values()) - frozenset(found.values())
     if len(annotations.roots) > 1:
@@ -44,11 +59,12 @@ def is_there(roots: Sequence[Path]) -> Callable[[Path], bool]:
     """A function that tells whether a path of `find_videos` is of something that may be opened:
     it is there, and no link leads out of the roots."""
     leads_out = leading_out_of(roots)
-    return lambda path: os.path.lexists(path) and not leads_out(path)
+    return lambda path: os.path.exists(path) and not leads_out(path)
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    # Some disks keep letters and their accents apart.
+    return unicodedata.normalize("NFC", PurePosixPath(name).with_suffix("").as_posix())
 
 
 def _expected_at(roots: Sequence[Path], name: str) -> Path:

@@ -56,6 +56,7 @@ def write_read_me(output: Path, name: str) -> None:
         "",
         *(f"{file:<{width}}  {text}" for file, text in files),
         f"{'*.tfrecord-*':<{width}}  the clips: frames as JPEG, and label numbers",
+        f"{'shard_listings/':<{width}}  how a conversion that is run again knows what it has",
         "",
         "The files belong together. To change labels, change the annotations and convert again",
         "with --overwrite: frames of the same videos are kept.",

@@ -8,6 +8,7 @@ a shard is finished when it has its final name and the size that its listing giv
 import hashlib
 import json
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -120,9 +121,13 @@ def plan_shards(name: str, annotations: Annotations, clips_per_shard: int) -> li
 
 
 def file_state(path: Path) -> str:
-    """Size and time of change of a file; empty where there is none."""
+    """Size and time of change of a file, or of all files in a folder; empty where there is none."""
     try:
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            files = [entry.stat() for entry in os.scandir(path)]
+            latest = max((file.st_mtime_ns for file in files), default=0)
+            return f"{len(files)} files, {sum(file.st_size for file in files)} {latest}"
     except OSError:
         return ""
     return f"{status.st_size} {status.st_mtime_ns}"

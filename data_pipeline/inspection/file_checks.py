@@ -60,7 +60,7 @@ def find_files(annotations: Annotations) -> Files:
     return Files(
         found={clip_id: path for clip_id, path in paths.items() if is_there[path]},
         missing=tuple(
-            (clip, shown(paths[clip.clip_id]))
+            (clip, shown(os.path.abspath(paths[clip.clip_id])))
             for clip in annotations.clips
             if not is_there[paths[clip.clip_id]]
         ),

@@ -27,7 +27,7 @@ def odd_names(names: Sequence[str]) -> list[tuple[str, str]]:
     for name in names:
         if name in alike:
             others = ", ".join(other for other in alike[name] if other != name)
-            odd.append((name, f"differs from {others} in case, spaces or encoding alone"))
+            odd.append((name, f"differs from {others} in case, spaces, hyphens or number alone"))
         if is_broken(name):
             odd.append((name, "looks cut wrongly: a bracket, a quotation mark or a separator"))
         odd.extend((name, reason) for reason in _mixed_scripts(name))

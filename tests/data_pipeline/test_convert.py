@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from animal_clip_jax.errors import UserError
 from animal_clip_jax.locks import only_writer
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.annotations.read_options import ReadOptions
+from data_pipeline.annotations.record import AnnotationError
 from data_pipeline.batches.input import evaluation_batches, train_batches
 from data_pipeline.batches.sampling import uniform_indices
 from data_pipeline.clip_index import RECORD_FRAMING, load_index
@@ -731,6 +733,28 @@ class TestStrangeFolders:
         shutil.rmtree(tmp_path / "out")
         assert main([*arguments, f"--root={tmp_path}/elsewhere"]) == 0
         assert load_info(tmp_path / "out").split_sizes == {"train": 3}
+
+    def test_what_is_hidden_is_no_video_without_a_clip(self, tmp_path):
+        for name in ("a.mp4", "._a.mp4", ".hidden/b.mp4", "c.mp4"):
+            write_video(tmp_path / "videos" / name, 2)
+        assert find_videos(self.annotations(tmp_path))[1] == ["c.mp4"]
+
+    def test_two_videos_that_differ_in_their_suffix(self, tmp_path):
+        (tmp_path / "clips.csv").write_text("video,actions\nq.mov,Running\n")
+        write_video(tmp_path / "q.mp4", 2)
+        (found,) = find_videos(read_annotations("csv", tmp_path))[0].values()
+        assert found == tmp_path / "q.mp4"
+        write_video(tmp_path / "q.avi", 3, codec="mpeg4")
+        with pytest.raises(AnnotationError, match="line 2: there is no 'q.mov', but q.avi and q.m"):
+            find_videos(read_annotations("csv", tmp_path))
+
+    def test_letters_whose_accents_are_kept_apart(self, tmp_path):
+        """As some disks do."""
+        together, apart = (unicodedata.normalize(form, "Fuß é.mp4") for form in ("NFC", "NFD"))
+        (tmp_path / "clips.csv").write_text(f"video,actions\n{together},Running\n")
+        write_video(tmp_path / apart, 2)
+        (found,) = find_videos(read_annotations("csv", tmp_path))[0].values()
+        assert found == tmp_path / apart
 
     def test_names_that_are_not_utf8(self, tmp_path):
         write_video(tmp_path / "videos" / "a.mp4", 2)

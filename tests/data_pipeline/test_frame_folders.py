@@ -25,7 +25,8 @@ def numbers(folder, select=np.arange, short_side=None):
 def test_frames_come_in_the_order_of_their_numbers(tmp_path, name):
     """Not of their names: 10 comes after 9."""
     folder = write_frames(tmp_path / "clip", range(1, 13), name=name)
-    (folder / ".DS_Store").touch()
+    for other in (".DS_Store", "Thumbs.db", "._AAACXZTV_000001.jpg"):
+        (folder / other).write_text("of an operating system")
     found, facts = numbers(folder)
     assert found == list(range(1, 13))
     assert (facts.num_frames, facts.height, facts.width, facts.frame_rate) == (12, 48, 64, 0)
@@ -53,6 +54,10 @@ class TestBadFolders:
     def test_gaps(self, tmp_path):
         folder = write_frames(tmp_path / "clip", [1, 2, 5, 6, 8])
         assert self.reason(folder) == "3 frames are missing between 1 and 8, the first of them 3"
+
+    def test_a_beginning_that_is_missing(self, tmp_path):
+        folder = write_frames(tmp_path / "clip", [2, 3])
+        assert self.reason(folder) == "the first frame is number 2; expected 0 or 1"
 
     def test_other_files(self, tmp_path):
         folder = write_frames(tmp_path / "clip", [1, 2])

@@ -12,6 +12,7 @@ from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.conversion import dataset_writer
 from data_pipeline.conversion.dataset_writer import ConversionError, Options, convert
 from data_pipeline.conversion.encode import encode_in_order
+from data_pipeline.conversion.shards import file_state
 from data_pipeline.dataset import load_info
 
 OPTIONS = Options(short_side=24, max_frames=4, clips_per_shard=4)
@@ -182,3 +183,41 @@ def test_one_of_an_older_version_is_decoded_anew(footage, tmp_path, decoded):
     converted(footage, tmp_path / "out", overwrite=True)
     assert len(decoded) == 20
     check_replaced(footage, tmp_path)
+
+
+def test_a_video_that_was_changed_alone_is_noticed(footage, tmp_path, decoded):
+    converted(footage, tmp_path / "out")
+    write_video(footage / "03.mp4", 7)
+    del decoded[:]
+    converted(footage, tmp_path / "out")  # not asked to look at the videos
+    assert decoded == []
+    converted(footage, tmp_path / "out", overwrite=True)
+    assert decoded == ["03.mp4"]
+    check_replaced(footage, tmp_path)
+    shutil.rmtree(tmp_path / "new")
+    del decoded[:]
+    converted(footage, tmp_path / "out", overwrite=True)
+    assert decoded == []
+
+
+def test_a_picture_that_was_changed_is_noticed(tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(b"picture")
+    before = file_state(folder)
+    assert before == file_state(folder) != ""
+    (folder / "1.jpg").write_bytes(b"another picture")
+    assert file_state(folder) != before
+
+
+def test_what_others_put_there_stays(footage, tmp_path):
+    converted(footage, tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("good light")
+    (tmp_path / "out" / "figures").mkdir()
+    (tmp_path / "out" / "figures" / "a.png").write_text("figure")
+    write_rows(footage, rows_of(range(20), _5="Resting"))
+    converted(footage, tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "good light"
+    assert (tmp_path / "out" / "figures" / "a.png").read_text() == "figure"
+    assert "Resting" in load_info(tmp_path / "out").action_names

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from animal_clip_jax.inference.answers import Answer, Prediction
 from animal_clip_jax.inference.predict import as_text
-from animal_clip_jax.inference.predictor import Answer, Prediction
 
 ACTIONS = [Prediction("Walking", 0.9666), Prediction("Resting", 0.03), Prediction("Eating", 0.0034)]
 MANY = [Prediction(f"animal {number}", 0.001) for number in range(1000)]

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 from animal_clip_jax.conversion.weights import load_weights, save_weights
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.files import as_path
-from animal_clip_jax.inference.predictor import load
+from animal_clip_jax.inference.loading import load
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.recognition.linear_probe import LinearProbe
 from animal_clip_jax.run.animals import PROBE_FILE, AnimalRecognition, multi_hot

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict, config_dict
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import as_path
-from animal_clip_jax.inference.predictor import load
+from animal_clip_jax.inference.loading import load
 from animal_clip_jax.run.config import check_fields, check_fields_of_use, complete, differences
 from animal_clip_jax.run.config_flags import list_of_fields, read_config_file, with_fields
 from animal_clip_jax.run.evaluate import evaluate

@@ -78,3 +78,21 @@ def test_a_folder_that_is_not_there(tmp_path):
     make(tmp_path, "clips/a.mp4")
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/clps does not exist; .* holds clips"):
         read(tmp_path / "clps")
+
+
+def test_links_that_lead_elsewhere_are_said(tmp_path):
+    elsewhere = make(tmp_path / "elsewhere", "c.mp4", "d.mp4")
+    source = make(tmp_path / "own", "Running/a.mp4")
+    (source / "Resting").symlink_to(elsewhere)
+    (source / "Running" / "link.mp4").symlink_to(elsewhere / "c.mp4")
+    annotations = read(source)
+    assert annotations.action_names == ("Running",) and len(annotations.clips) == 1
+    assert any("2 files or folders that are links to elsewhere" in n for n in annotations.notes)
+    annotations = read(source, roots=(elsewhere,))
+    assert annotations.action_names == ("Resting", "Running") and len(annotations.clips) == 4
+
+
+def test_two_clips_that_differ_in_their_suffix_are_one(tmp_path):
+    make(tmp_path, "Running/a.mp4", "Running/a.mov")
+    with pytest.raises(AnnotationError, match="by its path without the suffix, so .* are one"):
+        read(tmp_path)

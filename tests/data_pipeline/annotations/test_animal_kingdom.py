@@ -194,6 +194,8 @@ class TestCharadesForm:
             ("AAA 1 0 AAA/0.jpg 7\n", "train.csv, line 2: the action id 7 is unknown"),
             ("AAA 1 0 AAA/0.jpg x\n", "train.csv, line 2: the action id 'x' is not a number"),
             ("AAA 1 0\n", "train.csv, line 2: expected `original_vido_id"),
+            # The header again, run into a row: no video is called so.
+            ("original_vido_id video_id A/1.jpg A 2\n", "train.csv, line 2: expected `original"),
         ],
     )
     def test_a_wrong_row_is_named(self, source, row, message):

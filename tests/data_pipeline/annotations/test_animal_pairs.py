@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_pipeline.annotations.animal_pairs import parse_pairs
+from data_pipeline.annotations.animal_pairs import parse_pairs, read_pairs
 from data_pipeline.annotations.record import AnnotationError
 
 # Letters, spaces and what else is in the published names: apostrophes, slashes, hyphens, brackets.
@@ -84,3 +84,19 @@ def test_a_list_that_is_cut_short_loses_no_pair_in_silence(pairs, length):
     # What was left happens to be a whole list.
     assert found == pairs[: len(found)]
     assert len(found) == cut.count("')")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[('Lion', 'Resting')",
+        "('Lion', 'Resting')]",
+        "('Lion', 'Resting')",
+        "[('Lion', 'Resting')] ]",
+    ],
+)
+def test_a_list_that_lacks_a_bracket_is_said(text):
+    pairs, wrong = read_pairs(text, "here")
+    assert pairs == [("Lion", "Resting")]
+    assert wrong == [("bracket missing", text, "Lion: Resting")]
+    assert read_pairs("[('Lion', 'Resting')]", "here")[1] == []

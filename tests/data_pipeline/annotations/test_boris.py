@@ -156,6 +156,10 @@ def test_several_exports_in_a_folder_and_videos_on_another_disk(folder):
         ({"Source": ""}, "line 2: no video is named"),
         ({"Source": "player #1:a.mp4;b.mp4"}, "line 2: 2 videos were played one after the other"),
         ({"Behavior type": "POINT"}, "no state event of a video .1 point events left out"),
+        (
+            {"Behavior type": "POINT", "Start (s)": "13.0055.250"},  # of two lines that became one
+            r"line 2: the Start \(s\) is '13.0055.250'; expected seconds",
+        ),
         ({"Behavior": ""}, "line 2: the name of the action is empty"),
     ],
 )

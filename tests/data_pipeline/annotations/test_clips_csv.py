@@ -317,3 +317,9 @@ def test_a_time_is_the_same_in_every_form(milliseconds):
         f"{minutes}:{rest // 1000:02}.{rest % 1000:03}",
     ):
         assert seconds(text, "here", "start") == expected
+
+
+def test_a_note_for_excel_is_said(tmp_path):
+    (tmp_path / "clips.csv").write_text("sep=;\nvideo;actions\na.mp4;Run\n")
+    with pytest.raises(AnnotationError, match="line 1: 'sep=;' is a note for Excel; remove"):
+        read_annotations("csv", tmp_path)

@@ -132,3 +132,16 @@ def test_published_lines(tmp_path, reader, train, labels, sizes):
     annotations = reader(source)
     assert len(annotations.clips) == 1 + sum(1 for line in head.splitlines() if line.strip())
     assert (len(annotations.action_names), len(annotations.animal_names)) == sizes
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        "Parental/Boar 1.avi 0p1\nParental/Boar2.avi 0 1\n",
+        "Parental/Boar1,O,l\nParental/Boar2,0,1\n",
+    ],
+)
+def test_a_broken_first_line_is_no_header(tmp_path, train):
+    """Or its clip would be lost without a word."""
+    with pytest.raises(AnnotationError, match=r"train\.txt, line 1: "):
+        read_lote_animal(make_source(tmp_path, train))

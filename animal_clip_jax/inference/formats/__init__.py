@@ -1,0 +1,1 @@
+"""Results in the formats of the tools that people have, one module each."""

@@ -1,0 +1,182 @@
+"""Opening a trained model."""
+
+import dataclasses
+import os
+import warnings
+from typing import Any
+
+import jax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from ml_collections import ConfigDict
+
+from animal_clip_jax.classes.vocabulary import Labels
+from animal_clip_jax.conversion import weights as weights_lib
+from animal_clip_jax.evaluation import scoring
+from animal_clip_jax.files import as_path
+from animal_clip_jax.inference.answers import Views
+from animal_clip_jax.inference.predictor import Predictor
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.animal_sources import RECOGNISED
+from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.description import build
+from animal_clip_jax.models.normalisation import Normalisation, normalise
+from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.run import assembly
+from animal_clip_jax.run.animals import AnimalRecognition
+from animal_clip_jax.run.config import source_without_labels
+from animal_clip_jax.run.evaluate import expected_recogniser, open_for_use
+from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
+
+# Of weights without a run, as the data sets are converted by default.
+_DEFAULT_PREPROCESSING = Preprocessing(short_side=256, max_frames=64)
+_DEFAULT_FRAMES = 8
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    checkpoint: str | int | None = None,
+    config: ConfigDict | None = None,
+) -> Predictor:
+    """Opens a trained model.
+
+    Examples:
+        >>> model = load("runs/demo/run")
+        >>> model.predict("clip.mp4").actions[0]
+        Prediction(label='Walking', probability=0.93)
+
+    Args:
+        folder: a run's folder, of this machine or any other; or weights written by
+            `animal-clip convert`, which have no labels yet: see
+            `Predictor.with_actions`.
+        checkpoint: of a run: "latest", "best" or a step; None takes what its configuration says.
+        config: the run's configuration with fields of `run.config.FREE_WHEN_TRAINED` changed: the
+            views, where animals come from. None takes it as it is.
+
+    Returns:
+        the model on all devices of this process.
+
+    Raises:
+        MissingFileError: there is no such folder, or a recogniser of animals is missing that the
+            run needs.
+        UserError: the folder holds something else, is damaged, or is of a newer version.
+    """
+    if weights_lib.is_weights(folder) and not (as_path(folder) / "checkpoints").is_dir():
+        return _of_weights(folder)
+    run, config = open_for_use(folder, config)
+    if checkpoint is not None:
+        run = dataclasses.replace(TrainedRun.open(folder, checkpoint), config=run.config)
+    mesh = _local_mesh()
+    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+    values, classes = run.restore(replicated)
+    source = source_without_labels(config)
+    recognition = None
+    if source in RECOGNISED:
+        digest = expected_recogniser(run, config)
+        recognition = AnimalRecognition(config, run.folder, run.labels.animals, mesh, digest=digest)
+    return _predictor(
+        run.graphdef,
+        values,
+        classes,
+        labels=run.labels,
+        normalisation=run.normalisation,
+        outputs=assembly.outputs(config),
+        preprocessing=run.preprocessing,
+        views=Views(
+            run.config.model.num_frames,
+            run.config.model.architecture.image_size,
+            config.evaluation.temporal_views,
+            config.evaluation.crops,
+        ),
+        animal_source=source,
+        architecture=run.model.architecture,
+        mesh=mesh,
+        run=run,
+        config=config,
+        recognition=recognition,
+    )
+
+
+def _of_weights(folder: str | os.PathLike[str]) -> Predictor:
+    values, metadata = weights_lib.load_weights(folder)
+    if metadata.initialised:
+        warnings.warn(
+            f"{os.fspath(folder)}: {len(metadata.initialised)} of its {len(values)} arrays were "
+            "not in what it was converted from and hold initial values, so what it says means "
+            f"little before it is trained: {', '.join(metadata.initialised[:3])}, …",
+            stacklevel=3,
+        )
+    description = metadata.model
+    graphdef, _ = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    mesh = _local_mesh()
+    return _predictor(
+        graphdef,
+        jax.device_put(values, NamedSharding(mesh, mesh_lib.REPLICATED)),
+        None,
+        labels=Labels((), ()),
+        normalisation=metadata.normalisation,
+        outputs="softmax",
+        preprocessing=_DEFAULT_PREPROCESSING,
+        views=Views(
+            description.num_frames or _DEFAULT_FRAMES, description.architecture.image_size, 1, 1
+        ),
+        animal_source="none",
+        architecture=description.architecture,
+        mesh=mesh,
+    )
+
+
+def _predictor(
+    graphdef: nnx.GraphDef,
+    values: Parameters,
+    classes: ClassContext | None,
+    *,
+    labels: Labels,
+    normalisation: Normalisation,
+    outputs: str,
+    preprocessing: Preprocessing,
+    views: Views,
+    animal_source: str,
+    architecture: Any,
+    mesh: Mesh,
+    run: TrainedRun | None = None,
+    config: ConfigDict | None = None,
+    recognition: AnimalRecognition | None = None,
+) -> Predictor:
+    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+
+    @jax.jit
+    def encode(values: Parameters, frames: jax.Array) -> jax.Array:
+        model: Any = parameters.merge(graphdef, values)
+        encoded = model.encode_video(normalise(frames, *normalisation))
+        # X-CLIP's also gives the features of its patches.
+        return encoded[0] if isinstance(encoded, tuple) else encoded
+
+    return Predictor(
+        labels=labels,
+        preprocessing=preprocessing,
+        views=views,
+        animal_source=animal_source,
+        run=run,
+        _config=config,
+        _values=values,
+        _classes=classes,
+        _architecture=architecture,
+        _mesh=mesh,
+        _score=scoring.make_scoring_step(
+            graphdef,
+            normalisation=normalisation,
+            outputs=outputs,
+            mesh=mesh,
+            parameter_shardings=replicated,
+        ),
+        _encode=encode,
+        _recognition=recognition,
+        judges_each_action=outputs == "sigmoid",
+    )
+
+
+def _local_mesh() -> Mesh:
+    return mesh_lib.make_mesh({"data": -1, "fsdp": 1, "model": 1}, jax.local_devices())

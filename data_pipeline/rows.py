@@ -1,0 +1,228 @@
+"""Videos as rows of frames for a model, decoded in processes of their own.
+
+A row is a video as a whole, or a window of it. Rows come in the order of the videos, however many
+processes there are, and only a few are held ahead.
+"""
+
+import contextlib
+import multiprocessing
+import queue
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_pipeline.batches.sampling import uniform_indices
+from data_pipeline.decoding import VideoError
+from data_pipeline.processes import end_with_parent
+from data_pipeline.video import read_video, views_of_frames
+from data_pipeline.window_frames import FrameTimes, chosen_frames, frame_times, windows_of
+
+# Rows that a process decodes ahead: a row of 8 frames of 224 pixels has 1.2 MB.
+ROWS_AHEAD = 32
+KILLED = "its decoding killed the process"
+_LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a row is looked at: each view has `num_frames` frames of `image_size` pixels."""
+
+    num_frames: int
+    image_size: int
+    num_temporal_views: int = 1
+    num_crops: int = 1
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """What rows are made of a video.
+
+    Attributes:
+        short_side, max_frames: how many frames are kept of a video as a whole, and how small.
+        looks: one for each model that looks at a row.
+        window, stride: seconds; None makes one row of the whole video.
+    """
+
+    short_side: int
+    max_frames: int
+    looks: tuple[Look, ...]
+    window: float | None = None
+    stride: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Frames of a video, or of a window of it.
+
+    Attributes:
+        start, stop: in seconds.
+        frames: uint8 (views, frames, size, size, 3), one for each of the looks.
+        num_frames: that the views were taken of.
+    """
+
+    start: float
+    stop: float
+    frames: tuple[np.ndarray, ...]
+    num_frames: int
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a video's rows.
+
+    Attributes:
+        times: of its frames; None of a video that could not be opened.
+        size: height and width; (0, 0) likewise.
+        problem: why there are no rows, or not all; "" if there are.
+    """
+
+    times: FrameTimes | None = None
+    size: tuple[int, int] = (0, 0)
+    problem: str = ""
+
+
+def rows_of(path: str | Path, plan: RowPlan) -> Iterator[Row | End]:
+    """The rows of a video, and its end, whatever happens to it.
+
+    Of a video that breaks off, what was decoded before is used.
+    """
+    times: FrameTimes | None = None
+    size = (0, 0)
+    problem = ""
+    try:
+        times = frame_times(path)
+        rows = _whole(path, plan, times) if plan.window is None else _windows(path, plan, times)
+        for row, of_row in rows:
+            size = of_row
+            yield row
+        problem = times.problem
+    except VideoError as error:
+        problem = str(error)
+    yield End(times, size, problem)
+
+
+def _whole(path: str | Path, plan: RowPlan, times: FrameTimes) -> Iterator[tuple[Row, tuple]]:
+    select = partial(uniform_indices, max_frames=plan.max_frames)
+    problem = None
+    try:
+        video = read_video(path, select=select, short_side=plan.short_side)
+        frames, size = video.frames, (video.height, video.width)
+    except VideoError as error:
+        problem = error
+        held = []
+        with contextlib.suppress(VideoError):
+            for _, frame, of_video in chosen_frames(
+                path, select(len(times.starts)), plan.short_side
+            ):
+                held.append(frame)
+                size = of_video
+        if not held:
+            raise
+        frames = np.stack(held)
+    looks = tuple(views_of_frames(frames, **asdict(look)) for look in plan.looks)
+    yield Row(0.0, times.end, looks, len(frames)), size
+    if problem is not None:
+        raise problem
+
+
+def _windows(path: str | Path, plan: RowPlan, times: FrameTimes) -> Iterator[tuple[Row, tuple]]:
+    assert plan.window is not None
+    for window in windows_of(
+        path,
+        times,
+        window=plan.window,
+        stride=plan.stride or plan.window,
+        nums_of_frames=tuple(look.num_frames for look in plan.looks),
+        short_side=plan.short_side,
+    ):
+        looks = tuple(
+            views_of_frames(
+                frames,
+                num_frames=look.num_frames,
+                image_size=look.image_size,
+                num_crops=look.num_crops,
+            )
+            for look, frames in zip(plan.looks, window.frames, strict=True)
+        )
+        row = Row(window.start, window.stop, looks, plan.looks[0].num_frames)
+        yield row, window.size
+
+
+class Decoders:
+    """Processes that decode videos ahead of who uses their rows; to be used in a `with`.
+
+    Args:
+        paths: the videos, in the order in which their rows are wanted.
+        plan: what rows are made of them.
+        workers: processes; 0 decodes in this one.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], plan: RowPlan, workers: int) -> None:
+        self._paths, self._plan = list(paths), plan
+        self._number = min(workers, len(self._paths))
+        # Spawned: a fork of a process in which JAX runs threads can hang.
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: dict[int, tuple[Any, Any]] = {}
+
+    def __enter__(self) -> "Decoders":
+        for worker in range(self._number):
+            self._start(worker, worker)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process, rows in self._processes.values():
+            process.kill()
+            process.join()
+            rows.cancel_join_thread()
+            rows.close()
+
+    def rows(self, number: int) -> Iterator[Row | End]:
+        """The rows of a video and its end; to be asked for in the order of the videos.
+
+        A video that kills the process that decodes it ends there, and the next ones go on.
+        """
+        if not self._number:
+            yield from rows_of(self._paths[number], self._plan)
+            return
+        worker = number % self._number
+        while True:
+            process, rows = self._processes[worker]
+            try:
+                item = rows.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                if process.is_alive():
+                    continue
+                try:
+                    item = rows.get(timeout=_LOOK_SECONDS)  # what it sent before it died
+                except queue.Empty:
+                    self._start(worker, number + self._number)
+                    yield End(problem=KILLED)
+                    return
+            yield item
+            if isinstance(item, End):
+                return
+
+    def _start(self, worker: int, first: int) -> None:
+        rows = self._context.Queue(ROWS_AHEAD)
+        paths = self._paths[first :: self._number]
+        process = self._context.Process(
+            target=_decode_all, args=(paths, self._plan, rows), daemon=True
+        )
+        process.start()
+        self._processes[worker] = process, rows
+
+
+def _decode_all(paths: Sequence[str | Path], plan: RowPlan, rows: Any) -> None:
+    end_with_parent()
+    for path in paths:
+        try:
+            for item in rows_of(path, plan):
+                rows.put(item)
+        except Exception as error:
+            # Libraries may raise anything: this video is what they cannot do.
+            reason = " ".join(str(error).split())[:200]
+            rows.put(End(problem=f"it cannot be decoded ({type(error).__name__}: {reason})"))
