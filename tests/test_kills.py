@@ -164,6 +164,29 @@ def test_finetune_recogniser(data, recogniser_folder, tmp_path):
     assert arrays_in(output) == expected and os.listdir(output.parent) == ["weights"]
 
 
+def answers_in(folder: pathlib.Path) -> dict[str, bytes]:
+    """The files of a prediction, without the time at which it began."""
+    made = json.loads((folder / "results.jsonl").read_text().splitlines()[0])["made"]
+    return {name: text.replace(made.encode(), b"") for name, text in contents(folder).items()}
+
+
+def test_predict(run, videos, tmp_path):
+    """No video is looked at twice, and none is left out."""
+    made, output = tmp_path / "made", tmp_path / "out" / "answers"
+    command = animal_clip("predict", run, videos / "videos", "--recursive", "--window=0.25")
+    command += ["--format=bouts,megadetector", "--workers=2"]
+    finish([*command, f"--output={made}"])
+    expected = answers_in(made)
+    command += [f"--output={output}"]
+    lines = made.joinpath("results.jsonl").read_bytes().splitlines()[1:]
+    for _ in killed_again_and_again(command, (output / "results.jsonl").exists, 7, seconds=1):
+        if (output / "results.jsonl").exists():
+            whole = (output / "results.jsonl").read_bytes().split(b"\n")[1:-1]
+            assert whole == lines[: len(whole)]
+    finish(command)
+    assert answers_in(output) == expected
+
+
 def slow_reply(request: Request) -> Reply:
     time.sleep(0.05)  # what a language model takes; kills fall between the answers
     return good_reply(request)
