@@ -1,4 +1,4 @@
-"""Events that were coded in BORIS: its aggregated events, as a TSV or CSV file.
+"""Events that were coded in BORIS: its aggregated events, as a TSV or CSV file, or a project.
 
 As BORIS 9 writes them, and older ones as far as their columns are the same. A state event is a
 clip. Its subject is the individual; which species that is, the export does not say.
@@ -13,6 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from animal_clip_jax.errors import quoted, shortened
+from data_pipeline.annotations.boris_project import (
+    SUFFIX,
+    is_predicted,
+    project_events,
+    read_project,
+)
 from data_pipeline.annotations.bouts import Row, clips_of
 from data_pipeline.annotations.columns import table_rows
 from data_pipeline.annotations.label_files import numbered_lines
@@ -34,7 +40,7 @@ def read_boris(source: Path, options: ReadOptions = DEFAULTS) -> Annotations:
     """Annotations from aggregated events.
 
     Args:
-        source: the file, or a folder with some (`.tsv` or `.csv`).
+        source: the file, or a folder with some (`.tsv`, `.csv` or `.boris`).
         options: `roots`, in which the videos are looked for by their names, beside the folder of
             the file and `videos` in it; and `animal`, which is in every clip.
 
@@ -44,9 +50,10 @@ def read_boris(source: Path, options: ReadOptions = DEFAULTS) -> Annotations:
             have the name of one; or times do not count from the beginning of the videos.
     """
     if source.is_dir():
-        paths = sorted(path for path in source.iterdir() if path.suffix.lower() in (".tsv", ".csv"))
+        suffixes = (".tsv", ".csv", SUFFIX)
+        paths = sorted(path for path in source.iterdir() if path.suffix.lower() in suffixes)
         if not paths:
-            raise AnnotationError(f"no .tsv or .csv file: {what_is_in(source)}; {_HOW}")
+            raise AnnotationError(f"no {', '.join(suffixes)} file: {what_is_in(source)}; {_HOW}")
     elif source.exists():
         paths = [source]
     else:
@@ -69,44 +76,65 @@ def read_boris(source: Path, options: ReadOptions = DEFAULTS) -> Annotations:
 
 
 def _rows_of(path: Path, videos: "_ByName", animal: str, counted: Counter[str]) -> Iterator[Row]:
+    if path.suffix.lower() == SUFFIX:
+        project = read_project(path)
+        are_animals = is_predicted(project)
+        for place, row in project_events(path, project):
+            yield from _bouts(row, place, videos, animal, counted, are_animals=are_animals)
+        return
     place, first = next(numbered_lines(path), (str(path), ""))
     separator = next((kind for kind in "\t;" if kind in first), ",")
     header, lines = table_rows(path, separator)
     _check_header(place, header)
-    modifiers = [name for name in header if name.casefold().startswith("modifier")]
     for place, cells in lines:
         row = dict(zip(header, cells, strict=True))
-        kind = row["Behavior type"].upper()
-        if kind not in ("STATE", "POINT"):
-            raise AnnotationError(
-                f"{place}: the behavior type is {quoted(kind)}; expected STATE or POINT"
-            )
-        if row.get("Observation type", "").casefold() not in ("", "media file", "media file(s)"):
-            counted["events left out: observed live or on pictures, not in a video"] += 1
-            continue
-        decimal_comma = separator != ","
-        start = seconds(row["Start (s)"], place, "Start (s)", decimal_comma=decimal_comma)
-        if kind == "POINT":  # which needs no stop; its start shows that the row is whole
-            counted["point events left out: they have no length"] += 1
-            continue
-        stop = seconds(row["Stop (s)"], place, "Stop (s)", decimal_comma=decimal_comma)
-        if start == stop:
-            counted["state events left out: they stop when they start"] += 1
-            continue
-        if any(row[name] not in ("", "NA", "None") for name in modifiers):
-            counted["events have modifiers, which are not used"] += 1
-        subject = row.get("Subject", "")
-        for name, begins, ends in _pieces(row, start, stop, place):
-            yield Row(
-                video=videos.locate(name, place),
-                actions=(row["Behavior"],),
-                animals=(animal,) if animal else (),
-                individuals=() if subject in ("", _NO_SUBJECT) else (subject,),
-                split="train",
-                place=place,
-                start=begins,
-                stop=ends,
-            )
+        yield from _bouts(row, place, videos, animal, counted, decimal_comma=separator != ",")
+
+
+def _bouts(
+    row: Mapping[str, str],
+    place: str,
+    videos: "_ByName",
+    animal: str,
+    counted: Counter[str],
+    *,
+    are_animals: bool = False,
+    decimal_comma: bool = False,
+) -> Iterator[Row]:
+    """The bouts of an event: one, or one in each of the videos that it goes through."""
+    kind = row["Behavior type"].upper()
+    if kind not in ("STATE", "POINT"):
+        raise AnnotationError(
+            f"{place}: the behavior type is {quoted(kind)}; expected STATE or POINT"
+        )
+    if row.get("Observation type", "").casefold() not in ("", "media file", "media file(s)"):
+        counted["events left out: observed live or on pictures, not in a video"] += 1
+        return
+    start = seconds(row["Start (s)"], place, "Start (s)", decimal_comma=decimal_comma)
+    if kind == "POINT":  # which needs no stop; its start shows that the row is whole
+        counted["point events left out: they have no length"] += 1
+        return
+    stop = seconds(row["Stop (s)"], place, "Stop (s)", decimal_comma=decimal_comma)
+    if start == stop:
+        counted["state events left out: they stop when they start"] += 1
+        return
+    modifiers = [name for name in row if name.casefold().startswith("modifier")]
+    if any(row[name] not in ("", "NA", "None") for name in modifiers):
+        counted["events have modifiers, which are not used"] += 1
+    subject = row.get("Subject", "")
+    subjects = () if subject in ("", _NO_SUBJECT) else (subject,)
+    animals = (animal,) if animal else ()
+    for name, begins, ends in _pieces(row, start, stop, place):
+        yield Row(
+            video=videos.locate(name, place),
+            actions=(row["Behavior"],),
+            animals=subjects if are_animals else animals,
+            individuals=() if are_animals else subjects,
+            split="train",
+            place=place,
+            start=begins,
+            stop=ends,
+        )
 
 
 def _check_header(place: str, header: Sequence[str]) -> None:

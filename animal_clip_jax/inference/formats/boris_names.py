@@ -9,17 +9,15 @@ from collections import defaultdict
 from animal_clip_jax.errors import quoted
 from animal_clip_jax.inference.formats.timeline import readable
 from animal_clip_jax.inference.results import Header
+from data_pipeline.annotations import boris_project
 
-_REPLACED = str.maketrans({"(": "[", ")": "]", "|": "/", ",": ";", "\\": "/", "`": "'", "~": "-"})
 NO_SUBJECT = "No focal subject"
 
 
 def boris_name(label: str) -> str:
-    """The code of a behaviour or the name of a subject, for a label; "" for "".
-
-    `( ) | , \\ `` ` `` ~` become `[ ] / ; / ' -`, several spaces one, and those around it go.
-    """
-    return " ".join(readable(label).translate(_REPLACED).split())
+    """The code of a behaviour or the name of a subject, for a label; see
+    `boris_project.boris_name`."""
+    return boris_project.boris_name(readable(label))
 
 
 def name_problems(header: Header) -> list[str]:

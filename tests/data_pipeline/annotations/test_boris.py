@@ -185,5 +185,5 @@ def test_another_file_says_what_to_export(folder, text, message):
 def test_a_source_that_is_not_there(folder):
     with pytest.raises(FileNotFoundError, match=f"{folder}/x.tsv does not exist; .* holds videos"):
         read_annotations("boris", folder / "x.tsv")
-    with pytest.raises(AnnotationError, match=f"no .tsv or .csv file: {folder} holds videos"):
+    with pytest.raises(AnnotationError, match=f"no .tsv, .csv, .boris file: {folder} holds videos"):
         read_annotations("boris", folder)

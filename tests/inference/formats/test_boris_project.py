@@ -12,6 +12,7 @@ import pytest
 
 from animal_clip_jax.inference.formats import boris
 from animal_clip_jax.inference.results import Bout, write_results
+from data_pipeline.annotations.datasets import read_annotations
 
 
 @pytest.fixture
@@ -121,3 +122,25 @@ def test_bouts_of_two_animals_may_overlap(tmp_path, out, options):
     assert [(event[0], event[1]) for event in observation["events"]] == [
         (1.0, 'Bär "Öko"'), (1.0, "Red Fox"), (2.0, "Red Fox"), (3.0, 'Bär "Öko"'),
     ]  # fmt: skip
+
+
+def test_what_was_corrected_there_comes_back(tmp_path, out, options):
+    """Also labels that BORIS cannot take as they are."""
+    header = dataclasses.replace(made.HEADER, software="animal_clip_jax 0.1.0")
+    results = write_results(tmp_path / "r.jsonl", header, [made.WITH_BOUTS])
+    (path,) = boris.write(results, out, options)
+    project = json.loads(path.read_text())
+    (observation,) = project["observations"].values()
+    moved = [event for event in observation["events"] if event[0] == 12.0]
+    assert len(moved) == 1
+    moved[0][0] = 12.5  # as a person would drag it
+    path.write_text(json.dumps(project))
+    (out / made.WITH_BOUTS.name).parent.mkdir(parents=True)
+    (out / made.WITH_BOUTS.name).touch()
+    clips = read_annotations("boris", path).clips
+    assert [(clip.start, clip.stop, clip.actions, clip.animals) for clip in clips] == [
+        (1.0, 5.0, (made.ACTIONS[0],), (made.ANIMALS[0],)),
+        (2.25, 6.5, (made.ACTIONS[1],), (made.ANIMALS[1],)),
+        (10.0, 12.5, (made.ACTIONS[0],), (made.ANIMALS[0],)),
+    ]
+    assert {clip.path for clip in clips} == {made.WITH_BOUTS.name}
