@@ -7,6 +7,7 @@ import pytest
 import tiny_run
 from etils import epath
 
+from animal_clip_jax import finetune_recogniser
 from animal_clip_jax.conversion.weights import load_weights
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.parallel.mesh import make_mesh
@@ -98,13 +99,18 @@ def test_a_run_does_not_learn_from_what_was_fitted_to_its_own_clips(
     assert recognition_for(fitted, **{**half, "animals__label_dropout": 0.0}) is None
 
 
-def test_weights_that_are_there_are_not_replaced(fitted, data):
-    code, _, errors = run(data, fitted, "--steps=1")
-    assert code == 2
-    assert f"{fitted}: already exists" in tiny_run.error_line(errors)
+def refusal(capsys, *arguments) -> str:
+    """The one line that the command ends with."""
+    assert finetune_recogniser.main(command(*arguments)[3:]) == 2
+    return tiny_run.error_line(capsys.readouterr().err)
 
 
-def test_data_that_is_not_there(tmp_path):
-    code, _, errors = run(tmp_path / "none", tmp_path / "weights", "--steps=1")
-    assert code == 2 and str(tmp_path / "none") in tiny_run.error_line(errors)
-    assert not (tmp_path / "weights").exists()
+def test_weights_that_are_there_are_not_replaced(fitted, data, capsys, monkeypatch):
+    monkeypatch.chdir(tiny_run.ROOT)
+    assert f"{fitted}: already exists" in refusal(capsys, data, fitted, "--steps=1")
+
+
+def test_data_that_is_not_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tiny_run.ROOT)
+    line = refusal(capsys, tmp_path / "none", tmp_path / "weights", "--steps=1")
+    assert str(tmp_path / "none") in line and not (tmp_path / "weights").exists()
