@@ -23,6 +23,20 @@ from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.evaluate import evaluate, open_for_use
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.workdir import read_config
+from animal_clip_jax.run_commands import main as main_py
+
+
+@pytest.fixture
+def answer(capsys, monkeypatch):
+    """Calls `main.py` with these arguments: its exit code, and all that it says of errors."""
+    monkeypatch.chdir(tiny_run.ROOT)
+
+    def answer(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main_py(arguments)
+        return code, capsys.readouterr().err
+
+    return answer
 
 
 def test_training_leaves_metrics_checkpoints_and_its_configuration(run, data):
@@ -150,15 +164,11 @@ def test_a_wrong_field_is_named_before_anything_is_written(field, value, message
         (["--config.data.directory=missing_folder"], "missing_folder does not exist"),
     ],
 )
-def test_a_wrong_command_line_is_answered_in_one_line(arguments, message, tmp_path):
+def test_a_wrong_command_line_is_answered_in_one_line(answer, arguments, message, tmp_path):
     workdir = tmp_path / "run"
-    command = [sys.executable, "main.py", "--config=configs/demo.py", f"--workdir={workdir}"]
-    result = subprocess.run(
-        [*command, *arguments], cwd=tiny_run.ROOT, capture_output=True, text=True
-    )
-    assert result.returncode == 2
-    (error,) = result.stderr.splitlines()
-    assert error.startswith("error: ") and message in error
+    code, errors = answer("--config=configs/demo.py", f"--workdir={workdir}", *arguments)
+    (error,) = errors.splitlines()
+    assert code == 2 and error.startswith("error: ") and message in error
     assert not workdir.exists()
 
 
@@ -167,14 +177,6 @@ def config_flags_of(run, fields):
     config = read_config(as_path(run))
     config.update_from_flattened_dict(fields)
     return config
-
-
-def answer(*arguments: str) -> tuple[int, str]:
-    """The exit code of main.py and all that it says of errors."""
-    result = subprocess.run(
-        [sys.executable, "main.py", *arguments], cwd=tiny_run.ROOT, capture_output=True, text=True
-    )
-    return result.returncode, result.stderr
 
 
 def test_a_run_is_used_without_its_configuration_from_any_folder(run, videos, tmp_path):
@@ -212,7 +214,7 @@ def test_what_contradicts_the_training_is_refused_by_name(flags, message, run):
         open_for_use(run, config)
 
 
-def test_a_contradiction_is_one_line_and_leaves_nothing(run):
+def test_a_contradiction_is_one_line_and_leaves_nothing(answer, run):
     before = sorted(path.name for path in run.rglob("*"))
     flags = ("--mode=evaluate", "--config.model.refinement=False")
     code, errors = answer(f"--workdir={run}", *flags)
@@ -220,7 +222,7 @@ def test_a_contradiction_is_one_line_and_leaves_nothing(run):
     assert sorted(path.name for path in run.rglob("*")) == before
 
 
-def test_what_is_no_run_is_said_in_one_line(tmp_path):
+def test_what_is_no_run_is_said_in_one_line(answer, tmp_path):
     for folder, message in (
         (tmp_path / "nothing", "there is no such folder"),
         (tmp_path, "not the folder of a run"),
