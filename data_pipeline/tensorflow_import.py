@@ -6,31 +6,9 @@ Its native code writes notes on standard error before any setting can stop it, a
 GPU that it does not find among them. They hide the errors of our own commands.
 """
 
-import contextlib
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
 
-
-@contextlib.contextmanager
-def held_standard_error() -> Iterator[None]:
-    """Holds back what this process writes on standard error, and shows it if the block fails."""
-    sys.stderr.flush()
-    original = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(original, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(original, 2)
-            os.close(original)
-
+from data_pipeline.standard_error import held_standard_error
 
 # Of what it says later, errors alone.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -23,7 +23,7 @@ def test_a_data_set_is_read_without_a_word_on_standard_error():
 def test_what_was_held_back_is_shown_when_the_block_fails():
     result = program(
         "import os\n"
-        "from data_pipeline.tensorflow_import import held_standard_error\n"
+        "from data_pipeline.standard_error import held_standard_error\n"
         "with held_standard_error(): os.write(2, b'nobody needs this')\n"
         "os.write(2, b'after ')\n"
         "with held_standard_error():\n"
