@@ -174,7 +174,7 @@ def test_predict(run, videos, tmp_path):
     """No video is looked at twice, and none is left out."""
     made, output = tmp_path / "made", tmp_path / "out" / "answers"
     command = animal_clip("predict", run, videos / "videos", "--recursive", "--window=0.25")
-    command += ["--format=bouts,megadetector", "--workers=2"]
+    command += ["--format=bouts,zamba", "--workers=2"]
     finish([*command, f"--output={made}"])
     expected = answers_in(made)
     command += [f"--output={output}"]
