@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from animal_clip_jax.errors import UserError, quoted
-from animal_clip_jax.files import as_path
+from animal_clip_jax.errors import MissingFileError, UserError, quoted
+from animal_clip_jax.files import as_path, is_file
 
 RESULTS_FILE = "results.jsonl"
 VERSION = 1
@@ -149,9 +149,12 @@ class Results:
         """Opens a file of results.
 
         Raises:
-            UserError: it is none, or of a newer version.
+            FileNotFoundError: there is no such file.
+        UserError: it is none, or of a newer version.
         """
         path = as_path(path)
+        if not is_file(path):
+            raise MissingFileError(f"there are no results at {path}", path)
         with path.open() as file:
             return cls(_header(file.readline(), path), path)
 

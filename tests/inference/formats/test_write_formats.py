@@ -8,10 +8,10 @@ import made_results as made
 import pytest
 from etils import epath
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.inference.formats.options import FormatOptions
 from animal_clip_jax.inference.formats.table import FORMATS, write_formats
-from animal_clip_jax.inference.results import write_results
+from animal_clip_jax.inference.results import Results, write_results
 
 
 def renamed(video, name):
@@ -157,3 +157,11 @@ def test_a_project_with_corrections_is_not_replaced(results, out, options, inden
     path.rename(out / "corrected.boris")
     write_formats(results, ["boris"], out, options)
     assert json.loads(path.read_text()) == project
+
+
+def test_results_that_are_not_there(tmp_path):
+    with pytest.raises(MissingFileError, match="there are no results at .*none.jsonl"):
+        Results.open(tmp_path / "none.jsonl")
+    (tmp_path / "other.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match="is no file of results: its first line is"):
+        Results.open(tmp_path / "other.jsonl")
