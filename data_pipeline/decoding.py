@@ -1,5 +1,6 @@
 """Decoding with PyAV: chosen frames of a video, upright, at a given short side."""
 
+import contextlib
 import re
 import stat
 import time
@@ -114,6 +115,15 @@ class Clock:
     def __init__(self, path: str | Path) -> None:
         self._seconds = decoding_seconds(_regular_size(path))
         self._start = time.monotonic()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Does not count the time of the block, such as that of who uses a frame."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self._start += time.monotonic() - begin
 
     def check(self, count: int) -> None:
         """Raises VideoError if the time is over; `count` frames are done."""

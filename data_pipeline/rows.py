@@ -18,23 +18,13 @@ import numpy as np
 from data_pipeline.batches.sampling import uniform_indices
 from data_pipeline.decoding import VideoError
 from data_pipeline.processes import end_with_parent
-from data_pipeline.video import read_video, views_of_frames
+from data_pipeline.video import Views, read_video, views_of_frames
 from data_pipeline.window_frames import FrameTimes, chosen_frames, frame_times, windows_of
 
 # Rows that a process decodes ahead: a row of 8 frames of 224 pixels has 1.2 MB.
 ROWS_AHEAD = 32
 KILLED = "its decoding killed the process"
 _LOOK_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a row is looked at: each view has `num_frames` frames of `image_size` pixels."""
-
-    num_frames: int
-    image_size: int
-    num_temporal_views: int = 1
-    num_crops: int = 1
 
 
 @dataclass(frozen=True)
@@ -49,7 +39,7 @@ class RowPlan:
 
     short_side: int
     max_frames: int
-    looks: tuple[Look, ...]
+    looks: tuple[Views, ...]
     window: float | None = None
     stride: float | None = None
 

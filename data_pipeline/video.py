@@ -21,6 +21,16 @@ from data_pipeline.decoding import (
 )
 
 
+@dataclass(frozen=True)
+class Views:
+    """How a video is looked at: each view has `num_frames` frames of `image_size` pixels."""
+
+    num_frames: int
+    image_size: int
+    num_temporal_views: int = 1
+    num_crops: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Video(VideoFacts):
     """A video and its selected frames: uint8 (m, h, w, 3), RGB, upright."""

@@ -225,6 +225,8 @@ def chosen_frames(
                 size = scaled_size(*original, short_side)
                 check_scaled(size, original)
             if index in wanted:
-                yield index, upright_image(frame, *size), original
+                image = upright_image(frame, *size)
+                with clock.paused():
+                    yield index, image, original
             if index == last:
                 return

@@ -37,16 +37,6 @@ class Answer:
     note: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Views:
-    """How a video is looked at: each view has `num_frames` frames of `image_size` pixels."""
-
-    num_frames: int
-    image_size: int
-    num_temporal_views: int
-    num_crops: int
-
-
 def relation_table(relation: Mapping[str, Iterable[str]], labels: Labels) -> np.ndarray:
     """Which action (row) which animal (column) performs, (actions, animals) of 0 and 1.
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from animal_clip_jax.errors import UserError, quoted, shortened
 from data_pipeline.limits import MOST_TEXT_BYTES, shown
-from data_pipeline.video_files import video_files
+from data_pipeline.video_files import VIDEO_SUFFIXES, files_below, leading_out_of
 
 LIST_SUFFIXES = frozenset((".csv", ".txt"))
 # What the column of a list may be called.
@@ -77,12 +77,22 @@ def _inputs_of(argument: str, recursive: bool) -> Iterator[Input]:
 
 
 def _in_folder(folder: Path, recursive: bool) -> Iterator[Input]:
-    names = sorted(name for name in video_files(folder) if recursive or len(name.parts) == 1)
+    outside: list[Path] = []
+    below = sorted(files_below(folder, leading_out_of([folder]), outside))
+    names = [
+        name
+        for name in below
+        if name.suffix.lower() in VIDEO_SUFFIXES and (recursive or len(name.parts) == 1)
+    ]
     if not names:
         deeper = "" if recursive else "; --recursive looks into the folders in it, too"
         yield Input(folder.name or str(folder), folder, f"no video in this folder{deeper}")
     for name in names:
         yield _input(folder / name, name)
+    for name in outside:
+        if recursive or len(name.parts) == 1:
+            problem = "a link that leads out of this folder; name what it leads to"
+            yield Input(shown(name.as_posix()), folder / name, problem)
 
 
 def _in_list(path: Path) -> Iterator[Input]:

@@ -14,7 +14,6 @@ from animal_clip_jax.classes.vocabulary import Labels
 from animal_clip_jax.conversion import weights as weights_lib
 from animal_clip_jax.evaluation import scoring
 from animal_clip_jax.files import as_path
-from animal_clip_jax.inference.answers import Views
 from animal_clip_jax.inference.predictor import Predictor
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_sources import RECOGNISED
@@ -28,6 +27,7 @@ from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.config import source_without_labels
 from animal_clip_jax.run.evaluate import expected_recogniser, open_for_use
 from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
+from data_pipeline.video import Views
 
 # Of weights without a run, as the data sets are converted by default.
 _DEFAULT_PREPROCESSING = Preprocessing(short_side=256, max_frames=64)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from animal_clip_jax.errors import UserError, quoted
-from animal_clip_jax.files import as_path, write_whole
+from animal_clip_jax.files import as_local_path, as_path, write_whole
 from animal_clip_jax.inference.inputs import Input
 from animal_clip_jax.inference.predictor import GIVEN, Predictor
 from animal_clip_jax.inference.results import (
@@ -83,12 +83,12 @@ def predict_files(
     if not videos or all(video.problem for video in videos):
         reasons = "; ".join(f"{video.path}: {video.problem}" for video in videos[:3])
         raise UserError(f"no video to look at: {reasons}")
-    folder = as_path(output)
+    folder = as_path(as_local_path(output, "the output of a prediction"))
     if not is_free(folder, RESULTS_FILE):
         raise UserError(f"{folder} is not empty and holds no results; choose another --output")
     with only_writer(folder):
         path = folder / RESULTS_FILE
-        header = _header(model, request)
+        header = _header(model, request, save_embeddings)
         done = _begin(path, header, existing)
         known = {result.name for result in Results.open(path)} if done else set()
         waiting = [video for video in videos if video.name not in known]
@@ -106,7 +106,7 @@ def predict_files(
     return Summary(len(videos), len(waiting), failed)
 
 
-def _header(model: Predictor, request: Request) -> Header:
+def _header(model: Predictor, request: Request, save_embeddings: bool) -> Header:
     settings = {
         **{name: value for name, value in dataclasses.asdict(request).items() if value is not None},
         "preprocessing": dataclasses.asdict(model.preprocessing),
@@ -116,6 +116,8 @@ def _header(model: Predictor, request: Request) -> Header:
     for name in ("workers", "batch_size"):
         settings.pop(name)
     settings["animals"] = list(request.animals)
+    # Of videos that have a result already there would be none.
+    settings["save_embeddings"] = save_embeddings
     run = "weights" if model.run is None else f"{model.run.folder}, step {model.run.step}"
     return Header(
         actions=model.actions,

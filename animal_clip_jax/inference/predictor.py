@@ -22,7 +22,7 @@ from animal_clip_jax.classes.vocabulary import Labels, check_labels
 from animal_clip_jax.command_line import did_you_mean
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import scoring
-from animal_clip_jax.inference.answers import Answer, Views, ranked, relation_table
+from animal_clip_jax.inference.answers import Answer, ranked, relation_table
 from animal_clip_jax.inference.inputs import Input
 from animal_clip_jax.inference.results import VideoResult
 from animal_clip_jax.inference.smoothing import Smoothing
@@ -35,7 +35,7 @@ from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.evaluate import classes_of_labels
 from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
 from data_pipeline.decoding import VideoError
-from data_pipeline.video import frames_of_array, load_frames, views_of_frames
+from data_pipeline.video import Views, frames_of_array, load_frames, views_of_frames
 
 Video = str | os.PathLike[str] | np.ndarray
 GIVEN = "given"
@@ -250,8 +250,6 @@ class Predictor:
         return Views(
             self._config.animals.num_frames,
             self._recognition.recogniser.architecture.image_size,
-            num_temporal_views=1,
-            num_crops=1,
         )
 
     def score(

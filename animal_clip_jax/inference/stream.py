@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from animal_clip_jax.inference.answers import Views
 from animal_clip_jax.inference.inputs import Input
 from animal_clip_jax.inference.results import Media, VideoResult, Windows
 from animal_clip_jax.inference.smoothing import Smoothing, bouts_of
 from animal_clip_jax.run.trained_run import Preprocessing
-from data_pipeline.rows import Decoders, End, Look, Row, RowPlan
+from data_pipeline.rows import Decoders, End, Row, RowPlan
+from data_pipeline.video import Views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,11 +118,11 @@ def predict_stream(
 def row_plan(model: Model, request: Request) -> RowPlan:
     """How videos are decoded for a model."""
     views = model.views
-    time_views = views.num_temporal_views if request.window is None else 1
-    looks = [Look(views.num_frames, views.image_size, time_views, views.num_crops)]
-    animal_look = model.animal_look
-    if animal_look is not None and not request.animals:
-        looks.append(Look(animal_look.num_frames, animal_look.image_size))
+    if request.window is not None:
+        views = dataclasses.replace(views, num_temporal_views=1)
+    looks = [views]
+    if model.animal_look is not None and not request.animals:
+        looks.append(model.animal_look)
     return RowPlan(
         short_side=model.preprocessing.short_side,
         max_frames=model.preprocessing.max_frames,

@@ -169,7 +169,10 @@ class _Job:
 def _replace(job: _Job, folder: Path) -> Counter[str]:
     """Converts into a folder beside the other conversion, and exchanges them once it is whole."""
     beside = _beside(folder)
-    if beside.is_dir() and differences(beside, job.description, job.annotations):
+    if beside.is_dir() and (
+        differences(beside, job.description, job.annotations)
+        or changed_videos(beside, job.annotations)
+    ):
         _remove(beside)
     splits = _convert(job, beside, former=folder)
     for entry in entries_of_others(folder):

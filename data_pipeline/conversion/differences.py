@@ -84,10 +84,10 @@ def _clips_of(folder: Path) -> Iterator[tuple[str, tuple[str, set[str], set[str]
 
 
 def changed_videos(folder: Path, annotations: Annotations) -> str:
-    """Which videos are not those any more that a finished conversion was made of.
+    """Which videos are not those any more that a conversion was made of.
 
     Args:
-        folder: of the conversion.
+        folder: of the conversion, finished or not.
         annotations: that it was made of.
 
     Returns:
@@ -115,5 +115,7 @@ def entries_of_others(folder: Path) -> list[Path]:
     return sorted(
         entry
         for entry in folder.iterdir()
-        if entry.name not in own and ".tfrecord-" not in entry.name
+        if entry.name not in own
+        and ".tfrecord-" not in entry.name
+        and not entry.name.endswith(".incomplete")
     )

@@ -155,6 +155,17 @@ def test_the_former_one_stays_until_the_new_one_is_whole(footage, tmp_path, deco
     check_replaced(footage, tmp_path)
 
 
+def test_a_video_that_changes_while_a_replacement_waits(footage, tmp_path):
+    converted(footage, tmp_path / "out")
+    (footage / "20.mp4").write_text("no video")
+    write_rows(footage, rows_of(range(21)))
+    with pytest.raises(ConversionError, match="1 of 21 clips failed"):
+        converted(footage, tmp_path / "out", overwrite=True)
+    write_video(footage / "03.mp4", 7)
+    write_video(footage / "20.mp4", 5)
+    check_replaced(footage, tmp_path)
+
+
 def test_a_replacement_that_is_given_up_leaves_nothing(footage, tmp_path):
     converted(footage, tmp_path / "out")
     (footage / "20.mp4").write_text("no video")

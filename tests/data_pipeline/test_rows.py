@@ -6,12 +6,12 @@ import pytest
 from made_videos import write_video
 
 from data_pipeline import rows
-from data_pipeline.rows import Decoders, End, Look, Row, RowPlan, rows_of
-from data_pipeline.video import load_video
+from data_pipeline.rows import Decoders, End, Row, RowPlan, rows_of
+from data_pipeline.video import Views, load_video
 
-LOOK = Look(4, 24, num_temporal_views=2)
-WHOLE = RowPlan(short_side=32, max_frames=16, looks=(LOOK, Look(2, 16)))
-WINDOWS = RowPlan(32, 16, (Look(4, 24), Look(2, 16)), window=1.0, stride=0.5)
+LOOK = Views(4, 24, num_temporal_views=2)
+WHOLE = RowPlan(short_side=32, max_frames=16, looks=(LOOK, Views(2, 16)))
+WINDOWS = RowPlan(32, 16, (Views(4, 24), Views(2, 16)), window=1.0, stride=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Windows along a video: the right frames, in one pass, however they are timed."""
 
+import time
+
 import av
 import numpy as np
 import pytest
@@ -94,7 +96,24 @@ def test_what_breaks_off_is_used_as_far_as_it_goes(tmp_path):
     assert found[:3] == [0, 1, 2] and len(found) < 8
 
 
-def test_few_frames_are_held_of_a_long_video(tmp_path, monkeypatch):
+def test_who_takes_long_over_the_frames_does_not_use_up_the_time_for_decoding(
+    tmp_path, monkeypatch
+):
+    """A model may be slower than the decoder, or busy with the videos before."""
+    path = write_video(tmp_path / "v.mp4", 60)
+    times = frame_times(path)
+    late = 0.0
+    real = time.monotonic
+    monkeypatch.setattr("data_pipeline.decoding.time.monotonic", lambda: real() + late)
+    windows = windows_of(path, times, window=1, stride=1, nums_of_frames=(2,), short_side=24)
+    count = 0
+    for _ in windows:
+        late += 10_000.0
+        count += 1
+    assert count == 5
+
+
+def test_few_frames_are_held_of_a_long_video(tmp_path):
     path = write_video(tmp_path / "v.mp4", 400, rate=10, height=16, width=16)
     for window in windows_of(
         path, frame_times(path), window=2, stride=0.5, nums_of_frames=(4,), short_side=16

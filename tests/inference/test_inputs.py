@@ -60,6 +60,17 @@ def test_a_file_whose_name_looks_like_a_pattern(footage):
     assert names("footage/a[1].mp4") == ["a[1].mp4"]
 
 
+def test_links_that_lead_out_are_said(footage, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "z.mp4").touch()
+    (footage / "z.mp4").symlink_to(tmp_path / "elsewhere" / "z.mp4")
+    (footage / "same.mp4").symlink_to("a.mp4")
+    assert "z.mp4" not in names("footage") and "same.mp4" in names("footage")
+    assert problems("footage") == {
+        "z.mp4": "a link that leads out of this folder; name what it leads to"
+    }
+
+
 def test_two_videos_of_one_name_are_refused(footage):
     with pytest.raises(UserError, match="two videos would be 'a.mp4' in the results"):
         find_inputs(["footage/a.mp4", "footage/deep/a.mp4"])

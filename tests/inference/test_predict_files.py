@@ -117,6 +117,10 @@ def test_results_of_another_request_are_not_mixed(model, inputs, tmp_path):
         UserError, match="results of another request: its stride is None, now it is 0.25"
     ):
         predict_files(model, inputs, tmp_path / "out", WINDOWS)
+    with pytest.raises(UserError, match="its save_embeddings is False, now it is True"):
+        predict_files(model, inputs, tmp_path / "out", Request(), save_embeddings=True)
+    with pytest.raises(UserError, match="gs://bucket/answers"):
+        predict_files(model, inputs, "gs://bucket/answers", Request())
     with pytest.raises(UserError, match="is there already; --existing=skip goes on"):
         predict_files(model, inputs, tmp_path / "out", Request(), existing="error")
     assert (tmp_path / "out" / "results.jsonl").read_bytes() == before
