@@ -9,8 +9,10 @@ BASE = [
     "absl-py>=2.5",
     "av>=18.1",
     "etils>=1.15",
+    "flatbuffers>=25.12",  # jax.export writes and reads exported models with it
     "flax>=0.12.8",
     "jax>=0.10.2",
+    "jinja2>=3.1",
     "ml_collections>=1.1.0",
     "ml_dtypes>=0.6",
     "numpy>=2.4",
@@ -38,6 +40,10 @@ EXTRAS = {
         "torch>=2.13.0",
         "transformers>=5.23",
     ],
+    # Prediction and conversion on many machines at once.
+    "cluster": ["ray>=2.60.0"],
+    # Reports as pages.
+    "report": ["matplotlib>=3.11"],
     "tensorboard": ["tensorboardX>=2.6.5", "tensorboard>=2.21"],
 }
 DEVICES = {"cuda": ["jax[cuda12]>=0.10.2"], "tpu": ["jax[tpu]>=0.10.2"]}
@@ -48,8 +54,11 @@ DEVELOPMENT = {
         "hypothesis>=6.170",
         "import-linter>=2.17",
         "instant-clip-tokenizer>=0.1.1",
+        "ipykernel>=7.4",
         "jsonschema>=4.26",
         "mypy>=2.4",
+        "nbclient>=0.11",
+        "nbformat>=5.11",
         "pre-commit>=4.7",
         "pytest>=9.2",
         "pytest-xdist>=3.8",
@@ -76,9 +85,14 @@ setup(
     ),
     package_data={
         "animal_clip_jax": ["py.typed"],
+        "animal_clip_jax.inference": ["templates/*"],
+        "animal_clip_jax.inference.report": ["templates/*"],
+        "animal_clip_jax.pages": ["templates/*"],
+        "animal_clip_jax.run.evaluation_report": ["templates/*"],
         "animal_clip_jax.text": ["data/*"],
         "animal_clip_jax.classes.writing": ["data/*"],
         "data_pipeline": ["py.typed"],
+        "data_pipeline.inspection": ["templates/*"],
     },
     entry_points={"console_scripts": ["animal-clip = animal_clip_jax.__main__:main"]},
     install_requires=BASE,

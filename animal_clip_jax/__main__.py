@@ -10,9 +10,14 @@ from animal_clip_jax.version import VERSION
 
 # Name, the module and function that do it, and what it is for. Imported when asked for.
 _COMMANDS = {
-    "predict": ("animal_clip_jax.run_commands", "predict", "what the animals in a video do"),
+    "predict": ("animal_clip_jax.predict_command", "main", "what the animals in a video do"),
     "train": ("animal_clip_jax.run_commands", "train", "trains a model on converted videos"),
     "evaluate": ("animal_clip_jax.run_commands", "evaluate", "tests a trained model"),
+    "calibrate": (
+        "animal_clip_jax.calibrate",
+        "main",
+        "makes the probabilities of a model honest",
+    ),
     "export": (
         "animal_clip_jax.export",
         "main",

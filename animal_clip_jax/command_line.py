@@ -14,12 +14,16 @@ import re
 import shutil
 import signal
 import sys
+import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from absl import logging
 
 from animal_clip_jax.errors import Interrupted, MissingFileError, UserError, quoted, shortened
 
+_WIDEST = 100  # columns of a help
 DONE, MISTAKE, CTRL_C, STOPPED = 0, 2, 130, 75  # the last is EX_TEMPFAIL of sysexits.h
 
 # The extra of setup.py that brings a module.
@@ -27,13 +31,14 @@ _EXTRAS = {
     "tensorflow": "data",
     "tensorflow_datasets": "data",
     "openpyxl": "data",
-    "matplotlib": "data",
+    "matplotlib": "report",
     "torch": "torch",
     "safetensors": "torch",
     "huggingface_hub": "torch",
     "transformers": "torch",
     "openai": "descriptions",
     "tensorboardX": "tensorboard",
+    "ray": "cluster",
 }
 
 
@@ -66,6 +71,27 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._takes_fields = takes_fields
+        self._rare: dict[str, list[str]] = {}
+
+    def add_rare(self, flag: str, *, page: str, **arguments: Any) -> None:
+        """Adds a flag that the help only names, and a page explains.
+
+        Args:
+            flag: such as "--time_bin".
+            page: such as "docs/formats.md".
+            arguments: see `add_argument`.
+        """
+        self.add_argument(flag, help=argparse.SUPPRESS, **arguments)
+        self._rare.setdefault(page, []).append(flag)
+
+    def format_help(self) -> str:
+        """The help; called by argparse."""
+        width = min(_WIDEST, shutil.get_terminal_size().columns) - 2
+        more = [f"{', '.join(flags)} ({page})" for page, flags in self._rare.items()]
+        lines = textwrap.wrap("; ".join(more), width, break_on_hyphens=False)
+        listed = "".join(f"  {line}\n" for line in lines)
+        text = super().format_help()
+        return text.replace("\nexample:\n", f"\nmore:\n{listed}\nexample:\n") if listed else text
 
     def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """The arguments by name; with `takes_fields`, `fields` holds "--config.FIELD=VALUE" texts.
@@ -113,7 +139,7 @@ class Parser(argparse.ArgumentParser):
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str):
         super().__init__(
-            prog, max_help_position=30, width=min(100, shutil.get_terminal_size().columns)
+            prog, max_help_position=30, width=min(_WIDEST, shutil.get_terminal_size().columns)
         )
 
 
@@ -183,6 +209,7 @@ def run(command: Callable[[], None], *, if_interrupted: str = "nothing was writt
     """
     logging.set_verbosity(logging.FATAL)  # Orbax raises what it also logs, over pages
     sys.unraisablehook = _show_unless_late
+    warnings.showwarning = _show_warning
     try:
         command()
     except MissingFileError as error:
@@ -245,6 +272,17 @@ def _show_unless_late(unraisable: "sys.UnraisableHookArgs") -> None:
     """Such notes would be pages of tracebacks beside the line that says what is wrong."""
     if not str(unraisable.exc_value).startswith(_LATE):
         sys.__unraisablehook__(unraisable)
+
+
+_show_others = warnings.showwarning
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    """Ours in one line, as errors are."""
+    if category is UserWarning:
+        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        _show_others(message, category, filename, lineno, file, line)
 
 
 def need(*modules: str) -> None:

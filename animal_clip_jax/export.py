@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("run", metavar="RUN", help="the run's folder")
     add("--output", metavar="DIR", required=True, help="folder to write")
     add("--checkpoint", metavar="STEP", default="latest", help="latest, best or a step (latest)")
+    add("--saved_model", action="store_true", help="write a SavedModel of TensorFlow, too")
     add("--overwrite", action="store_true", help="replace an exported model that is there")
     return command_line.run(lambda: _export(parser.parse(arguments)))
 
@@ -30,9 +31,11 @@ def _export(options: argparse.Namespace) -> None:
     from animal_clip_jax.inference.exported_model import check_output, export
     from animal_clip_jax.run.trained_run import TrainedRun
 
+    if options.saved_model:
+        command_line.need("tensorflow")
     check_output(as_path(options.output), overwrite=options.overwrite)
     run = TrainedRun.open(options.run, options.checkpoint)
-    export(run, options.output, overwrite=options.overwrite)
+    export(run, options.output, overwrite=options.overwrite, saved_model=options.saved_model)
     print(f"{options.output}: the model of step {run.step}; README.txt there says how to call it")
 
 

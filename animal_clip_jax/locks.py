@@ -34,6 +34,10 @@ _RENEWED_EVERY = 30.0  # seconds
 _EXPIRES_AFTER = 300.0  # seconds
 
 
+class BeingWrittenError(UserError):
+    """Somebody else writes there."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Owner:
     """Who writes into a folder.
@@ -98,8 +102,8 @@ def only_writer(folder: Path, at: Path | None = None) -> Iterator[None]:
             a hidden file beside it: see `beside`.
 
     Raises:
-        UserError: somebody else writes there, this process included; the lock cannot be written; or
-            the folder's name is not UTF-8.
+        BeingWrittenError: somebody else writes there, this process included.
+        UserError: the lock cannot be written, or the folder's name is not UTF-8.
     """
     path = absolute(folder) / LOCK_FILE if at is None else absolute(at)
     try:
@@ -309,8 +313,8 @@ def _machine() -> str:
         return ""
 
 
-def _is_written(folder: epath.Path, owner: Owner | None) -> UserError:
-    return UserError(
+def _is_written(folder: epath.Path, owner: Owner | None) -> BeingWrittenError:
+    return BeingWrittenError(
         f"{folder} is being written by {owner or 'another process'}; wait for it, stop it, or "
         "choose another folder"
     )

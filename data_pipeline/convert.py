@@ -8,24 +8,29 @@ complete, shards are written anew that are missing or cut short, or lack a video
 """
 
 import argparse
+import contextlib
 import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from animal_clip_jax import command_line
 from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import as_local_path
+from animal_clip_jax.shares import Share
 from data_pipeline.annotations.datasets import READERS
 from data_pipeline.conversion.dataset_writer import Options, convert
 from data_pipeline.conversion.encode import encode_video
+from data_pipeline.conversion.write_shards import WriteShards, write_shards
 from data_pipeline.dataset_files import REPAIRS_FILE
 from data_pipeline.limits import MOST_CLIPS, MOST_SHORT_SIDE, MOST_WORKERS
 from data_pipeline.listing import list_source
 from data_pipeline.reading_flags import add_reading_flags, read_as_flags_say
+
+ENGINES = ("local", "ray")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,8 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--workers",
         metavar="N",
         type=numeric(int, least=1, most=MOST_WORKERS),
-        default=os.cpu_count() or 1,
-        help="processes that decode (%(default)s)",
+        help=f"processes that decode ({os.cpu_count() or 1}; with Ray 1)",
     )
     add(
         "--max_failures",
@@ -98,9 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add(
         "--overwrite",
         action="store_true",
-        help="replace another conversion in DIR; frames of the same videos are kept",
+        help="replace another conversion; same frames are kept",
     )
-    add("--stills", action="store_true", help="take still pictures for videos of one frame")
+    rare = parser.add_rare
+    rare("--shard", page="docs/scaling.md")
+    rare("--engine", choices=ENGINES, default="local", page="docs/scaling.md")
+    rare("--address", page="docs/scaling.md")
+    rare("--stills", action="store_true", page="docs/own-clips.md")
     return command_line.run(
         lambda: _convert(parser.parse(arguments)),
         if_interrupted="run the same command again to go on",
@@ -114,20 +122,33 @@ def _convert(options: argparse.Namespace) -> None:
     if options.output is None:
         raise UserError("missing: --output; or --list to see what is there")
     command_line.need("tensorflow", "tensorflow_datasets")
+    share = Share.parse(options.shard) if options.shard is not None else None
+    if options.engine == "ray":
+        if share is not None:
+            raise UserError("--shard is for processes without Ray, which deals out the shards")
+        command_line.need("ray")
+    elif options.address is not None:
+        raise UserError("--address is for --engine=ray, the address of a Ray cluster")
     annotations = read_as_flags_say(options.dataset, options.source, options)
     for note in annotations.notes:
         print(note)
-    splits = convert(
-        options.dataset,
-        annotations,
-        options.output,
-        options=Options(options.short_side, options.max_frames, options.clips_per_shard),
-        workers=options.workers,
-        max_failures=options.max_failures,
-        overwrite=options.overwrite,
-        encode=functools.partial(encode_video, stills=options.stills),
-        tries_again=options.stills,
-    )
+    workers = options.workers or (1 if options.engine == "ray" else os.cpu_count() or 1)
+    with _write(options, workers) as write:
+        splits = convert(
+            options.dataset,
+            annotations,
+            options.output,
+            options=Options(options.short_side, options.max_frames, options.clips_per_shard),
+            workers=workers,
+            max_failures=options.max_failures,
+            overwrite=options.overwrite,
+            encode=functools.partial(encode_video, stills=options.stills),
+            tries_again=options.stills,
+            share=share,
+            write=write,
+        )
+    if splits is None:
+        return
     repaired = Counter(repair.kind for repair in annotations.repairs)
     for kind, count in repaired.items():
         rows = f"{count} row{'s' * (count != 1)}"
@@ -135,6 +156,18 @@ def _convert(options: argparse.Namespace) -> None:
     print(
         ", ".join(f"{split}: {count} clip{'s' * (count != 1)}" for split, count in splits.items())
     )
+
+
+@contextlib.contextmanager
+def _write(options: argparse.Namespace, workers: int) -> Iterator[WriteShards]:
+    if options.engine != "ray":
+        yield write_shards
+        return
+    from animal_clip_jax.ray_cluster import joined
+    from data_pipeline.conversion.ray_engine import write_shards_on_ray
+
+    with joined(options.address):
+        yield functools.partial(write_shards_on_ray, workers=workers)
 
 
 def _list(options: argparse.Namespace) -> None:

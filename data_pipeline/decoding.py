@@ -230,29 +230,33 @@ def _count_packets(path: str | Path, clock: Clock, stills: bool) -> int:
                     count += 1
         except av.FFmpegError as error:
             raise VideoError(f"it breaks off at frame {count} ({reason_of(error)})") from error
-        _check_announced(container, stream, count, end)
+        problem = missing_part(container, stream, count, end)
+        if problem:
+            raise VideoError(problem)
         if container.format.name == "gif" and count == 1 and not stills:
             raise VideoError("it is a still picture")
     return count
 
 
-def _check_announced(
+def missing_part(
     container: av.container.InputContainer,
     stream: av.video.stream.VideoStream,
     count: int,
     end: float,
-) -> None:
-    """Two formats that just end when they break off, without an error, but say how much there was.
+) -> str:
+    """What is missing of a file in one of two formats that just end when they break off, without an
+    error, but say how much there was; "" if nothing.
 
     Of the others, MP4's reader reports an end that comes early, and its announcements count frames
     that an edit list hides; streaming formats announce nothing.
     """
     if container.format.name == "avi" and count < stream.frames * ANNOUNCED_SHARE:
-        raise VideoError(f"it breaks off: {stream.frames} frames are announced, {count} are there")
+        return f"it breaks off: {stream.frames} frames are announced, {count} are there"
     if "matroska" in container.format.name:
         seconds = _clock_seconds(stream.metadata.get("DURATION", ""))
         if seconds - end > max(ANNOUNCED_SLACK_SECONDS, seconds * (1 - ANNOUNCED_SHARE)):
-            raise VideoError(f"it breaks off: {seconds:.1f} s are announced, {end:.1f} s are there")
+            return f"it breaks off: {seconds:.1f} s are announced, {end:.1f} s are there"
+    return ""
 
 
 def _clock_seconds(clock: str) -> float:

@@ -14,7 +14,7 @@ from data_pipeline.annotations.splits import Shares, names_of
 READING_FLAGS = (
     *("annotations", "actions_from", "train_group", "root"),
     *("animal", "test_share", "validation_share", "held_out_animals", "merge_labels"),
-    *("action_labels", "animal_labels"),
+    *("action_labels", "animal_labels", "cut_bouts"),
 )
 
 
@@ -47,6 +47,8 @@ def add_reading_flags(parser: Parser) -> None:
     add("--test_share", metavar="SHARE", type=share, default=0.0, help="of the clips, for testing")
     add("--validation_share", metavar="SHARE", type=share, default=0.0, help="to choose a model by")
     add("--held_out_animals", metavar="NAMES", default="", help="A,B: tested on, not trained on")
+    seconds = numeric(float, least=0.1)
+    add("--cut_bouts", metavar="SECONDS", type=seconds, default=0.0, help="make pieces so long")
     add("--merge_labels", metavar="CSV", help="from,to rows: labels that become others")
     add(
         "--action_labels",
@@ -89,6 +91,7 @@ def read_as_flags_say(
         action_labels=options.action_labels,
         animal_labels=options.animal_labels,
         merge_labels=options.merge_labels,
+        cut_bouts=options.cut_bouts,
         shares=Shares(
             options.test_share, options.validation_share, names_of(options.held_out_animals)
         ),

@@ -6,6 +6,7 @@ processes there are, and only a few are held ahead.
 
 import contextlib
 import multiprocessing
+import os
 import queue
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,16 +16,22 @@ from typing import Any
 
 import numpy as np
 
+from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
 from data_pipeline.decoding import VideoError
 from data_pipeline.processes import end_with_parent
-from data_pipeline.video import Views, read_video, views_of_frames
+from data_pipeline.video import Views, frames_of_array, read_video, views_of_frames
 from data_pipeline.window_frames import FrameTimes, chosen_frames, frame_times, windows_of
 
 # Rows that a process decodes ahead: a row of 8 frames of 224 pixels has 1.2 MB.
 ROWS_AHEAD = 32
 KILLED = "its decoding killed the process"
 _LOOK_SECONDS = 0.5
+# The lengths of frames are rounded in files.
+_TOLERANCE = 0.01
+
+# A file, or its frames: uint8 (frames, height, width, 3), RGB.
+Video = str | os.PathLike[str] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,14 @@ class Row:
         start, stop: in seconds.
         frames: uint8 (views, frames, size, size, 3), one for each of the looks.
         num_frames: that the views were taken of.
+        share: of the video that is done with this row, from 0 to 1.
     """
 
     start: float
     stop: float
     frames: tuple[np.ndarray, ...]
     num_frames: int
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class End:
     """The end of a video's rows.
 
     Attributes:
-        times: of its frames; None of a video that could not be opened.
+        times: of its frames; None of a video that could not be opened, and of an array.
         size: height and width; (0, 0) likewise.
         problem: why there are no rows, or not all; "" if there are.
     """
@@ -75,11 +84,19 @@ class End:
     problem: str = ""
 
 
-def rows_of(path: str | Path, plan: RowPlan) -> Iterator[Row | End]:
+def rows_of(video: Video, plan: RowPlan) -> Iterator[Row | End]:
     """The rows of a video, and its end, whatever happens to it.
 
     Of a video that breaks off, what was decoded before is used.
+
+    Raises:
+        UserError: an array is no video's frames, or is to be cut into windows.
     """
+    if isinstance(video, np.ndarray):
+        yield _of_array(video, plan)
+        yield End(size=video.shape[1:3])
+        return
+    path = Path(video)
     times: FrameTimes | None = None
     size = (0, 0)
     problem = ""
@@ -93,6 +110,17 @@ def rows_of(path: str | Path, plan: RowPlan) -> Iterator[Row | End]:
     except VideoError as error:
         problem = str(error)
     yield End(times, size, problem)
+
+
+def _of_array(frames: np.ndarray, plan: RowPlan) -> Row:
+    if plan.window is not None:
+        raise UserError("frames without times cannot be cut into windows; give the path of a video")
+    stored = frames_of_array(frames, short_side=plan.short_side, max_frames=plan.max_frames)
+    return Row(0.0, 0.0, _looks_at(stored, plan), len(stored))
+
+
+def _looks_at(frames: np.ndarray, plan: RowPlan) -> tuple[np.ndarray, ...]:
+    return tuple(views_of_frames(frames, **asdict(look)) for look in plan.looks)
 
 
 def _whole(path: str | Path, plan: RowPlan, times: FrameTimes) -> Iterator[tuple[Row, tuple]]:
@@ -113,14 +141,19 @@ def _whole(path: str | Path, plan: RowPlan, times: FrameTimes) -> Iterator[tuple
         if not held:
             raise
         frames = np.stack(held)
-    looks = tuple(views_of_frames(frames, **asdict(look)) for look in plan.looks)
-    yield Row(0.0, times.end, looks, len(frames)), size
+    yield Row(0.0, times.end, _looks_at(frames, plan), len(frames)), size
     if problem is not None:
         raise problem
 
 
 def _windows(path: str | Path, plan: RowPlan, times: FrameTimes) -> Iterator[tuple[Row, tuple]]:
     assert plan.window is not None
+    shown = times.end / len(times.starts)
+    if plan.window < shown * (1 - _TOLERANCE):
+        raise VideoError(
+            f"a window of {plan.window:g} s is shorter than its frames are shown, {shown:.3g} s on "
+            "average; it needs a longer --window"
+        )
     for window in windows_of(
         path,
         times,
@@ -138,7 +171,8 @@ def _windows(path: str | Path, plan: RowPlan, times: FrameTimes) -> Iterator[tup
             )
             for look, frames in zip(plan.looks, window.frames, strict=True)
         )
-        row = Row(window.start, window.stop, looks, plan.looks[0].num_frames)
+        share = window.stop / times.end
+        row = Row(window.start, window.stop, looks, plan.looks[0].num_frames, share)
         yield row, window.size
 
 
@@ -146,14 +180,14 @@ class Decoders:
     """Processes that decode videos ahead of who uses their rows; to be used in a `with`.
 
     Args:
-        paths: the videos, in the order in which their rows are wanted.
+        videos: in the order in which their rows are wanted.
         plan: what rows are made of them.
         workers: processes; 0 decodes in this one.
     """
 
-    def __init__(self, paths: Sequence[str | Path], plan: RowPlan, workers: int) -> None:
-        self._paths, self._plan = list(paths), plan
-        self._number = min(workers, len(self._paths))
+    def __init__(self, videos: Sequence[Video], plan: RowPlan, workers: int) -> None:
+        self._videos, self._plan = list(videos), plan
+        self._number = min(workers, len(self._videos))
         # Spawned: a fork of a process in which JAX runs threads can hang.
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[int, tuple[Any, Any]] = {}
@@ -176,7 +210,7 @@ class Decoders:
         A video that kills the process that decodes it ends there, and the next ones go on.
         """
         if not self._number:
-            yield from rows_of(self._paths[number], self._plan)
+            yield from rows_of(self._videos[number], self._plan)
             return
         worker = number % self._number
         while True:
@@ -198,19 +232,19 @@ class Decoders:
 
     def _start(self, worker: int, first: int) -> None:
         rows = self._context.Queue(ROWS_AHEAD)
-        paths = self._paths[first :: self._number]
+        videos = self._videos[first :: self._number]
         process = self._context.Process(
-            target=_decode_all, args=(paths, self._plan, rows), daemon=True
+            target=_decode_all, args=(videos, self._plan, rows), daemon=True
         )
         process.start()
         self._processes[worker] = process, rows
 
 
-def _decode_all(paths: Sequence[str | Path], plan: RowPlan, rows: Any) -> None:
+def _decode_all(videos: Sequence[Video], plan: RowPlan, rows: Any) -> None:
     end_with_parent()
-    for path in paths:
+    for video in videos:
         try:
-            for item in rows_of(path, plan):
+            for item in rows_of(video, plan):
                 rows.put(item)
         except Exception as error:
             # Libraries may raise anything: this video is what they cannot do.

@@ -15,6 +15,7 @@ from data_pipeline.decoding import (
     Clock,
     VideoError,
     check_scaled,
+    missing_part,
     open_video,
     picture_streams,
     prepare,
@@ -118,6 +119,7 @@ def frame_times(path: str | Path) -> FrameTimes:
                 end = max(end, (stamps[-1] - first + (packet.duration or 0)) * base)
         except av.FFmpegError as error:
             problem = f"it breaks off at frame {len(stamps)} ({reason_of(error)})"
+        problem = problem or missing_part(container, stream, len(stamps), end + first * base)
     if not stamps:
         raise VideoError(problem or "not one frame of it can be decoded")
     times = (np.sort(np.array(stamps, np.float64)) - first) * base

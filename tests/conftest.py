@@ -19,10 +19,15 @@ if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0" and jaxlib_version < (0, 
     flags = [*os.environ.get("XLA_FLAGS", "").split(), "--xla_cpu_use_fusion_emitters=false"]
     os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys(flags))
 
+import hypothesis
 import jax
 import open_clip
 import pytest
 import tiny_run
+
+# How long an example takes says nothing of whether it is right, on a machine that does other work.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # The folders whose files take longest. They come first, so that at the end no process is left with
 # a long file while the others have nothing more to do.

@@ -94,8 +94,8 @@ FAULTS = (
     Fault(
         "views are summed as logits",
         "animal_clip_jax/evaluation/scoring.py",
-        "return ViewScores(to_probabilities(logits),",
-        "return ViewScores(logits,",
+        "return ViewScores(to_probabilities(logits / temperature),",
+        "return ViewScores(logits / temperature,",
         f"{WIRING}::test_scores_are_the_probabilities_summed_over_the_views",
     ),
     Fault(
@@ -122,7 +122,7 @@ FAULTS = (
     Fault(
         "a probe is fitted on data that the model was not trained on",
         f"{RUN}/evaluate.py",
-        "is_same_data = not is_open and _is_trained_on(run, info, digest)",
+        "is_same_data = not is_open and is_trained_on(run, info, digest)",
         "is_same_data = not is_open",
         f"{WIRING}::test_no_probe_is_fitted_to_other_data_with_the_same_labels",
     ),
@@ -136,8 +136,8 @@ FAULTS = (
     Fault(
         "evaluation.scores is ignored",
         f"{RUN}/evaluator.py",
-        "outputs=assembly.scores(config),",
-        "outputs=assembly.outputs(config),",
+        "outputs=assembly.scores(config))",
+        "outputs=assembly.outputs(config))",
         f"{WIRING}::test_scores_as_published_whatever_the_loss",
     ),
     Fault(
@@ -163,7 +163,7 @@ FAULTS = (
     ),
     Fault(
         "the digest of a conversion leaves out the split of each clip",
-        "data_pipeline/conversion/dataset_writer.py",
+        "data_pipeline/conversion/description.py",
         "(clip.split, clip.path, clip.actions,",
         "(clip.path, clip.actions,",
         "tests/data_pipeline/test_convert.py",

@@ -3,6 +3,8 @@
 import argparse
 import multiprocessing
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -45,6 +47,12 @@ def test_the_help_of_a_command_fits_a_screen_and_has_an_example(name, capsys, mo
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 40 and max(map(len, lines)) <= 80
     assert f"  animal-clip {name} " in "\n".join(lines[lines.index("example:") :])
+    # Flags that the help only names are explained on the page that it names.
+    text = " ".join(lines)
+    more = text[text.index("more:") : text.index("example:")] if "more:" in lines else ""
+    for flags, page in re.findall(r"([^;(]+) \((docs/[\w.]+)\)", more):
+        explained = (pathlib.Path(__file__).parents[1] / page).read_text()
+        assert all(flag in explained for flag in re.findall(r"--\w+", flags))
 
 
 def test_the_help_of_main_py_names_the_fields_and_how_to_list_them(capsys):
@@ -63,7 +71,7 @@ def test_a_command_without_arguments_says_what_is_missing(name, capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_misspelt_flag_is_said_first_with_the_right_one(name, capsys):
     flag = {
-        **dict.fromkeys(("train", "evaluate", "predict", "estimate"), "--confg"),
+        **dict.fromkeys(("train", "evaluate", "predict", "estimate", "calibrate"), "--confg"),
         "inspect": "--sheat",
     }.get(name, "--outptu")
     line = said(capsys, animal_clip.main([name, f"{flag}=x"]))

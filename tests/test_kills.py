@@ -187,6 +187,21 @@ def test_predict(run, videos, tmp_path):
     assert answers_in(output) == expected
 
 
+def test_predict_in_shares(run, videos, tmp_path):
+    """Each of two shares; the other one is there meanwhile, and the last one gathers."""
+    made, output = tmp_path / "made", tmp_path / "out" / "answers"
+    command = animal_clip("predict", run, videos / "videos", "--recursive", "--window=0.25")
+    command += ["--format=bouts,zamba", "--workers=1", "--save_embeddings"]
+    finish([*command, f"--output={made}"])
+    expected = answers_in(made)
+    for share in ("1/2", "0/2"):
+        of_share = [*command, f"--output={output}", f"--shard={share}"]
+        for _ in killed_again_and_again(of_share, (output / "parts").exists, 8, seconds=1):
+            assert all(path.suffix in (".jsonl", "") for path in output.glob("parts/*"))
+        finish(of_share)
+    assert answers_in(output) == expected
+
+
 def slow_reply(request: Request) -> Reply:
     time.sleep(0.05)  # what a language model takes; kills fall between the answers
     return good_reply(request)

@@ -1,6 +1,6 @@
 """Scoring clips: every one once, in as many views as asked."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 
 PROBABILITIES = {"softmax": jax.nn.softmax, "sigmoid": jax.nn.sigmoid}
+LOGITS = "logits"
 
 
 class Scores(NamedTuple):
@@ -26,18 +27,20 @@ class Scores(NamedTuple):
         scores: (clips, actions) float64, the probabilities in each view, summed over views.
         actions: (clips, actions) annotated actions, multi-hot.
         animals: (clips, animals) annotated animals, multi-hot.
+        features: (clips, embed_dim) float32, of the videos in each view, summed over views.
     """
 
     scores: np.ndarray
     actions: np.ndarray
     animals: np.ndarray
+    features: np.ndarray
 
 
 class ViewScores(NamedTuple):
     """One view of each clip of a batch, on the devices.
 
     Attributes:
-        probabilities: (clips, actions) float32.
+        probabilities: (clips, actions) float32; of a step for `LOGITS`, these.
         features: (clips, embed_dim) float32, of the video, not of unit length.
     """
 
@@ -45,7 +48,7 @@ class ViewScores(NamedTuple):
     features: jax.Array
 
 
-ScoringStep = Callable[[Parameters, jax.Array, jax.Array, ClassContext], ViewScores]
+ScoringStep = Callable[[Parameters, jax.Array, jax.Array, ClassContext, Any], ViewScores]
 
 
 def make_scoring_step(
@@ -64,29 +67,36 @@ def make_scoring_step(
     Args:
         graphdef: structure of the model.
         normalisation: of the pixels.
-        outputs: what turns logits into probabilities, "softmax" or "sigmoid".
+        outputs: what turns logits into probabilities, "softmax" or "sigmoid"; `LOGITS` leaves them.
         mesh, parameter_shardings: the devices, and how the parameters lie on them.
 
     Returns:
-        a function of (parameters, frames, animal weights, classes) with frames (clips, frames,
-        size, size, 3) uint8 and animal weights (clips, animals). Its result is on every process.
+        a function of (parameters, frames, animal weights, classes, temperature) with frames (clips,
+        frames, size, size, 3) uint8, animal weights (clips, animals), and a number that divides the
+        logits: at 1 they are as they were, bit by bit. Its result is on every process.
     """
-    to_probabilities = PROBABILITIES[outputs]
+    to_probabilities = _unchanged if outputs == LOGITS else PROBABILITIES[outputs]
 
-    def step(values: Parameters, frames: jax.Array, weights: jax.Array, classes: ClassContext):
+    def step(
+        values: Parameters,
+        frames: jax.Array,
+        weights: jax.Array,
+        classes: ClassContext,
+        temperature: jax.Array,
+    ):
         # As in training: parameters move between devices, and activations do not.
         values = jax.lax.with_sharding_constraint(
             values, mesh_lib.without_fsdp(parameter_shardings)
         )
         model: Any = parameters.merge(graphdef, values)
         logits, features = model.score(normalise(frames, *normalisation), classes, weights)
-        return ViewScores(to_probabilities(logits), features.astype(jnp.float32))
+        return ViewScores(to_probabilities(logits / temperature), features.astype(jnp.float32))
 
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     batch = NamedSharding(mesh, mesh_lib.BATCH)
     return jax.jit(
         step,
-        in_shardings=(parameter_shardings, batch, batch, replicated),
+        in_shardings=(parameter_shardings, batch, batch, replicated, replicated),
         out_shardings=replicated,
     )
 
@@ -99,6 +109,7 @@ def score_views(
     weights: np.ndarray,
     mesh: Mesh,
     *,
+    temperature: float = 1.0,
     wait_for: Callable[[jax.Array], object] = jax.block_until_ready,
 ) -> ViewScores:
     """Scores all views of a batch of clips: the sums over views of what each view gives.
@@ -108,13 +119,14 @@ def score_views(
         values, classes: on the devices.
         frames: (clips, views, frames, size, size, 3) uint8, this process's share of the batch.
         weights: (clips, animals), of the animals.
+        temperature: divides the logits of each view; another one does not compile anew.
         wait_for: waits for an array of a view, and may raise to give the rest up.
     """
     placed = mesh_lib.put_batch({"weights": weights}, mesh)["weights"]
     total: ViewScores | None = None
     for view in range(frames.shape[1]):
         images = mesh_lib.put_batch({"frames": frames[:, view]}, mesh)["frames"]
-        scored = step(values, images, placed, classes)
+        scored = step(values, images, placed, classes, np.float32(temperature))
         if total is not None:
             # While this view is computed: the one before it.
             wait_for(total.probabilities)
@@ -167,15 +179,69 @@ def score_split(
         scored = score_views(step, values, classes, frames, weights, mesh, wait_for=waiting)
         labels = {name: batch[name] for name in ("actions", "animals", "mask")}
         gathered = gather(mesh_lib.put_batch(labels, mesh))
-        arrays = (scored.probabilities, *(gathered[name] for name in labels))
+        arrays = (*scored, *(gathered[name] for name in labels))
         collected.append(tuple(map(np.asarray, arrays)))
         done += int(collected[-1][-1].sum())
         advance(done)
-    scores, actions, animals, mask = (
+    scores, features, actions, animals, mask = (
         np.concatenate(column) for column in zip(*collected, strict=True)
     )
     keep = mask.astype(bool)
-    return Scores(scores[keep].astype(np.float64), actions[keep], animals[keep])
+    return Scores(scores[keep].astype(np.float64), actions[keep], animals[keep], features[keep])
+
+
+def split_logits(
+    step: ScoringStep,
+    values: Parameters,
+    classes: ClassContext,
+    batches: Iterable[dict[str, np.ndarray]],
+    mesh: Mesh,
+    *,
+    animal_source: str,
+    views: int,
+    wait_for: Callable[[jax.Array], object] = jax.block_until_ready,
+    advance: Callable[[int], object] = lambda clips: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The logits of every clip of a split in each of its views, in a job of one process.
+
+    Args:
+        step: see `make_scoring_step`, for `LOGITS`.
+        views: of each clip.
+        advance: is given the number of clips that are done.
+        values, classes, batches, animal_source, wait_for: see `score_split`.
+
+    Returns:
+        logits, float64 (clips, views, actions), and annotated actions, multi-hot (clips, actions).
+    """
+    scored = score_split(
+        step,
+        values,
+        classes,
+        _with_views_as_clips(batches),
+        mesh,
+        animal_source=animal_source,
+        wait_for=wait_for,
+        advance=lambda done: advance(done // views),
+    )
+    shape = (-1, views, scored.scores.shape[1])
+    return scored.scores.reshape(shape), scored.actions.reshape(shape)[:, 0]
+
+
+def _with_views_as_clips(
+    batches: Iterable[dict[str, np.ndarray]],
+) -> Iterator[dict[str, np.ndarray]]:
+    """Each batch in as many as there are views, of clips in one view: all of the first clip's views
+    come before the second's."""
+    for batch in batches:
+        clips, views = batch["frames"].shape[:2]
+        apart = {
+            name: np.repeat(array, views, axis=0)
+            if name != "frames"
+            else array.reshape(-1, 1, *array.shape[2:])
+            for name, array in batch.items()
+        }
+        for first in range(0, clips * views, clips):
+            yield {name: array[first : first + clips] for name, array in apart.items()}
 
 
 class _Counted:

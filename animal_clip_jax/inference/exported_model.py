@@ -1,9 +1,10 @@
 """A trained model as files that programs without this package can run, with jax alone.
 
 model.jax_export    the computation (StableHLO), for any number of clips, on CPU, GPU and TPU
-arrays.npz          its parameters, and the features and relations of the classes
+arrays.npz          its parameters, the features and relations of the classes, and the temperature
 model.json          its labels, how a video becomes frames, and where it comes from
 README.txt          how it is called
+saved_model/        the same for programs that have TensorFlow, if it is asked for
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import io
 import json
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,12 +27,14 @@ from animal_clip_jax.models import parameters
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.normalisation import normalise
 from animal_clip_jax.run import assembly
+from animal_clip_jax.run.calibration import Calibration, calibration_in_use
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.workdir import program
 from animal_clip_jax.whole_outputs import current, replacing
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 MODEL_FILE, ARRAYS_FILE, DESCRIPTION_FILE = "model.jax_export", "arrays.npz", "model.json"
+SAVED_MODEL_FOLDER = "saved_model"
 
 _README = """\
 A model that recognises what animals do in videos, exported from a training run.
@@ -55,12 +59,28 @@ A model that recognises what animals do in videos, exported from a training run.
     probabilities, features = model.call(arrays, frames, animals)
     print(labels["actions"][int(probabilities[0].argmax())])
 
-It needs jax and nothing else. jax reads what an older version of it has exported for at least six
-months. model.json says how a video becomes frames.
+It needs jax, and flatbuffers, with which jax reads what was exported: pip install jax flatbuffers.
+jax reads what an older version of it has exported for at least six months. model.json says how a
+video becomes frames.
+"""
+_SAVED_MODEL_README = """
+The same with TensorFlow alone:
+
+    import tensorflow as tf
+
+    model = tf.saved_model.load("saved_model").signatures["serving_default"]
+    result = model(frames=tf.constant(frames), animals=tf.constant(animals))
+    probabilities, features = result["probabilities"], result["features"]
 """
 
 
-def export(run: TrainedRun, output: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def export(
+    run: TrainedRun,
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    saved_model: bool = False,
+) -> None:
     """Writes the model of a run as files for other programs.
 
     An exported model that is there stays until this one is whole.
@@ -69,6 +89,7 @@ def export(run: TrainedRun, output: str | os.PathLike[str], *, overwrite: bool =
         run: the model with its labels.
         output: folder to write, on this machine.
         overwrite: replace an exported model that is there.
+        saved_model: write a SavedModel of TensorFlow, too.
 
     Raises:
         AlreadyThereError: the folder holds something.
@@ -76,10 +97,12 @@ def export(run: TrainedRun, output: str | os.PathLike[str], *, overwrite: bool =
     """
     folder = as_local_path(output, "the folder of an exported model")
     check_output(folder, overwrite=overwrite)
+    calibration = calibration_in_use(run, run.config)
     values, classes = run.restore(jax.sharding.SingleDeviceSharding(jax.local_devices()[0]))
     arrays: dict[str, Any] = {
         **{f"parameters.{path}": value for path, value in values.items()},
         **{f"classes.{name}": value for name, value in classes._asdict().items()},
+        "temperature": np.float32(1.0 if calibration is None else calibration.temperature),
     }
     readme = _README.format(
         num_frames=run.config.model.num_frames,
@@ -89,15 +112,24 @@ def export(run: TrainedRun, output: str | os.PathLike[str], *, overwrite: bool =
     with replacing(folder) as new:
         # Somebody else may have written there since.
         check_output(folder, overwrite=overwrite)
-        files = {
-            MODEL_FILE: bytes(exported_function(run, arrays).serialize()),
-            ARRAYS_FILE: _as_npz(arrays),
-        }
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        about = {**description(run), "sha256": digests}
+        exported = exported_function(run, arrays)
         new.mkdir()
-        for name, content in files.items():
-            write_whole(new / name, content)
+        write_whole(new / MODEL_FILE, bytes(exported.serialize()))
+        write_whole(new / ARRAYS_FILE, _as_npz(arrays))
+        if saved_model:
+            _write_saved_model(run, arrays, new / SAVED_MODEL_FOLDER)
+            readme += _SAVED_MODEL_README
+        digests = {
+            path.relative_to(new).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(pathlib.Path(new).rglob("*"))
+            if path.is_file()
+        }
+        about = {
+            **description(run),
+            "calibration": _about(calibration),
+            "calling_convention": exported.calling_convention_version,
+            "sha256": digests,
+        }
         write_whole(new / "README.txt", readme)
         write_whole(new / DESCRIPTION_FILE, json.dumps(about, indent=2) + "\n")
 
@@ -106,13 +138,29 @@ def exported_function(run: TrainedRun, arrays: dict[str, Any]) -> jax_export.Exp
     """The function (arrays, frames, animal weights) -> (probabilities, features) of one view.
 
     Args:
-        arrays: the parameters and classes by name, of which only the shapes are used.
+        arrays: the parameters, classes and temperature by name, of which only the shapes are used.
 
     Returns:
         for frames (clips, frames, size, size, 3) uint8 and animal weights (clips, animals) float32
         with any number of clips; probabilities are (clips, actions) float32, features (clips,
         embed_dim) float32.
     """
+    (clips,) = jax_export.symbolic_shape("clips")
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arrays)
+    return jax_export.export(jax.jit(_scoring(run)), platforms=PLATFORMS)(
+        shapes,
+        jax.ShapeDtypeStruct((clips, *_frames_shape(run)), jnp.uint8),
+        jax.ShapeDtypeStruct((clips, len(run.labels.animals)), jnp.float32),
+    )
+
+
+def _frames_shape(run: TrainedRun) -> tuple[int, ...]:
+    size = run.model.architecture.image_size
+    return run.config.model.num_frames, size, size, 3
+
+
+def _scoring(run: TrainedRun) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """The function that `exported_function` exports."""
     graphdef, normalisation = run.graphdef, run.normalisation
     to_probabilities = PROBABILITIES[assembly.outputs(run.config)]
 
@@ -125,16 +173,26 @@ def exported_function(run: TrainedRun, arrays: dict[str, Any]) -> jax_export.Exp
         classes = ClassContext(*(arrays[f"classes.{name}"] for name in ClassContext._fields))
         model: Any = parameters.merge(graphdef, values)
         logits, features = model.score(normalise(frames, *normalisation), classes, animal_weights)
-        return to_probabilities(logits), features.astype(jnp.float32)
+        return to_probabilities(logits / arrays["temperature"]), features.astype(jnp.float32)
 
-    (clips,) = jax_export.symbolic_shape("clips")
-    size = run.model.architecture.image_size
-    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arrays)
-    return jax_export.export(jax.jit(score), platforms=PLATFORMS)(
-        shapes,
-        jax.ShapeDtypeStruct((clips, run.config.model.num_frames, size, size, 3), jnp.uint8),
-        jax.ShapeDtypeStruct((clips, len(run.labels.animals)), jnp.float32),
-    )
+    return score
+
+
+def _write_saved_model(run: TrainedRun, arrays: dict[str, Any], folder: pathlib.Path) -> None:
+    # Imported here: TensorFlow is not needed for the rest.
+    from data_pipeline.saved_model import write_saved_model
+
+    score = _scoring(run)
+
+    def named(*given: Any) -> dict[str, jax.Array]:
+        return dict(zip(("probabilities", "features"), score(*given), strict=True))
+
+    on_host: dict[str, np.ndarray] = {name: np.asarray(value) for name, value in arrays.items()}
+    inputs = [
+        ("frames", _frames_shape(run), np.uint8),
+        ("animals", (len(run.labels.animals),), np.float32),
+    ]
+    write_saved_model(named, on_host, inputs, folder, platforms=PLATFORMS)
 
 
 def description(run: TrainedRun) -> dict[str, Any]:
@@ -154,6 +212,18 @@ def description(run: TrainedRun) -> dict[str, Any]:
         "step": run.step,
         "exported_by": program(),
         "jax": jax.__version__,
+        "readable_by": f"jax {jax.__version__} and every later version of the six months after its "
+        "release, on cpu, cuda and tpu; most later ones read it, too",
+    }
+
+
+def _about(calibration: Calibration | None) -> dict[str, Any] | None:
+    if calibration is None:
+        return None
+    return {
+        "temperature": calibration.temperature,
+        "thresholds": dict(calibration.thresholds),
+        "fitted_on": dict(calibration.clips),
     }
 
 

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from animal_clip_jax.errors import UserError, quoted, shortened
+import numpy as np
+
+from animal_clip_jax.errors import MissingFileError, UserError, quoted, shortened
 from data_pipeline.limits import MOST_TEXT_BYTES, shown
+from data_pipeline.rows import Video
 from data_pipeline.video_files import VIDEO_SUFFIXES, files_below, leading_out_of
 
 LIST_SUFFIXES = frozenset((".csv", ".txt"))
@@ -24,18 +27,47 @@ class Input(NamedTuple):
             named, or the name of the file.
         path: of the file.
         problem: why it cannot be; "" if that is not known yet.
+        frames: of a video that a program has as an array, uint8 (frames, height, width, 3), RGB;
+            None of a file.
     """
 
     name: str
     path: Path
     problem: str = ""
+    frames: np.ndarray | None = None
+
+    @property
+    def video(self) -> Path | np.ndarray:
+        """What its rows are made of, see `data_pipeline.rows`."""
+        return self.path if self.frames is None else self.frames
+
+
+def input_of(video: Video) -> Input:
+    """A video as a program names it.
+
+    Raises:
+        MissingFileError: there is no such file.
+        UserError: it is neither a path of a file nor an array.
+    """
+    if isinstance(video, np.ndarray):
+        return Input("array", Path("array"), frames=video)
+    if not isinstance(video, str | os.PathLike):
+        raise UserError(f"a video is a path or an array of frames, found {type(video).__name__}")
+    if not os.fspath(video):
+        raise UserError("no video is given; expected the path of a file")
+    path = Path(video)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; expected a video file")
+    if not path.is_file():
+        raise MissingFileError(f"no such file: {os.fspath(video)!r}; expected a video")
+    return Input(path.name, path)
 
 
 def find_inputs(arguments: Sequence[str], *, recursive: bool = False) -> list[Input]:
     """The videos of a command line, each once.
 
-    What is missing, or holds no video, is an input with a problem: the others are looked at all the
-    same.
+    What is missing, holds no video, or would have the name of another, is an input with a problem:
+    the others are looked at all the same.
 
     Args:
         arguments: files; folders; patterns such as `camera_*/*.mp4`; and lists, a CSV with a column
@@ -43,17 +75,19 @@ def find_inputs(arguments: Sequence[str], *, recursive: bool = False) -> list[In
         recursive: whether folders in folders are looked through.
 
     Raises:
-        UserError: a list cannot be read, or two videos would have the same name.
+        UserError: a list cannot be read.
     """
     found: dict[str, Input] = {}
     for argument in arguments:
         for item in _inputs_of(argument, recursive):
             other = found.setdefault(item.name.casefold(), item)
             if os.path.realpath(other.path) != os.path.realpath(item.path):
-                raise UserError(
-                    f"two videos would be {quoted(item.name)} in the results, "
-                    f"{shown(other.path)} and {shown(item.path)}; give the folder that both are in"
+                problem = (
+                    f"it would be {quoted(item.name)} in the results, as {shown(other.path)} is; "
+                    "give the folder that both are in"
                 )
+                name = shown(os.path.abspath(item.path))
+                found.setdefault(name.casefold(), Input(name, item.path, problem))
     return list(found.values())
 
 

@@ -10,13 +10,15 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
-from animal_clip_jax.classes.vocabulary import Labels
+from animal_clip_jax.classes.vocabulary import Labels, names_or
 from animal_clip_jax.conversion import weights as weights_lib
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.evaluation import scoring
 from animal_clip_jax.files import as_path
 from animal_clip_jax.inference.predictor import Predictor
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_sources import RECOGNISED
+from animal_clip_jax.models.attention_maps import attention_maps
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.description import build
 from animal_clip_jax.models.normalisation import Normalisation, normalise
@@ -24,6 +26,7 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.animals import AnimalRecognition
+from animal_clip_jax.run.calibration import Calibration, calibration_in_use
 from animal_clip_jax.run.config import source_without_labels
 from animal_clip_jax.run.evaluate import expected_recogniser, open_for_use
 from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
@@ -47,6 +50,11 @@ def load(
         >>> model.predict("clip.mp4").actions[0]
         Prediction(label='Walking', probability=0.93)
 
+    A run that was calibrated (`animal-clip calibrate`) answers with calibrated probabilities,
+    unless `config.predict.calibration` is False. A calibration of another checkpoint, or with
+    animals from elsewhere than here, is not used, and a warning says so. It is used whatever views
+    are taken, and for videos whose animals are given.
+
     Args:
         folder: a run's folder, of this machine or any other; or weights written by
             `animal-clip convert`, which have no labels yet: see
@@ -68,10 +76,11 @@ def load(
     run, config = open_for_use(folder, config)
     if checkpoint is not None:
         run = dataclasses.replace(TrainedRun.open(folder, checkpoint), config=run.config)
+    source = source_without_labels(config)
+    calibration = calibration_in_use(run, config)
     mesh = _local_mesh()
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     values, classes = run.restore(replicated)
-    source = source_without_labels(config)
     recognition = None
     if source in RECOGNISED:
         digest = expected_recogniser(run, config)
@@ -91,12 +100,38 @@ def load(
             config.evaluation.crops,
         ),
         animal_source=source,
+        family=run.model.family,
         architecture=run.model.architecture,
         mesh=mesh,
         run=run,
         config=config,
         recognition=recognition,
+        calibration=calibration,
     )
+
+
+def load_as_configured(
+    folder: str | os.PathLike[str], config: ConfigDict, *, finds_blank: bool = False
+) -> Predictor:
+    """A run with the labels that its configuration gives a prediction. Errors as `load`.
+
+    Args:
+        folder, config: as for `load`.
+        finds_blank: whether it has to tell videos without animals; an error if it cannot.
+    """
+    model = load(folder, config=config)
+    labels = (
+        names_or(config.predict.action_labels, model.actions),
+        names_or(config.predict.animal_labels, model.animals),
+    )
+    if labels != tuple(model.labels):
+        model = model.with_actions(labels[0], animals=labels[1])
+    if finds_blank:
+        try:
+            model = model.with_presence()
+        except UserError as error:
+            raise UserError(f"--blank_below: {error}") from error
+    return model
 
 
 def _of_weights(folder: str | os.PathLike[str]) -> Predictor:
@@ -123,6 +158,7 @@ def _of_weights(folder: str | os.PathLike[str]) -> Predictor:
             description.num_frames or _DEFAULT_FRAMES, description.architecture.image_size, 1, 1
         ),
         animal_source="none",
+        family=description.family,
         architecture=description.architecture,
         mesh=mesh,
     )
@@ -139,11 +175,13 @@ def _predictor(
     preprocessing: Preprocessing,
     views: Views,
     animal_source: str,
+    family: str,
     architecture: Any,
     mesh: Mesh,
     run: TrainedRun | None = None,
     config: ConfigDict | None = None,
     recognition: AnimalRecognition | None = None,
+    calibration: Calibration | None = None,
 ) -> Predictor:
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
 
@@ -153,6 +191,11 @@ def _predictor(
         encoded = model.encode_video(normalise(frames, *normalisation))
         # X-CLIP's also gives the features of its patches.
         return encoded[0] if isinstance(encoded, tuple) else encoded
+
+    @jax.jit
+    def maps(values: Parameters, frames: jax.Array) -> jax.Array:
+        model: Any = parameters.merge(graphdef, values)
+        return attention_maps(model, normalise(frames, *normalisation))
 
     return Predictor(
         labels=labels,
@@ -173,8 +216,10 @@ def _predictor(
             parameter_shardings=replicated,
         ),
         _encode=encode,
+        _attention_maps=None if family == "clip" else maps,
         _recognition=recognition,
         judges_each_action=outputs == "sigmoid",
+        calibration=calibration,
     )
 
 

@@ -19,26 +19,33 @@ from ml_collections import ConfigDict
 from animal_clip_jax.classes import features
 from animal_clip_jax.classes.context import ClassTexts, class_context, text_tower
 from animal_clip_jax.classes.vocabulary import Labels, check_labels
-from animal_clip_jax.command_line import did_you_mean
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import scoring
-from animal_clip_jax.inference.answers import Answer, ranked, relation_table
-from animal_clip_jax.inference.inputs import Input
+from animal_clip_jax.inference.answers import (
+    GIVEN,
+    Answer,
+    AttentionMaps,
+    note_on,
+    ranked,
+    relation_table,
+    weights_of,
+)
+from animal_clip_jax.inference.inputs import Input, input_of
 from animal_clip_jax.inference.results import VideoResult
-from animal_clip_jax.inference.smoothing import Smoothing
+from animal_clip_jax.inference.smoothing import EXPECTED_WINDOWS, Smoothing
 from animal_clip_jax.inference.stream import Request, predict_stream
+from animal_clip_jax.inference.video_progress import VideoProgress
 from animal_clip_jax.models.animal_sources import RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run.animals import AnimalRecognition
-from animal_clip_jax.run.evaluate import classes_of_labels
+from animal_clip_jax.run.calibration import Calibration
+from animal_clip_jax.run.evaluate import classes_of_labels, expected_recogniser
 from animal_clip_jax.run.trained_run import Preprocessing, TrainedRun
-from data_pipeline.decoding import VideoError
-from data_pipeline.video import Views, frames_of_array, load_frames, views_of_frames
+from data_pipeline.rows import Row, RowPlan, Video, rows_of
+from data_pipeline.video import Views
 
-Video = str | os.PathLike[str] | np.ndarray
-GIVEN = "given"
 _BATCH_SIZE = 8
 
 
@@ -55,6 +62,8 @@ class Predictor:
         animal_source: where the animals of a video come from that are not given.
         run: that it was trained in; None for weights of the converter.
         judges_each_action: whether each action has a probability of its own; else they add up to 1.
+        calibration: of `animal-clip calibrate`: its temperature divides the logits of every view;
+            None leaves them.
     """
 
     labels: Labels
@@ -69,8 +78,10 @@ class Predictor:
     _mesh: Mesh
     _score: scoring.ScoringStep
     _encode: Any
+    _attention_maps: Any
     _recognition: AnimalRecognition | None
     judges_each_action: bool
+    calibration: Calibration | None = None
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -82,14 +93,37 @@ class Predictor:
         """The animals that it can be given."""
         return self.labels.animals
 
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """The probability of each action from which it counts as shown; None where the model is not
+        calibrated, or the probabilities of all actions add up to 1."""
+        return None if self.calibration is None else self.calibration.thresholds_of(self.actions)
+
     @overload
     def predict(  # type: ignore[overload-overlap]
-        self, videos: Video, *, animals: Sequence[str] = ()
+        self,
+        videos: Video,
+        *,
+        animals: Sequence[str] = (),
+        progress: bool = False,
+        workers: int = 0,
     ) -> Answer: ...
     @overload
-    def predict(self, videos: Sequence[Video], *, animals: Sequence[str] = ()) -> list[Answer]: ...
     def predict(
-        self, videos: Video | Sequence[Video], *, animals: Sequence[str] = ()
+        self,
+        videos: Sequence[Video],
+        *,
+        animals: Sequence[str] = (),
+        progress: bool = False,
+        workers: int = 0,
+    ) -> list[Answer]: ...
+    def predict(
+        self,
+        videos: Video | Sequence[Video],
+        *,
+        animals: Sequence[str] = (),
+        progress: bool = False,
+        workers: int = 0,
     ) -> Answer | list[Answer]:
         """Says what the animals in videos do.
 
@@ -102,6 +136,10 @@ class Predictor:
                 of any size and number, which are sampled and resized as a file's are; or a list of
                 such, which are scored together.
             animals: names of the animals in them, if known; else they come from `animal_source`.
+            progress: shows on standard error how far it is.
+            workers: processes that decode files while others are scored; 0 decodes in this one. A
+                script that takes some has to be importable, `if __name__ == "__main__":`, as
+                everywhere with processes that Python spawns.
 
         Returns:
             an answer, or a list of them for a list.
@@ -110,9 +148,20 @@ class Predictor:
             UserError: a video is missing, damaged or not of that form; an animal is not one of the
                 model's; the model has no actions yet.
         """
-        if _is_one(videos):
-            return self._answers([videos], animals, batch_size=1)[0]  # type: ignore[list-item]
-        return self._answers(list(videos), animals, batch_size=_BATCH_SIZE)  # type: ignore[arg-type]
+        is_one = isinstance(videos, str | os.PathLike | np.ndarray)
+        several: list[Any] = [videos] if is_one else list(videos)  # type: ignore[arg-type]
+        request = Request(
+            animals=tuple(animals), batch_size=1 if is_one else _BATCH_SIZE, workers=workers
+        )
+        weights_of(animals, self.animals)
+        inputs = [input_of(video) for video in several]
+        with VideoProgress(len(inputs), is_shown=progress) as bar:
+            stream = predict_stream(self, inputs, request, advance=bar.advance)
+            answers = [
+                self._answer(video, result, embedding, is_given=bool(animals))
+                for video, (result, embedding) in zip(inputs, stream, strict=True)
+            ]
+        return answers[0] if is_one else answers
 
     def timeline(
         self,
@@ -134,7 +183,8 @@ class Predictor:
             window: how long a piece is that is looked at, in seconds.
             stride: from the beginning of a piece to that of the next; None is half a window.
             smoothing: how bouts are made of the pieces; None takes steps of one stride, and bouts
-                of two windows on average.
+                of four windows on average. Without a threshold, those of a calibrated model are
+                taken.
             animals: names of the animals in it, if known.
 
         Returns:
@@ -149,7 +199,7 @@ class Predictor:
         request = Request(
             window=window,
             stride=stride,
-            smoothing=smoothing or Smoothing(stride, 2 * window),
+            smoothing=smoothing or Smoothing(stride, EXPECTED_WINDOWS * window),
             animals=tuple(animals),
             batch_size=_BATCH_SIZE,
         )
@@ -167,12 +217,48 @@ class Predictor:
         Returns:
             (embed_dim,) float32, the mean over the views; not of unit length.
         """
-        frames = self._padded(_views(self._stored(video), self.views)[None], 1)
+        frames = self._padded(self._looked_at(video, self.views)[None], 1)
         total: Any = 0
         for view in range(frames.shape[1]):
             images = mesh_lib.put_batch({"frames": frames[:, view]}, self._mesh)["frames"]
             total = total + self._encode(self._values, images)
         return np.asarray(total)[0] / frames.shape[1]
+
+    def attention(self, video: Video) -> AttentionMaps:
+        """Where in a video the model looks; `inference.attention_overlay` draws it.
+
+        It is the attention rollout of the video's features, see `models.attention_maps`: the same
+        whatever action is asked about.
+
+        Examples:
+            >>> frames, maps = model.attention("clip.mp4")
+            >>> maps[3].max()  # of the patch of the fourth frame that is looked at most
+
+        Args:
+            video: see `predict`. One view is taken of it: frames spread over all of it, and of
+                each the square in the middle.
+
+        Returns:
+            the frames, uint8 (frames, size, size, 3), and how much the model looks at each patch,
+            float32 (frames, rows of patches, columns of patches), which sums to 1 over all frames.
+
+        Raises:
+            UserError: the model compares frames one by one, without attention between them; the
+                video is missing, damaged or not of that form.
+        """
+        self.check_has_attention()
+        one_view = Views(self.views.num_frames, self.views.image_size)
+        frames = self._looked_at(video, one_view)
+        images = mesh_lib.put_batch({"frames": self._padded(frames, 1)}, self._mesh)["frames"]
+        return AttentionMaps(frames[0], np.asarray(self._attention_maps(self._values, images))[0])
+
+    def check_has_attention(self) -> None:
+        """Raises UserError where `attention` is not of this model."""
+        if self._attention_maps is None:
+            raise UserError(
+                "attention is of a model whose frames exchange messages, animal_clip or xclip; "
+                "this one is clip"
+            )
 
     def encode_actions(self, texts: Sequence[str]) -> np.ndarray:
         """The features of texts, such as "a fox digging".
@@ -197,7 +283,9 @@ class Predictor:
         """The same model for other labels.
 
         Labels that it was trained with, under the same name, keep their features and relations; the
-        texts of the others are made as the training's were, of their names or in templates.
+        texts of the others are made as the training's were, of their names or in templates. The
+        temperature of a calibrated model stays, and so do the thresholds of actions of the same
+        name; the others have 0.5.
 
         Args:
             actions: names, such as "digging a burrow".
@@ -246,11 +334,59 @@ class Predictor:
         """How a video is looked at to recognise its animals; None if that is not done."""
         if self.animal_source not in RECOGNISED:
             return None
-        assert self._recognition is not None and self._config is not None
+        return self.presence_look
+
+    @property
+    def presence_look(self) -> Views | None:
+        """How a video is looked at for `presence`; None if that cannot be said, see
+        `with_presence`."""
+        if self._recognition is None or self._config is None:
+            return None
         return Views(
             self._config.animals.num_frames,
             self._recognition.recogniser.architecture.image_size,
         )
+
+    def with_presence(self) -> "Predictor":
+        """The same model, which can also say whether an animal is in a video at all.
+
+        Raises:
+            UserError: there is no image–text model at hand that recognises animals, or no animal
+                that the model knows.
+        """
+        lacking = "whether an animal is there is said by the run's image–text model, and "
+        if self.run is None or self._config is None:
+            raise UserError(f"{lacking}these are weights without a run")
+        if not self.animals:
+            raise UserError(f"{lacking}this run knows no animals")
+        if self._recognition is not None:
+            return self
+        try:
+            recognition = AnimalRecognition(
+                self._config,
+                self.run.folder,
+                self.animals,
+                self._mesh,
+                digest=expected_recogniser(self.run, self._config),
+            )
+        except MissingFileError:
+            raise
+        except UserError as error:
+            raise UserError(f"{lacking}{error}") from error
+        return dataclasses.replace(self, _recognition=recognition)
+
+    def presence(self, looks: np.ndarray, *, batch_size: int) -> np.ndarray:
+        """The probability that an animal is in each of several videos, see `recognition.presence`.
+
+        Args:
+            looks: (n, frames, size, size, 3) uint8, as `presence_look` says.
+            batch_size: n at most; the program is compiled for it.
+
+        Returns:
+            (n,) float32.
+        """
+        assert self._recognition is not None
+        return self._recognition.presence(self._padded(looks, batch_size))[: len(looks)]
 
     def score(
         self,
@@ -281,7 +417,7 @@ class Predictor:
                 "this model has no actions yet, as it comes from weights and not from a run: give "
                 'it some with model.with_actions(["a fox digging", …])'
             )
-        told = np.tile(self._weights_of(animals), (len(frames), 1))
+        told = np.tile(weights_of(animals, self.animals), (len(frames), 1))
         if looks is not None and not animals:
             assert self._recognition is not None
             told = self._recognition.probabilities(
@@ -294,6 +430,7 @@ class Predictor:
             self._padded(frames, batch_size),
             self._padded(told, batch_size),
             self._mesh,
+            temperature=1.0 if self.calibration is None else self.calibration.temperature,
         )
         number, views = len(frames), frames.shape[1]
         return (
@@ -302,93 +439,42 @@ class Predictor:
             np.asarray(scored.features)[:number] / views,
         )
 
+    def _looked_at(self, video: Video, views: Views) -> np.ndarray:
+        """The views of one video, (views, frames, size, size, 3) uint8."""
+        source = input_of(video)
+        plan = RowPlan(**dataclasses.asdict(self.preprocessing), looks=(views,))
+        rows = []
+        for item in rows_of(source.video, plan):
+            if isinstance(item, Row):
+                rows.append(item.frames[0])
+            elif item.problem:
+                raise UserError(f"{source.path}: {item.problem}")
+        (frames,) = rows
+        return frames
+
     def _text_tower(self):
         return text_tower(self._architecture, self._values)
 
-    def _answers(
-        self, videos: list[Video], animals: Sequence[str], *, batch_size: int
-    ) -> list[Answer]:
-        source = GIVEN if animals else self.animal_source
-        answers = []
-        for start in range(0, len(videos), batch_size):
-            stored = [self._stored(video) for video in videos[start : start + batch_size]]
-            frames = np.stack([_views(of_video, self.views) for of_video in stored])
-            looks = None
-            if self.animal_look is not None and not animals:
-                looks = np.concatenate([_views(of_video, self.animal_look) for of_video in stored])
-            scored = self.score(frames, looks, animals=animals, batch_size=batch_size)
-            for of_video, probabilities, told, embedding in zip(stored, *scored, strict=True):
-                answers.append(
-                    Answer(
-                        actions=ranked(self.actions, probabilities),
-                        animals=[
-                            animal
-                            for animal in ranked(self.animals, told)
-                            if animal.probability > 0
-                        ],
-                        animal_source=source,
-                        embedding=embedding,
-                        note=self._note(len(of_video)),
-                    )
-                )
-        return answers
-
-    def _weights_of(self, animals: Sequence[str]) -> np.ndarray:
-        if isinstance(animals, str):
-            raise UserError(f"animals is one name, {animals!r}; expected a list of names")
-        unknown = [name for name in animals if name not in self.animals]
-        if unknown:
-            known = ", ".join(self.animals) or "there are none"
-            raise UserError(
-                f"{', '.join(map(repr, unknown))} not among the animals ({known})"
-                f"{did_you_mean(unknown[0], self.animals)}; with_actions, or "
-                "config.predict.animal_labels, takes other ones"
-            )
-        weights = np.zeros(len(self.animals), np.float32)
-        weights[[self.animals.index(name) for name in animals]] = 1
-        return weights
-
-    def _note(self, num_stored: int) -> str:
-        most, wanted = self.preprocessing.max_frames, self.views.num_frames
-        if num_stored >= wanted or num_stored == most:
-            return ""
-        return (
-            f"the video has {num_stored} frames, fewer than the {wanted} that the model takes: "
-            "some are taken more than once"
+    def _answer(
+        self, video: Input, result: VideoResult, embedding: np.ndarray, *, is_given: bool
+    ) -> Answer:
+        if result.problem:
+            raise UserError(f"{video.path}: {result.problem}")
+        num_frames = 0 if video.frames is None else len(video.frames)
+        if result.media is not None:
+            num_frames = result.media.num_frames
+        return Answer(
+            actions=ranked(self.actions, result.actions),
+            animals=[
+                animal for animal in ranked(self.animals, result.animals) if animal.probability > 0
+            ],
+            animal_source=GIVEN if is_given else self.animal_source,
+            embedding=embedding,
+            note=note_on(num_frames, self.views.num_frames, self.preprocessing.max_frames),
         )
-
-    def _stored(self, video: Video) -> np.ndarray:
-        """The frames of a video that a conversion would store, (frames, height, width, 3) uint8."""
-        arguments = dataclasses.asdict(self.preprocessing)
-        if isinstance(video, np.ndarray):
-            return frames_of_array(video, **arguments)
-        if not isinstance(video, str | os.PathLike):
-            raise UserError(
-                f"a video is a path or an array of frames, found {type(video).__name__}"
-            )
-        path = pathlib.Path(video)
-        if not os.fspath(video):
-            raise UserError("no video is given; expected the path of a file")
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; expected a video file")
-        if not path.is_file():
-            raise MissingFileError(f"no such file: {os.fspath(video)!r}; expected a video")
-        try:
-            return load_frames(path, **arguments)
-        except VideoError as error:
-            raise UserError(f"{path}: {error}") from error
 
     def _padded(self, rows: np.ndarray, batch_size: int) -> np.ndarray:
         """Rows repeated up to a batch that divides over the devices, always of the same size."""
         shares = self._mesh.shape["data"] * self._mesh.shape["fsdp"]
         size = -(-batch_size // shares) * shares
         return rows[np.minimum(np.arange(size), len(rows) - 1)]
-
-
-def _views(frames: np.ndarray, views: Views) -> np.ndarray:
-    """The views of a video's stored frames, (views, frames, size, size, 3) uint8."""
-    return views_of_frames(frames, **dataclasses.asdict(views))
-
-
-def _is_one(videos: object) -> bool:
-    return isinstance(videos, str | os.PathLike | np.ndarray)

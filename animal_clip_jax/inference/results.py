@@ -14,6 +14,7 @@ from etils import epath
 
 from animal_clip_jax.errors import MissingFileError, UserError, quoted
 from animal_clip_jax.files import as_path, is_file
+from animal_clip_jax.inference.cells import timeline_cell
 
 RESULTS_FILE = "results.jsonl"
 VERSION = 1
@@ -65,12 +66,14 @@ class Windows:
         starts, stops: float64 (W), seconds; windows may overlap.
         actions: float32 (W, C), the probability of each action.
         animals: float32 (W, A), that of each animal; (W, 0) where none was recognised.
+        presence: float32 (W), the probability that an animal is there; None where nobody asked.
     """
 
     starts: np.ndarray
     stops: np.ndarray
     actions: np.ndarray
     animals: np.ndarray
+    presence: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,22 +92,34 @@ class VideoResult:
         windows: along the video; None where only the whole was asked for.
         bouts: made of the windows, by their start; of a video without windows none.
         blank: whether no animal seems to be in it.
+        presence: the probability that an animal is in it, the highest of its windows; None where
+            nobody asked.
     """
 
     name: str
     path: str
     problem: str = ""
     media: Media | None = None
-    actions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
-    animals: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
-    windows: Windows | None = None
+    actions: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros(0, np.float32), repr=False
+    )
+    animals: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros(0, np.float32), repr=False
+    )
+    windows: Windows | None = dataclasses.field(default=None, repr=False)
     bouts: tuple[Bout, ...] = ()
     blank: bool = False
+    presence: float | None = None
 
     @property
     def is_answered(self) -> bool:
         """Whether the model says anything of it."""
         return len(self.actions) > 0
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        seconds = 0.0 if self.media is None else self.media.duration
+        return timeline_cell(self.name, self.problem, seconds, self.bouts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,11 +174,15 @@ class Results:
             return cls(_header(file.readline(), path), path)
 
     def __iter__(self) -> Iterator[VideoResult]:
-        with self.path.open() as file:
-            file.readline()
-            for number, line in enumerate(file, start=2):
-                if line.endswith("\n"):  # a last line that is cut is not read
-                    yield _parsed(line, f"{self.path}, line {number}")
+        return results_in(self.path, skip=1)
+
+
+def results_in(path: epath.Path, *, skip: int) -> Iterator[VideoResult]:
+    """The results in a file, one by one, after as many other lines."""
+    with path.open() as file:
+        for number, line in enumerate(file, start=1):
+            if number > skip and line.endswith("\n"):  # a last line that is cut is not read
+                yield _parsed(line, f"{path}, line {number}")
 
 
 def header_line(header: Header) -> str:
@@ -181,11 +200,33 @@ def result_line(result: VideoResult) -> str:
     content["actions"], content["animals"] = _list(result.actions), _list(result.animals)
     if result.windows is not None:
         windows = dataclasses.asdict(result.windows)
-        content["windows"] = {name: _list(array) for name, array in windows.items()}
+        content["windows"] = {
+            name: _list(array) for name, array in windows.items() if array is not None
+        }
     content["bouts"] = [dataclasses.asdict(bout) for bout in result.bouts]
     if result.blank:
         content["blank"] = True
+    if result.presence is not None:
+        content["presence"] = round(result.presence, 6)
     return json.dumps(content, allow_nan=False) + "\n"
+
+
+def name_in_line(line: str, place: str) -> str:
+    """The name of the video of a line, which `result_line` puts first: the rest may be long.
+
+    Raises:
+        UserError: the line is no result; says the place.
+    """
+    begin = '{"name": '
+    try:
+        if not line.startswith(begin):
+            raise ValueError("it begins otherwise")
+        name, _ = json.JSONDecoder().raw_decode(line, len(begin))
+        if not isinstance(name, str):
+            raise ValueError("the name is no text")
+        return name
+    except ValueError as error:
+        raise UserError(f"{place} is no result of a video: {quoted(line)}") from error
 
 
 def write_results(path: epath.PathLike, header: Header, results: Iterable[VideoResult]) -> Results:
@@ -240,6 +281,7 @@ def _parsed(line: str, place: str) -> VideoResult:
             windows=_windows(windows) if windows else None,
             bouts=tuple(Bout(**bout) for bout in content["bouts"]),
             blank=content.get("blank", False),
+            presence=content.get("presence"),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{place} is no result of a video: {quoted(line)}") from error
@@ -252,4 +294,5 @@ def _windows(content: dict[str, list]) -> Windows:
         np.array(content["stops"], np.float64),
         np.array(content["actions"], np.float32).reshape(count, -1),
         np.array(content["animals"], np.float32).reshape(count, -1),
+        np.array(content["presence"], np.float32) if "presence" in content else None,
     )

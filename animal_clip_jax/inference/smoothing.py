@@ -7,7 +7,8 @@ long enough.
 
 Where one action is shown at a time, the states are the actions, and each bout has one. Where there
 may be several, each action is a model of its own with the states "shown" and "not shown", and bouts
-of different actions may overlap.
+of different actions may overlap. This is a hysteresis already: to begin and to end, an action has
+to be above its threshold or below it for longer, or by more, than a change of states costs.
 """
 
 import dataclasses
@@ -18,6 +19,9 @@ import numpy as np
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.inference.results import Bout, Windows
 
+# How long a bout is expected to last unless that is given, in windows: the F1 of bouts was the best
+# from there on, on videos with known cuts (benchmarks/timelines.py).
+EXPECTED_WINDOWS = 4
 _LEAST = 1e-6  # a probability of 0 or 1 would never be overruled
 
 
@@ -30,14 +34,15 @@ class Smoothing:
         expected_seconds: how long a bout lasts on average; longer ones make smoother bouts.
         least_seconds: shorter bouts are left out: where one action is shown at a time, their time
             goes to the neighbour that is likelier there.
-        threshold: of the probability of an action: where several may be shown, one counts as shown
-            from there on; where one is, bouts with a lower mean are left out.
+        threshold: of the probability of an action, or of each, (C): where several may be shown, one
+            counts as shown from there on; where one is, bouts with a lower mean are left out. 0
+            takes 0.5 where several may be shown, or the thresholds of a calibrated model.
     """
 
     step: float
     expected_seconds: float
     least_seconds: float = 0.0
-    threshold: float = 0.0
+    threshold: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
         if not (self.step > 0 and self.expected_seconds > 0 and self.least_seconds >= 0):
@@ -45,8 +50,13 @@ class Smoothing:
                 f"bouts need a step and an expected length above 0 s, and a least length from 0 s; "
                 f"found {self.step:g}, {self.expected_seconds:g} and {self.least_seconds:g}"
             )
-        if not 0 <= self.threshold < 1:
-            raise UserError(f"a threshold is from 0 to below 1, found {self.threshold:g}")
+        for threshold in np.atleast_1d(self.threshold):
+            if not 0 <= threshold < 1:
+                raise UserError(f"a threshold is from 0 to below 1, found {threshold:g}")
+
+    def threshold_of(self, action: int) -> float:
+        """The threshold of an action, by its number."""
+        return self.threshold[action] if isinstance(self.threshold, tuple) else self.threshold
 
 
 def bouts_of(
@@ -56,6 +66,7 @@ def bouts_of(
     smoothing: Smoothing,
     *,
     multi_label: bool,
+    present: np.ndarray | None = None,
 ) -> tuple[Bout, ...]:
     """The bouts of a video, by their start.
 
@@ -65,6 +76,8 @@ def bouts_of(
         animals: labels, (A).
         smoothing: how bouts are made.
         multi_label: whether several actions may be shown at a time.
+        present: bool (W), the windows in which there is an animal; None takes all. Bouts are cut to
+            the steps that one of these is over.
     """
     if not len(windows.starts):
         return ()
@@ -74,17 +87,26 @@ def bouts_of(
         runs = [
             (first, last, action)
             for action in range(len(actions))
-            for first, last, state in _runs(_shown(probabilities[:, action], smoothing))
+            for first, last, state in _runs(
+                _shown(probabilities[:, action], smoothing, smoothing.threshold_of(action))
+            )
             if state == 1 and edges[last] - edges[first] >= smoothing.least_seconds
         ]
     else:
         path = _viterbi(np.log(np.clip(probabilities, _LEAST, 1)), _staying(smoothing))
         path = _without_short(path, probabilities, edges, smoothing.least_seconds)
         runs = list(_runs(path))
+    if present is not None:
+        of_steps = steps_of(windows, present[:, None].astype(float), smoothing.step)[1]
+        runs = [
+            (first, last, action)
+            for first, last, action in _cut_to(runs, of_steps[:, 0] > 0)
+            if edges[last] - edges[first] >= smoothing.least_seconds
+        ]
     bouts = []
     for first, last, action in sorted(runs):
         score = float(probabilities[first:last, action].mean())
-        if not multi_label and score < smoothing.threshold:
+        if not multi_label and score < smoothing.threshold_of(action):
             continue
         animal = ""
         if of_animals.shape[1]:
@@ -93,6 +115,16 @@ def bouts_of(
         start, stop = float(edges[first]), float(edges[last])
         bouts.append(Bout(start, stop, actions[action], animal, score))
     return tuple(bouts)
+
+
+def _cut_to(
+    runs: Sequence[tuple[int, int, int]], present: np.ndarray
+) -> Iterator[tuple[int, int, int]]:
+    """The parts of runs in which all steps are present."""
+    for first, last, action in runs:
+        for start, stop, is_present in _runs(present[first:last].astype(np.int64)):
+            if is_present:
+                yield first + start, first + stop, action
 
 
 def steps_of(windows: Windows, values: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -127,9 +159,9 @@ def _staying(smoothing: Smoothing) -> float:
     return max(1 - smoothing.step / smoothing.expected_seconds, 0.5)
 
 
-def _shown(probabilities: np.ndarray, smoothing: Smoothing) -> np.ndarray:
+def _shown(probabilities: np.ndarray, smoothing: Smoothing, threshold: float) -> np.ndarray:
     """Whether an action is shown at each step, 0 or 1."""
-    threshold = np.clip(smoothing.threshold or 0.5, _LEAST, 1 - _LEAST)
+    threshold = np.clip(threshold or 0.5, _LEAST, 1 - _LEAST)
     likely = np.clip(probabilities, _LEAST, 1 - _LEAST)
     # The odds against those at the threshold.
     shown = np.log(likely / threshold)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,8 @@ class Request:
         window, stride: seconds; None for an answer for each video as a whole.
         smoothing: how windows become bouts; None without windows.
         animals: that are in all of them; () leaves that to the model.
+        blank_below: a video is blank if no animal is in it with at least this probability, see
+            `recognition.presence`; None does not look for that.
         batch_size: rows that are computed at a time.
         workers: processes that decode; 0 decodes in this one.
     """
@@ -31,6 +33,7 @@ class Request:
     stride: float | None = None
     smoothing: Smoothing | None = None
     animals: tuple[str, ...] = ()
+    blank_below: float | None = None
     batch_size: int = 8
     workers: int = 0
 
@@ -45,11 +48,16 @@ class Model(Protocol):
     @property
     def judges_each_action(self) -> bool: ...
     @property
+    def thresholds(self) -> tuple[float, ...] | None: ...
+    @property
     def actions(self) -> tuple[str, ...]: ...
     @property
     def animals(self) -> tuple[str, ...]: ...
     @property
     def animal_look(self) -> Views | None: ...
+    @property
+    def presence_look(self) -> Views | None: ...
+    def presence(self, looks: np.ndarray, *, batch_size: int) -> np.ndarray: ...
     def score(
         self,
         frames: np.ndarray,
@@ -69,6 +77,7 @@ class _Gathered:
         self.actions: list[np.ndarray] = []
         self.animals: list[np.ndarray] = []
         self.embeddings: list[np.ndarray] = []
+        self.presence: list[float] = []
         self.end: End | None = None
         self.num_rows = 0
 
@@ -78,20 +87,34 @@ class _Gathered:
 
 
 def predict_stream(
-    model: Model, videos: Sequence[Input], request: Request
+    model: Model,
+    videos: Sequence[Input],
+    request: Request,
+    *,
+    advance: Callable[[float, int], object] = lambda done, rows: None,
 ) -> Iterator[tuple[VideoResult, np.ndarray]]:
     """Yields the result of each video, in order, and its features, (embed_dim,), which are the mean
     over its rows; (0,) of a video without any.
 
     Only a few rows are held at a time, whatever the number and length of the videos, and the model
     is compiled once.
+
+    Args:
+        model: see `predictor.Predictor`.
+        videos: which.
+        request: what is wanted of them.
+        advance: is told how many videos are done, one that is half done being half a video, and how
+            many rows.
     """
+    request = with_thresholds(model, request)
     plan = row_plan(model, request)
     readable = [number for number, video in enumerate(videos) if not video.problem]
     place = {number: k for k, number in enumerate(readable)}
     waiting: deque[_Gathered] = deque()
     rows: list[tuple[_Gathered, Row]] = []
-    with Decoders([videos[k].path for k in readable], plan, request.workers) as decoders:
+    num_rows = 0
+    sources = [videos[k].video for k in readable]
+    with Decoders(sources, plan, request.workers) as decoders:
         for number, video in enumerate(videos):
             gathered = _Gathered(video)
             waiting.append(gathered)
@@ -107,12 +130,25 @@ def predict_stream(
                     if len(rows) == request.batch_size:
                         _score(model, rows, request)
                         rows.clear()
+                        num_rows += request.batch_size
+                        advance(number + item.share, num_rows)
             while waiting and waiting[0].is_whole:
                 yield _result(model, waiting.popleft(), request)
         if rows:
             _score(model, rows, request)
+        advance(len(videos), num_rows + len(rows))
         while waiting:
             yield _result(model, waiting.popleft(), request)
+
+
+def with_thresholds(model: Model, request: Request) -> Request:
+    """The request with the thresholds of a calibrated model, where it asks for none itself."""
+    smoothing = request.smoothing
+    if smoothing is None or smoothing.threshold or model.thresholds is None:
+        return request
+    return dataclasses.replace(
+        request, smoothing=dataclasses.replace(smoothing, threshold=model.thresholds)
+    )
 
 
 def row_plan(model: Model, request: Request) -> RowPlan:
@@ -121,8 +157,13 @@ def row_plan(model: Model, request: Request) -> RowPlan:
     if request.window is not None:
         views = dataclasses.replace(views, num_temporal_views=1)
     looks = [views]
-    if model.animal_look is not None and not request.animals:
+    # How an animal is recognised, and whether there is one, is seen in the same frames.
+    if _asks_for_animals(model, request):
+        assert model.animal_look is not None
         looks.append(model.animal_look)
+    elif request.blank_below is not None:
+        assert model.presence_look is not None
+        looks.append(model.presence_look)
     return RowPlan(
         short_side=model.preprocessing.short_side,
         max_frames=model.preprocessing.max_frames,
@@ -132,11 +173,22 @@ def row_plan(model: Model, request: Request) -> RowPlan:
     )
 
 
+def _asks_for_animals(model: Model, request: Request) -> bool:
+    return model.animal_look is not None and not request.animals
+
+
 def _score(model: Model, rows: Sequence[tuple[_Gathered, Row]], request: Request) -> None:
     frames = np.stack([row.frames[0] for _, row in rows])
     looks = None
     if len(rows[0][1].frames) > 1:
         looks = np.concatenate([row.frames[1] for _, row in rows])
+    if request.blank_below is not None:
+        assert looks is not None
+        found = model.presence(looks, batch_size=request.batch_size)
+        for (gathered, _), presence in zip(rows, found, strict=True):
+            gathered.presence.append(float(presence))
+        if not _asks_for_animals(model, request):
+            looks = None
     scored = model.score(frames, looks, animals=request.animals, batch_size=request.batch_size)
     for (gathered, row), *values in zip(rows, *scored, strict=True):
         gathered.spans.append((row.start, row.stop))
@@ -165,15 +217,23 @@ def _result(model: Model, gathered: _Gathered, request: Request) -> tuple[VideoR
         return dataclasses.replace(result, problem=problem), np.zeros(0, np.float32)
     actions, animals = np.stack(gathered.actions), np.stack(gathered.animals)
     result = dataclasses.replace(result, actions=actions.mean(axis=0), animals=animals.mean(axis=0))
+    presence = present = None
+    if request.blank_below is not None:
+        presence = np.array(gathered.presence, np.float32)
+        present = presence >= request.blank_below
+        result = dataclasses.replace(
+            result, presence=float(presence.max()), blank=not bool(present.any())
+        )
     if request.window is not None and request.smoothing is not None:
         spans = np.array(gathered.spans)
-        windows = Windows(spans[:, 0], spans[:, 1], actions, animals)
+        windows = Windows(spans[:, 0], spans[:, 1], actions, animals, presence)
         bouts = bouts_of(
             windows,
             model.actions,
             model.animals,
             request.smoothing,
             multi_label=model.judges_each_action,
+            present=present,
         )
         result = dataclasses.replace(result, windows=windows, bouts=bouts)
     return result, np.mean(gathered.embeddings, axis=0)

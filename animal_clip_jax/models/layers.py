@@ -5,6 +5,7 @@ norms and softmaxes are reduced in float32 whatever it is. Initial values are CL
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -119,6 +120,23 @@ class SelfAttention(nnx.Module):
         attended = jax.nn.dot_product_attention(query, key, value, is_causal=is_causal)
         return self.out(attended)
 
+    def weights(self, x: jax.Array) -> jax.Array:
+        """Which token looks how much at which: the softmax that a call without mask computes.
+
+        A call does not keep it, so that it never holds all of it in memory; here it is computed
+        again, to be looked at.
+
+        Args:
+            x: (rows, tokens, width).
+
+        Returns:
+            (rows, heads, tokens, tokens) float32; each row of the last axis sums to 1.
+        """
+        query_key = self._project(x, 0, 2)
+        query, key = (query_key[..., part, :, :].astype(jnp.float32) for part in range(2))
+        products = jnp.einsum("...ihd,...jhd->...hij", query, key)
+        return jax.nn.softmax(products * query.shape[-1] ** -0.5)
+
 
 class Mlp(nnx.Module):
     """Two linear layers, width → 4·width → width, with the activation between them."""
@@ -191,6 +209,23 @@ class ResidualBlock(_Block):
         x = x[:, :num_queries] + attended
         return x + self.mlp(self.mlp_norm(x))
 
+    def attention_weights(self, x: jax.Array) -> jax.Array:
+        """(rows, tokens, width) → (rows, heads, tokens, tokens), as `SelfAttention.weights`."""
+        return self.attention.weights(self.attention_norm(x))
+
+
+class CrossFrameWeights(NamedTuple):
+    """The attention of a block whose frames exchange messages, float32.
+
+    Attributes:
+        messages: (clips, heads, frames, frames), of each frame's message to the others.
+        tokens: (clips, frames, heads, tokens + 1, tokens + 1), within each frame; the last token is
+            the message that the frame received.
+    """
+
+    messages: jax.Array
+    tokens: jax.Array
+
 
 class CrossFrameBlock(_Block):
     """A residual block whose frames exchange messages (X-CLIP's cross-frame communication).
@@ -251,12 +286,30 @@ class CrossFrameBlock(_Block):
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
         num_tokens = 1 if class_token_only else x.shape[1]
 
-        messages = self.message_projection(x[:, 0]).reshape(-1, num_frames, x.shape[-1])
+        messages = self._messages(x, num_frames)
         exchanged = self.message_attention(self.message_norm(messages))
         messages = messages + drop_path(exchanged, self.drop_path_rate, keys[0])
-        messages = messages.reshape(-1, 1, x.shape[-1])
-
-        with_message = jnp.concatenate([x, messages], axis=1)
+        with_message = _with_messages(x, messages)
         attended = self.attention(self.attention_norm(with_message), num_queries=num_tokens)
         x = x[:, :num_tokens] + drop_path(attended, self.drop_path_rate, keys[1])
         return x + drop_path(self.mlp(self.mlp_norm(x)), self.drop_path_rate, keys[2])
+
+    def attention_weights(self, x: jax.Array, *, num_frames: int) -> CrossFrameWeights:
+        """The attention of this block over tokens (clips·num_frames, tokens, width)."""
+        messages = self._messages(x, num_frames)
+        sent = self.message_norm(messages)
+        with_message = _with_messages(x, messages + self.message_attention(sent))
+        tokens = self.attention.weights(self.attention_norm(with_message))
+        return CrossFrameWeights(
+            messages=self.message_attention.weights(sent),
+            tokens=tokens.reshape(-1, num_frames, *tokens.shape[1:]),
+        )
+
+    def _messages(self, x: jax.Array, num_frames: int) -> jax.Array:
+        """What the frames have to say, (clips, frames, width)."""
+        return self.message_projection(x[:, 0]).reshape(-1, num_frames, x.shape[-1])
+
+
+def _with_messages(x: jax.Array, messages: jax.Array) -> jax.Array:
+    """(clips·frames, tokens, width), (clips, frames, width) → (clips·frames, tokens + 1, width)."""
+    return jnp.concatenate([x, messages.reshape(-1, 1, x.shape[-1])], axis=1)

@@ -9,6 +9,7 @@ from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.layers import (
     NEW_STD,
     CrossFrameBlock,
+    CrossFrameWeights,
     ResidualBlock,
     layer_norm,
     symmetric_uniform,
@@ -174,6 +175,24 @@ class VideoTower(_PatchTransformer):
         patches = x[:, 1:].reshape(num_clips, num_frames, -1, x.shape[-1]) if with_patches else None
         return features, patches
 
+    def attention_weights(self, clips: jax.Array) -> tuple[list[CrossFrameWeights], jax.Array]:
+        """The attention in every block, first to last, to be looked at.
+
+        Args:
+            clips: (clips, frames, size, size, 3) normalised pixels.
+
+        Returns:
+            the weights of each block, and the frame features (clips, frames, embed_dim), as a call
+            gives them.
+        """
+        num_clips, num_frames = clips.shape[:2]
+        x = self._embed(clips.reshape(-1, *clips.shape[2:]))
+        weights = []
+        for block in self.blocks:
+            weights.append(block.attention_weights(x, num_frames=num_frames))
+            x = block(x, num_frames=num_frames)
+        return weights, self._project(x[:, 0]).reshape(num_clips, num_frames, -1)
+
     def _apply(
         self,
         block: CrossFrameBlock,
@@ -231,12 +250,29 @@ class MultiFrameIntegration(nnx.Module):
 
     def __call__(self, frame_features: jax.Array) -> jax.Array:
         """(clips, frames, embed_dim) → (clips, embed_dim)."""
+        x = self._placed(frame_features)
+        for block in self.blocks:
+            x = block(x)
+        return jnp.mean(x + frame_features, axis=1)
+
+    def attention_weights(self, frame_features: jax.Array) -> list[jax.Array]:
+        """The attention in every block: (clips, heads, frames, frames) float32 each.
+
+        Args:
+            frame_features: (clips, frames, embed_dim).
+        """
+        x = self._placed(frame_features)
+        weights = []
+        for block in self.blocks:
+            weights.append(block.attention_weights(x))
+            x = block(x)
+        return weights
+
+    def _placed(self, frame_features: jax.Array) -> jax.Array:
+        """Frame features with their positions in the clip."""
         if frame_features.shape[1] != self.position_embedding.shape[0]:
             raise ValueError(
                 f"the clips have {frame_features.shape[1]} frames; this model was built for "
                 f"{self.position_embedding.shape[0]}"
             )
-        x = frame_features + self.position_embedding.astype(self.dtype)
-        for block in self.blocks:
-            x = block(x)
-        return jnp.mean(x + frame_features, axis=1)
+        return frame_features + self.position_embedding.astype(self.dtype)

@@ -90,10 +90,21 @@ class Recogniser:
         Returns:
             (clips, embed_dim) float32.
         """
+        return unit_length(jnp.mean(self.encode_each_frame(values, frames), axis=1))
+
+    def encode_each_frame(self, values: Parameters, frames: jax.Array) -> jax.Array:
+        """Image features of frames, of unit length.
+
+        Args:
+            values, frames: as for `encode_frames`.
+
+        Returns:
+            (clips, frames, embed_dim) float32.
+        """
         pixels = normalise(frames, *self.normalisation)
         images = pixels.reshape(-1, *pixels.shape[2:])
         features = unit_length(self.model(values).visual(images))
-        return unit_length(jnp.mean(features.reshape(*frames.shape[:2], -1), axis=1))
+        return features.reshape(*frames.shape[:2], -1)
 
 
 def name_probabilities(

@@ -26,6 +26,7 @@ from animal_clip_jax.recognition.linear_probe import (
     fold_of,
     held_out_probabilities,
 )
+from animal_clip_jax.recognition.presence import EMPTY_SCENES, presence
 from animal_clip_jax.recognition.zero_shot import Recogniser, name_probabilities
 from animal_clip_jax.run.config import recognised_sources, training_source
 from animal_clip_jax.run.data import ClipSet, TrainingData
@@ -99,8 +100,10 @@ class AnimalRecognition:
             features.class_texts, config.animals.prompts, self._animal_names, "animal"
         )
         self._name_features: np.ndarray | None = None
+        self._empty_features: np.ndarray | None = None
         self._probe: LinearProbe | None = None
         self._encode = jax.jit(self.recogniser.encode_frames)
+        self._encode_each = jax.jit(self.recogniser.encode_each_frame)
 
     @classmethod
     def for_training(
@@ -197,24 +200,44 @@ class AnimalRecognition:
         options = self._config.animals
         if source == "learned":
             return self.probe().probabilities(image_features, top_k=options.top_k)
-        if self._name_features is None:
-            text = self.recogniser.model().text
-            folder = cache_folder(self._config.prompts.cache)
-            self._name_features = features.encode_classes(
-                text,
-                self._texts,
-                pooling="mean",
-                mesh=self._mesh,
-                cache=None if folder is None else FeatureCache.open(folder, text, self._mesh),
-                what="animals to recognise",
-                track=self._track,
-            )
         return name_probabilities(
             image_features,
-            self._name_features,
+            self._features_of_names(),
             logit_scale=float(self.recogniser.values["logit_scale"]),
             temperature=options.temperature,
             top_k=options.top_k,
+        )
+
+    def presence(self, frames: np.ndarray) -> np.ndarray:
+        """How probable it is that an animal is in videos, see `recognition.presence`: (videos,
+        frames, size, size, 3) uint8 → (videos,) float32."""
+        if self._empty_features is None:
+            texts = [[text] for text in EMPTY_SCENES]
+            self._empty_features = self._encoded(texts, "empty scenes")
+        return presence(
+            np.asarray(self._encode_each(self.recogniser.values, frames)),
+            self._features_of_names(),
+            self._empty_features,
+            logit_scale=float(self.recogniser.values["logit_scale"]),
+            temperature=self._config.animals.temperature,
+        )
+
+    def _features_of_names(self) -> np.ndarray:
+        if self._name_features is None:
+            self._name_features = self._encoded(self._texts, "animals to recognise")
+        return self._name_features
+
+    def _encoded(self, texts: Sequence[Sequence[str]], what: str) -> np.ndarray:
+        text = self.recogniser.model().text
+        folder = cache_folder(self._config.prompts.cache)
+        return features.encode_classes(
+            text,
+            texts,
+            pooling="mean",
+            mesh=self._mesh,
+            cache=None if folder is None else FeatureCache.open(folder, text, self._mesh),
+            what=what,
+            track=self._track,
         )
 
     def image_features(self, clips: ClipSet) -> np.ndarray:

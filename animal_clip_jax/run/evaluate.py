@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
+from etils import epath
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
@@ -24,7 +25,7 @@ from animal_clip_jax.parallel.distributed import (
     on_first,
     only_writer_of_all,
 )
-from animal_clip_jax.run import results, summary
+from animal_clip_jax.run import assembly, results, summary
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.config import (
     check_data,
@@ -38,6 +39,7 @@ from animal_clip_jax.run.config import (
     with_absolute_paths,
 )
 from animal_clip_jax.run.data import clips_of_labels, open_training_data, whole_split
+from animal_clip_jax.run.evaluation_report.evaluated import Evaluated
 from animal_clip_jax.run.evaluator import Evaluator, Known, check_batch_size
 from animal_clip_jax.run.interruption import InterruptionNotice
 from animal_clip_jax.run.progress import Screen
@@ -47,11 +49,14 @@ from animal_clip_jax.run.workdir import read_config
 from data_pipeline.clip_index import load_index
 from data_pipeline.dataset import DatasetInfo, dataset_digest, load_info
 
+OPEN_VOCABULARY = ", or set config.evaluation.open_vocabulary"
 Say = Callable[[str], None]
 Track = Callable[[str, int, int, str], object]
 
 
-def evaluate(folder: str | os.PathLike[str], config: ConfigDict | None = None) -> str:
+def evaluate(
+    folder: str | os.PathLike[str], config: ConfigDict | None = None, *, report: bool = False
+) -> str:
     """Evaluates a run, in several views and under every source of the animals.
 
     The result is written into a folder of its own below the run's, see `results.write`; nothing
@@ -66,6 +71,7 @@ def evaluate(folder: str | os.PathLike[str], config: ConfigDict | None = None) -
         folder: of the run.
         config: how to evaluate: the run's own configuration, with fields of
             `run.config.FREE_WHEN_TRAINED` changed. None takes it as it is.
+        report: also write a page for a browser, `report.html`.
 
     Returns:
         a short table to print, and in its last line the folder with the whole result.
@@ -76,7 +82,7 @@ def evaluate(folder: str | os.PathLike[str], config: ConfigDict | None = None) -
         Interrupted: the process was asked to stop.
     """
     with InterruptionNotice() as notice, Screen(is_shown=is_first()) as screen:
-        return _evaluate(folder, config, notice, screen)
+        return _evaluate(folder, config, notice, screen, report=report)
 
 
 def _evaluate(
@@ -84,22 +90,24 @@ def _evaluate(
     config: ConfigDict | None,
     notice: InterruptionNotice,
     screen: Screen,
+    *,
+    report: bool,
 ) -> str:
     screen.doing("opening the run and the data")
     if config is not None:
         check_same_config(flat_config(config))
     run, config = on_all(open_for_use, folder, config)
     on_all(check_directory, config)
-    mesh = _mesh(config, run)
+    mesh = mesh_for(config, run)
     check_batch_size(config, mesh)
     is_open = config.evaluation.open_vocabulary
     info = on_all(load_info, config.data.directory)
     on_all(check_data, config, info, is_trained_on=not is_open)
     labels = Labels(info.action_names, info.animal_names)
-    if labels != run.labels and not is_open:
-        raise UserError(_other_labels(config, labels, run))
+    if not is_open:
+        check_labels_of(info, run, config.data.directory, otherwise=OPEN_VOCABULARY)
     digest = on_all(dataset_digest, config.data.directory)
-    is_same_data = not is_open and _is_trained_on(run, info, digest)
+    is_same_data = not is_open and is_trained_on(run, info, digest)
     clips = on_all(whole_split, config.data.directory, config.data.test_split)
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     values, classes = run.restore(replicated)
@@ -155,15 +163,37 @@ def _evaluate(
             clips,
             advance=lambda title, done: screen.track(title, done, len(clips.index)),
         )
-    on_first(results.write, run.folder, source, result, multi_label=info.multi_label)
+    if report:
+        screen.doing("drawing the report")
+    evaluated = Evaluated(
+        source, result, clips, known, assembly.scores(config), config.data.directory
+    )
+    on_first(_write, run.folder, evaluated, with_page=report)
     table = results.summary(
         source, result.figures(), multi_label=info.multi_label, width=summary.screen_width()
     )
     written = summary.shown(folder)
-    return f"{table}\n\nEvery figure, and each action by itself (report.txt first):\n{written}"
+    first = results.PAGE_FILE if report else results.REPORT_FILE
+    return f"{table}\n\nEvery figure, and each action by itself ({first} first):\n{written}"
 
 
-def _mesh(config: ConfigDict, run: TrainedRun) -> Mesh:
+def _write(workdir: epath.Path, evaluated: Evaluated, *, with_page: bool) -> None:
+    page = ""
+    if with_page:
+        # Here, not above: an evaluation without a page does without Matplotlib.
+        from animal_clip_jax.run.evaluation_report.page import evaluation_page
+
+        page = evaluation_page(evaluated)
+    results.write(
+        workdir,
+        evaluated.source,
+        evaluated.result,
+        multi_label=evaluated.multi_label,
+        page=page,
+    )
+
+
+def mesh_for(config: ConfigDict, run: TrainedRun) -> Mesh:
     """The devices to evaluate on: as asked for, or all, where the run's own were other ones."""
     try:
         return mesh_lib.make_mesh(config.mesh)
@@ -290,20 +320,37 @@ def _action_clips(run: TrainedRun, config: ConfigDict) -> np.ndarray:
     return clips_of_labels(index.actions, len(run.labels.actions))
 
 
-def _is_trained_on(run: TrainedRun, info: DatasetInfo, digest: str) -> bool:
-    """Whether data is that which a run was trained on."""
+def is_trained_on(run: TrainedRun, info: DatasetInfo, digest: str) -> bool:
+    """Whether data is that which a run was trained on.
+
+    Args:
+        digest: see `dataset_digest`.
+    """
     if run.description.data_digest is not None:
         return run.description.data_digest == digest
     return np.array_equal(info.relation_counts, run.description.relation_counts)
 
 
-def _other_labels(config: ConfigDict, labels: Labels, run: TrainedRun) -> str:
+def check_labels_of(
+    info: DatasetInfo, run: TrainedRun, directory: str, *, otherwise: str = ""
+) -> None:
+    """Makes sure that data has the labels of a run, in their order.
+
+    Args:
+        directory: where it lies.
+        otherwise: what else can be done, for the message.
+
+    Raises:
+        UserError: it has not.
+    """
+    labels = Labels(info.action_names, info.animal_names)
+    if labels == run.labels:
+        return
     kind = "actions" if labels.actions != run.labels.actions else "animals"
     ours, theirs = getattr(labels, kind), getattr(run.labels, kind)
     unknown = [name for name in ours if name not in theirs]
     example = f"; {unknown[0]!r} is new" if unknown else "; they are in another order"
-    return (
-        f"{config.data.directory} has {len(ours)} {kind}, the run in {run.folder} {len(theirs)}"
-        f"{example}. Evaluate it on the labels that it was trained on, or set "
-        "config.evaluation.open_vocabulary"
+    raise UserError(
+        f"{directory} has {len(ours)} {kind}, the run in {run.folder} {len(theirs)}{example}. Take "
+        f"data with the labels that it was trained on{otherwise}"
     )

@@ -1,7 +1,8 @@
 """Scores of a run's clips, and the figures made of them."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
@@ -72,10 +73,13 @@ class Result:
     Attributes:
         by_source: in the order of `evaluation.animal_sources`, shuffled after in order.
         recognition: how well each recognised source knows the animals.
+        features: (clips, embed_dim) float32, of the clips with their frames in order, the mean over
+            views; the animals do not matter to them.
     """
 
     by_source: list[SourceResult]
     recognition: dict[str, dict[str, float]]
+    features: np.ndarray
 
     def figures(self) -> dict[str, float]:
         """All figures by name: "none/top1", "none/shuffled_top1", "predicted/animals_top1"."""
@@ -126,13 +130,14 @@ class Evaluator:
         self._mesh = mesh
         self._recognition = recognition
         self._wait_for = wait_for
-        self._step = scoring.make_scoring_step(
+        self._make_step = functools.partial(
+            scoring.make_scoring_step,
             graphdef,
             normalisation=assembly.normalisation(config),
-            outputs=assembly.scores(config),
             mesh=mesh,
             parameter_shardings=parameter_shardings,
         )
+        self._step = self._make_step(outputs=assembly.scores(config))
 
     def score(
         self,
@@ -156,16 +161,57 @@ class Evaluator:
             shuffle_seed: puts the frames in a random order; None leaves them.
             advance: is given the number of clips that are done, again and again.
         """
+        source = animal_source or self._config.evaluation.animal_sources[0]
+        return scoring.score_split(
+            self._step,
+            values,
+            classes,
+            self._batches(clips, source, temporal_views, crops),
+            self._mesh,
+            animal_source=source,
+            shuffle_seed=shuffle_seed,
+            wait_for=self._wait_for,
+            advance=advance,
+        )
+
+    def logits(
+        self,
+        values: Parameters,
+        classes: ClassContext,
+        clips: ClipSet,
+        *,
+        temporal_views: int,
+        crops: int,
+        animal_source: str,
+        advance: Callable[[int], object] = lambda clips: None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The logits of clips in each of their views, (clips, views, actions) float64, and their
+        annotated actions, multi-hot (clips, actions). Arguments as `score`; in one process."""
+        return scoring.split_logits(
+            self._make_step(outputs=scoring.LOGITS),
+            values,
+            classes,
+            self._batches(clips, animal_source, temporal_views, crops),
+            self._mesh,
+            animal_source=animal_source,
+            views=temporal_views * crops,
+            wait_for=self._wait_for,
+            advance=advance,
+        )
+
+    def _batches(
+        self, clips: ClipSet, animal_source: str, temporal_views: int, crops: int
+    ) -> Iterable[dict[str, np.ndarray]]:
+        """This process's share of the clips in all views, in batches."""
         from data_pipeline.batches import input as input_pipeline
 
         config = self._config
-        source = animal_source or config.evaluation.animal_sources[0]
         weights = None
-        if source in RECOGNISED:
+        if animal_source in RECOGNISED:
             assert self._recognition is not None
-            weights = self._recognition.weights(source, clips)
+            weights = self._recognition.weights(animal_source, clips)
         part, parts = mesh_lib.process_share(self._mesh)
-        batches = input_pipeline.evaluation_batches(
+        return input_pipeline.evaluation_batches(
             config.data.directory,
             split=clips.split,
             num_frames=config.model.num_frames,
@@ -180,17 +226,6 @@ class Evaluator:
             num_workers=config.data.num_workers or None,
             animal_weights=weights,
             rows=clips.rows,
-        )
-        return scoring.score_split(
-            self._step,
-            values,
-            classes,
-            batches,
-            self._mesh,
-            animal_source=source,
-            shuffle_seed=shuffle_seed,
-            wait_for=self._wait_for,
-            advance=advance,
         )
 
     def summarise(self, scored: scoring.Scores, clips: ClipSet) -> dict[str, float]:
@@ -231,7 +266,8 @@ class Evaluator:
             advance: is given what is being scored, and how many clips are done.
         """
         options = self._config.evaluation
-        info, results = self._known.info, []
+        views = options.temporal_views * options.crops
+        info, results, features = self._known.info, [], None
         for source in options.animal_sources:
             for is_shuffled in (False, True) if options.shuffle_frames else (False,):
                 order = ", shuffled" if is_shuffled else ""
@@ -261,8 +297,11 @@ class Evaluator:
                     ) | per_group.group_mean_ap_errors(
                         scored.scores, scored.actions, clips.index.groups
                     )
-                probabilities = scored.scores / (options.temporal_views * options.crops)
-                results.append(SourceResult(source, is_shuffled, figures, per_class, probabilities))
+                results.append(
+                    SourceResult(source, is_shuffled, figures, per_class, scored.scores / views)
+                )
+                if features is None:
+                    features = scored.features / views
         recognition = {}
         if self._recognition is not None:
             recognition = {
@@ -270,7 +309,8 @@ class Evaluator:
                 for source in options.animal_sources
                 if source in RECOGNISED
             }
-        return Result(results, recognition)
+        assert features is not None
+        return Result(results, recognition, features)
 
 
 def selection_figure(summary: dict[str, float], *, multi_label: bool) -> float:

@@ -283,6 +283,10 @@ GROUPS = (
               "are those of prompts"),
         Field("animal_labels", "", path(), "likewise of other animals"),
         Field("top_k", 5, whole(1), "actions that are listed"),
+        Field("calibration", True, boolean(),
+              "uses the temperature and the thresholds of `animal-clip calibrate`, if the run has "
+              "some for this checkpoint",
+              older=True),
     )),
 )
 # fmt: on

@@ -25,7 +25,7 @@ from data_pipeline.long_tail import HEAD_CLIPS, TAIL_CLIPS
 
 FOLDER = "evaluations"
 METRICS_FILE, PER_CLASS_FILE, REPORT_FILE = "metrics.json", "per_class.csv", "report.txt"
-PER_GROUP_FILE = "per_group.csv"
+PER_GROUP_FILE, PAGE_FILE = "per_group.csv", "report.html"
 _FILE_WIDTH = 100
 # What a person looks at: the heading of a column, the figure in it, and its number of clips.
 SINGLE_LABEL = (
@@ -113,16 +113,22 @@ def name_of(source: Mapping[str, Any]) -> str:
 
 
 def write(
-    workdir: epath.Path, source: Mapping[str, Any], result: Result, *, multi_label: bool
+    workdir: epath.Path,
+    source: Mapping[str, Any],
+    result: Result,
+    *,
+    multi_label: bool,
+    page: str = "",
 ) -> epath.Path:
-    """Writes a result into a folder of its own: metrics.json, per_class.csv, report.txt, and
-    per_group.csv if clips have groups.
+    """Writes a result into a folder of its own: metrics.json, per_class.csv, report.txt,
+    per_group.csv if clips have groups, and report.html if there is a page.
 
     One that is there stays until this one is whole.
 
     Args:
         workdir: the run's.
         source: see `provenance`.
+        page: see `evaluation_report`; "" for none.
 
     Returns:
         the folder.
@@ -137,6 +143,7 @@ def write(
         PER_CLASS_FILE: as_csv(_of_parts(result, lambda part: part.per_class)),
         REPORT_FILE: report(source, result, multi_label=multi_label) + "\n",
         **({PER_GROUP_FILE: as_csv(grouped)} if grouped else {}),
+        **({PAGE_FILE: page} if page else {}),
         METRICS_FILE: json.dumps(content, indent=2) + "\n",
     }
     with replacing(folder) as new:
@@ -221,7 +228,7 @@ def report(source: Mapping[str, Any], result: Result, *, multi_label: bool) -> s
     if multi_label:
         explained += "\n_error: standard error, of a bootstrap over clips"
     else:
-        explained += f"\n{_segments_in_words(source)}"
+        explained += f"\n{segments_in_words(source)}"
     explained += "\nWhat each figure is: the program's documentation, Results"
     return "\n\n".join([short, format_table(rows, title=explained)])
 
@@ -235,6 +242,43 @@ def summary(
         source: see `provenance`.
         figures: see `Result.figures`.
         width: of the screen; where a row is longer, intervals have lines of their own.
+    """
+    heads, rows = headline_cells(source, figures, multi_label=multi_label)
+    labels = 2 if source["shuffle_frames"] else 1
+    table = format_columns([*heads, *rows], labels=labels)
+    if max(map(len, table.splitlines())) > width:
+        table = format_columns(
+            [*heads, *(line for row in rows for line in folded(row))], labels=labels
+        )
+    first = _figures_of(figures, source["animal_sources"][0], False)
+    what = "Mean average precision" if multi_label else "Top-1 accuracy"
+    has_intervals = not multi_label or "mAP_error" in first
+    lines = [
+        title(source, first["clips"]),
+        f"{what} in %{', with 95 % intervals' if has_intervals else ''}:\n\n{table}",
+    ]
+    if len(heads[0]) > labels + 1:
+        lines.append(segments_in_words(source) if multi_label else NOVELTY_IN_WORDS)
+    in_order = {name: _figures_of(figures, name, False) for name in source["animal_sources"]}
+    groups = group_table(in_order, multi_label=multi_label, width=width)
+    if groups:
+        lines.append(groups)
+    lines += _recognition_lines(figures)
+    return "\n\n".join(lines)
+
+
+def headline_cells(
+    source: Mapping[str, Any], figures: Mapping[str, float], *, multi_label: bool
+) -> tuple[list[list[str]], list[list[str]]]:
+    """The cells of the table that a person looks at, in percent and with 95 % intervals.
+
+    Args:
+        source: see `provenance`.
+        figures: see `Result.figures`.
+
+    Returns:
+        two rows of heads: what a column is, and its number of clips; and a row for each source of
+        the animals, shuffled frames after in order, and one of chance.
     """
     parts = [
         (name, is_shuffled)
@@ -262,28 +306,11 @@ def summary(
     chance = [f"{100 * first[guess]:.1f}" if guess in first else ""]
     chance = chance + [""] * (len(columns) - 1) if multi_label else chance * len(columns)
     rows.append([*["chance", ""][:labels], *chance])
-    table = format_columns([*heads, *rows], labels=labels)
-    if max(map(len, table.splitlines())) > width:
-        table = format_columns(
-            [*heads, *(line for row in rows for line in folded(row))], labels=labels
-        )
-    what = "Mean average precision" if multi_label else "Top-1 accuracy"
-    has_intervals = not multi_label or "mAP_error" in first
-    lines = [
-        title(source, first["clips"]),
-        f"{what} in %{', with 95 % intervals' if has_intervals else ''}:\n\n{table}",
-    ]
-    if len(columns) > 1:
-        lines.append(_segments_in_words(source) if multi_label else NOVELTY_IN_WORDS)
-    in_order = {name: found for (name, is_shuffled), found in own.items() if not is_shuffled}
-    groups = group_table(in_order, multi_label=multi_label, width=width)
-    if groups:
-        lines.append(groups)
-    lines += _recognition_lines(figures)
-    return "\n\n".join(lines)
+    return heads, rows
 
 
-def _segments_in_words(source: Mapping[str, Any]) -> str:
+def segments_in_words(source: Mapping[str, Any]) -> str:
+    """By what classes are called head, middle and tail."""
     official = source.get("segments_source")
     if official:
         return f"Head, middle, tail: as {official} has them."

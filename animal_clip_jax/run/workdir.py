@@ -22,6 +22,7 @@ from animal_clip_jax.version import VERSION as PROGRAM_VERSION
 
 VERSION = 2
 CONFIG_FILE, RECORD_FILE, README_FILE = "config.json", "run.json", "README.txt"
+CALIBRATION_FILE = "calibration.json"
 # What lies in a workdir, for whoever finds one; written into it.
 README = """\
 A training run of animal_clip_jax. It is complete by itself: copied to another
@@ -35,6 +36,8 @@ machine, it predicts, and is trained further where its data is too.
   evaluated.json     the figure of every step that the best is chosen by
   evaluations/NAME/  an evaluation: report.txt to read, metrics.json for other
                      programs, per_class.csv with a line for each action
+  calibration.json   how sure its answers are to be taken, from
+                     `animal-clip calibrate`
   metrics.jsonl      a line for every few steps (loss, learning rate, speed)
                      and for every evaluation during the training
   tensorboard/       curves and sample clips: tensorboard --logdir=THIS_FOLDER

@@ -5,11 +5,11 @@
 
 `video` and `actions` are needed. Several names in a cell are separated by `;`. Columns may also be
 separated by tabs, or by semicolons; in the latter case names are separated by `,`, or by `;` in
-quotes.
+quotes. Predicted bouts, `bouts.csv`, are read as they are, or as a person has corrected them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from animal_clip_jax.errors import quoted, shortened
@@ -29,6 +29,11 @@ SPLIT_WORDS = {
     **{name: name for name in SPLITS},
     **{"training": "train", "valid": "val", "validation": "val", "testing": "test", "eval": "test"},
 }
+# The header of predicted bouts, and what two of its columns are here. Duration and score are of the
+# prediction: a bout that was corrected has others.
+PREDICTED = ("video", "subject", "behavior", "start", "stop", "duration", "score")
+_OF_PREDICTED = {"subject": "animals", "behavior": "actions"}
+_NOT_READ = ("duration", "score")
 FILE_NAMES = ("clips.csv", "annotations.csv", "annotations/clips.csv")
 
 
@@ -70,6 +75,9 @@ def _read_rows(path: Path, roots: Roots, animal: str) -> tuple[list[Row], list[s
     separator = separator_of(path)
     written, lines = table_rows(path, separator)
     header = [name.casefold() for name in written]
+    is_predicted = set(PREDICTED) <= set(header)
+    if is_predicted:
+        header = [_OF_PREDICTED.get(name, name) for name in header]
     _check_header(path, header, written, [cells for _, cells in lines])
     if animal and "animals" in header:
         raise AnnotationError(
@@ -108,7 +116,8 @@ def _read_rows(path: Path, roots: Roots, animal: str) -> tuple[list[Row], list[s
                 stop=stop,
             )
         )
-    return rows, _notes(path, header, written, rows)
+    known = {*COLUMNS, *(_NOT_READ if is_predicted else ())}
+    return rows, _notes(path, header, written, rows, known)
 
 
 def _check_header(
@@ -158,12 +167,16 @@ def _names(cell: str, between: re.Pattern[str], place: str, what: str) -> tuple[
 
 
 def _notes(
-    path: Path, header: Sequence[str], written: Sequence[str], rows: Sequence[Row]
+    path: Path,
+    header: Sequence[str],
+    written: Sequence[str],
+    rows: Sequence[Row],
+    known: Collection[str],
 ) -> list[str]:
     unused = [
         quoted(shown or "without a name")
         for name, shown in zip(header, written, strict=True)
-        if name not in COLUMNS
+        if name not in known
     ]
     notes = []
     if unused:

@@ -15,6 +15,7 @@ from data_pipeline.annotations.animal_kingdom_unseen import (
 )
 from data_pipeline.annotations.boris import read_boris
 from data_pipeline.annotations.clips_csv import read_clips_csv
+from data_pipeline.annotations.cut_bouts import cut_bouts as cut
 from data_pipeline.annotations.label_files import Spelling, read_labels
 from data_pipeline.annotations.layouts import Sought
 from data_pipeline.annotations.lote_animal import files_of_lote_animal, read_lote_animal
@@ -67,6 +68,7 @@ def read_annotations(
     action_labels: str | os.PathLike | None = None,
     animal_labels: str | os.PathLike | None = None,
     merge_labels: str | os.PathLike | None = None,
+    cut_bouts: float = 0.0,
     shares: Shares = NO_SHARES,
 ) -> Annotations:
     """The annotations of one of `READERS`.
@@ -80,6 +82,7 @@ def read_annotations(
             with `action_labels` among its options: what its numbered actions are called.
         animal_labels: the same for the animals.
         merge_labels: a CSV of `from,to`: labels that become others.
+        cut_bouts: about how long the pieces of a bout are to be, in seconds; 0 leaves bouts whole.
         shares: which clips are not to be trained on, where the annotation does not say it.
 
     Raises:
@@ -116,6 +119,8 @@ def read_annotations(
         if animal_labels is not None:
             animals = read_labels(as_local_path(animal_labels, "the list of animals"))
         annotations = with_labels(annotations, actions, animals)
+    if cut_bouts:
+        annotations = cut(annotations, cut_bouts)
     if shares:
         annotations = with_splits(annotations, shares)
     if reader.is_own:

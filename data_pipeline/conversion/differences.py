@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from animal_clip_jax.errors import quoted
-from animal_clip_jax.locks import LOCK_FILE
+from animal_clip_jax.shares import is_lock
 from data_pipeline.annotations.record import Annotations
 from data_pipeline.clip_index import load_index
 from data_pipeline.conversion.find_videos import find_videos
@@ -110,7 +110,7 @@ def changed_videos(folder: Path, annotations: Annotations) -> str:
 
 def entries_of_others(folder: Path) -> list[Path]:
     """What is in the folder of a finished conversion and no part of it."""
-    own = {*SMALL_FILES, DATASET_FILE, LISTINGS_FOLDER, LOCK_FILE, "contact_sheet.png"}
+    own = {*SMALL_FILES, DATASET_FILE, LISTINGS_FOLDER, "contact_sheet.png"}
     own |= all_contents(folder).keys()
     return sorted(
         entry
@@ -118,4 +118,5 @@ def entries_of_others(folder: Path) -> list[Path]:
         if entry.name not in own
         and ".tfrecord-" not in entry.name
         and not entry.name.endswith(".incomplete")
+        and not is_lock(entry.name)
     )

@@ -4,9 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from animal_clip_jax.counting_bar import counting_bar
 from animal_clip_jax.errors import UserError
 from data_pipeline.annotations.record import Annotations, Clip
 from data_pipeline.clip_index import RECORD_FRAMING
@@ -26,6 +24,8 @@ from data_pipeline.conversion.stored_frames import StoredFrames
 from data_pipeline.video_files import leading_out_of
 
 EncodeAll = Callable[[Sequence[Footage]], Generator[EncodedVideo | Failure, None, None]]
+# `write_shards`, or what has it done elsewhere.
+WriteShards = Callable[..., dict[str, ShardContents]]
 
 
 def write_shards(
@@ -36,6 +36,7 @@ def write_shards(
     *,
     encode: EncodeAll,
     former: StoredFrames | None,
+    shows: bool = True,
 ) -> dict[str, ShardContents]:
     """Writes shards, with a bar that counts their clips.
 
@@ -46,6 +47,7 @@ def write_shards(
         videos: the file, or folder of frames, of each clip id.
         encode: yields what becomes of footage, in order.
         former: a conversion whose frames are taken over where they are of the same footage.
+        shows: whether there is a bar.
 
     Returns:
         What each shard holds, by file name.
@@ -102,14 +104,7 @@ def write_shards(
         # What is damaged in the former conversion is decoded again.
         return former.frames(clip) or next(encode([footage(clip)]))
 
-    bar = Progress(
-        TextColumn("converting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+    bar = counting_bar("converting", "clips", is_shown=shows)
     task = bar.add_task("", total=sum(len(shard.clips) for shard in shards))
     contents = {}
     with closing(encoded), bar:

@@ -1,32 +1,19 @@
 """Charts of a data set, drawn by Matplotlib: SVG files."""
 
-import io
-import warnings
 from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-# Of the splits, in their order; the first is training.
-COLOURS = ("#2f6f4f", "#d08c2c", "#3f6fa8", "#a0527a", "#7a7a7a")
-# Names are text of others: no formula is read in them. Text stays text, so that a browser finds a
-# font for every script; and a chart of the same data is the same file.
-_SETTINGS = {
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "animal-clip",
-    "font.size": 9,
-    "font.family": "sans-serif",
-}
-_WIDTH, _HEIGHT = 4.2, 2.6  # inches: a phone's width at 96 pixels each
+from animal_clip_jax.pages.colours import COLOURS, colour
+from animal_clip_jax.pages.drawing import SETTINGS, cut, small_chart, svg
+
 _CELL = 0.15
 _MARGIN = 0.4
 _BINS = 30
-_LONGEST_LABEL = 40
 
 
 def ranks(counts: Sequence[Sequence[int]], splits: Sequence[str], what: str) -> bytes:
@@ -37,13 +24,13 @@ def ranks(counts: Sequence[Sequence[int]], splits: Sequence[str], what: str) -> 
         splits: their names.
         what: the classes are, such as "actions".
     """
-    figure, axes = _small()
+    figure, axes = small_chart()
     for number, (split, values) in enumerate(zip(splits, counts, strict=True)):
         ordered = np.sort(np.asarray(values))[::-1]
         places = np.arange(1, len(ordered) + 1)
-        colour = COLOURS[number % len(COLOURS)]
-        axes.step(places, np.where(ordered > 0, ordered, np.nan), where="mid", color=colour)
-        axes.plot([], [], color=colour, label=split)
+        drawn_in = colour(number)
+        axes.step(places, np.where(ordered > 0, ordered, np.nan), where="mid", color=drawn_in)
+        axes.plot([], [], color=drawn_in, label=split)
     axes.set_yscale("symlog", linthresh=1)
     most = max((max(values, default=0) for values in counts), default=0)
     axes.set_ylim(0, max(1.25 * most, 2))
@@ -55,7 +42,7 @@ def ranks(counts: Sequence[Sequence[int]], splits: Sequence[str], what: str) -> 
     axes.set_ylabel("clips")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.legend(frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def distribution(values: Sequence[float], label: str) -> bytes:
@@ -65,14 +52,14 @@ def distribution(values: Sequence[float], label: str) -> bytes:
         values: at least one.
         label: what they are and in which unit.
     """
-    figure, axes = _small()
+    figure, axes = small_chart()
     axes.hist(
         values, bins=min(_BINS, max(5, len(values) // 2)), color=COLOURS[0], edgecolor="white"
     )
     axes.set_xlabel(label)
     axes.set_ylabel("clips")
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return _svg(figure)
+    return svg(figure)
 
 
 def matrix(
@@ -86,12 +73,12 @@ def matrix(
         columns: names, from left to right.
         label: what is counted.
     """
-    longest = [max((len(_cut(name)) for name in names), default=1) for names in (rows, columns)]
+    longest = [max((len(cut(name)) for name in names), default=1) for names in (rows, columns)]
     left, top = (_MARGIN + 0.068 * length for length in longest)
     wide, high = _CELL * max(len(columns), 4), _CELL * max(len(rows), 4)
     bar = 0.9
     width, height = left + wide + bar, top + high + _MARGIN
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes(
             (left / width, _MARGIN / height, wide / width, high / height),
@@ -100,8 +87,8 @@ def matrix(
         scale = LogNorm(vmin=0.4, vmax=max(int(counts.max(initial=1)), 2))
         image = axes.imshow(shown, cmap="YlGnBu", norm=scale, aspect="auto")
         axes.xaxis.tick_top()
-        axes.set_xticks(range(len(columns)), map(_cut, columns), rotation=90, fontsize=8)
-        axes.set_yticks(range(len(rows)), map(_cut, rows), fontsize=8)
+        axes.set_xticks(range(len(columns)), map(cut, columns), rotation=90, fontsize=8)
+        axes.set_yticks(range(len(rows)), map(cut, rows), fontsize=8)
         axes.tick_params(length=0)
         axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
@@ -113,26 +100,4 @@ def matrix(
         ticks = [10**k for k in range(10) if 10**k <= scale.vmax]
         figure.colorbar(image, cax=beside, label=label, format="{x:,.0f}", ticks=ticks)
         beside.minorticks_off()
-    return _svg(figure)
-
-
-def _small() -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…"
-
-
-def _svg(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with warnings.catch_warnings(), matplotlib.rc_context(_SETTINGS):
-        # Of a letter that Matplotlib's own font lacks: the browser's has it.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    return buffer.getvalue()
+    return svg(figure)

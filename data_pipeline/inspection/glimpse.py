@@ -24,11 +24,10 @@ from data_pipeline.decoding import (
     upright_size,
 )
 from data_pipeline.frame_folders import map_folder
+from data_pipeline.frames_at_times import frame_at
 
 # (start, stop) in seconds; None is from the beginning or to the end.
 Part = tuple[float | None, float | None]
-# From a key frame to the frame that is wanted; where key frames are rarer, an earlier one is shown.
-MOST_FRAMES_DECODED = 600
 
 
 def glimpse(
@@ -80,7 +79,7 @@ def _of_video(
                 frames += _of_bout(path, start, stop, short_side, max_frames)
                 continue
             times = (first.time or 0.0) + np.linspace(0.0, last, max_frames)
-            shown = (_frame_at(container, stream, time, first) for time in times)
+            shown = (frame_at(container, stream, time, first) for time in times)
             frames += [_jpeg(upright_image(frame, *small)) for frame in shown]
     facts = VideoFacts(
         frame_indices=np.zeros(0, np.int64),
@@ -117,27 +116,6 @@ def _seconds(container: av.container.InputContainer, stream: av.video.stream.Vid
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else 0.0
-
-
-def _frame_at(
-    container: av.container.InputContainer,
-    stream: av.video.stream.VideoStream,
-    time: float,
-    first: av.VideoFrame,
-) -> av.VideoFrame:
-    """The frame that is shown at a time, or one shortly before it."""
-    try:
-        container.seek(int(time * av.time_base))
-    except av.FFmpegError:
-        return first  # not every form of file can be entered in its middle
-    nearest = first
-    for number, frame in enumerate(shown_frames(container, stream)):
-        if frame.time is not None and frame.time > time + 1e-6:
-            return frame if number == 0 else nearest
-        nearest = frame
-        if number == MOST_FRAMES_DECODED:
-            break
-    return nearest
 
 
 def _of_folder(path: Path, short_side: int, max_frames: int, parts: Sequence[Part]) -> EncodedVideo:

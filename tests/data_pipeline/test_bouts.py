@@ -59,7 +59,7 @@ def test_the_frames_shown_from_start_to_before_stop(recording, start, stop):
     assert (facts.height, facts.width) == (48, 64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     steps=st.lists(st.integers(1, 40), min_size=3, max_size=30),
     first=st.integers(0, 700),

@@ -9,7 +9,7 @@ from made_dataset import as_older_version, assert_same_folders
 from made_videos import write_video
 
 from data_pipeline.annotations.datasets import read_annotations
-from data_pipeline.conversion import dataset_writer
+from data_pipeline.conversion import plan
 from data_pipeline.conversion.dataset_writer import ConversionError, Options, convert
 from data_pipeline.conversion.encode import encode_in_order
 from data_pipeline.conversion.shards import file_state
@@ -49,7 +49,7 @@ def decoded(monkeypatch):
         names.extend(video.path.name for video in videos)
         return encode_in_order(videos, **settings)
 
-    monkeypatch.setattr(dataset_writer, "encode_in_order", noting)
+    monkeypatch.setattr(plan, "encode_in_order", noting)
     return names
 
 

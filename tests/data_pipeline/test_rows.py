@@ -1,5 +1,7 @@
 """Rows of videos: what a model looks at, from processes that decode ahead."""
 
+import dataclasses
+
 import deadly_rows
 import numpy as np
 import pytest
@@ -96,3 +98,28 @@ def test_a_video_that_kills_its_process_ends_there_and_the_others_go_on(
     assert found[1][-1].problem == rows.KILLED and len(found[1]) == 2
     expected = all_rows(paths, WINDOWS, 0)
     same([found[k] for k in (0, 2, 3, 4)], [expected[k] for k in (0, 2, 3, 4)])
+
+
+def test_a_window_shorter_than_a_frame_is_the_problem_of_its_video(tmp_path):
+    slow = write_video(tmp_path / "slow.mp4", 6, rate=1)
+    plan = dataclasses.replace(WINDOWS, window=0.5, stride=0.5)
+    (end,) = rows_of(slow, plan)
+    assert end.problem.startswith("a window of 0.5 s is shorter than its frames are shown, 1 s")
+    *found, end = rows_of(slow, dataclasses.replace(WINDOWS, window=1.0, stride=1.0))
+    assert len(found) == 6 and not end.problem
+    (end,) = rows_of(
+        write_video(tmp_path / "quick.mp4", 12), dataclasses.replace(plan, window=0.08)
+    )
+    assert "0.0833 s on average" in end.problem
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".avi"])
+def test_a_video_that_just_ends_before_its_time_says_so(tmp_path, ending):
+    path = write_video(
+        tmp_path / f"v{ending}", 96, codec="mpeg4" if ending == ".avi" else "libx264"
+    )
+    content = path.read_bytes()
+    assert list(rows_of(path, WINDOWS))[-1].problem == ""
+    path.write_bytes(content[: len(content) * 3 // 4])
+    *found, end = rows_of(path, WINDOWS)
+    assert len(found) > 2 and "it breaks off" in end.problem

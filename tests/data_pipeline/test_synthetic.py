@@ -54,14 +54,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 class TestClips:
     @pytest.mark.parametrize("pair", PAIRS)
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(animal=animals, seed=seeds)
     def test_each_action_is_its_partner_played_backwards(self, pair, animal, seed):
         forward, backward = (render_clip(animal, action, seed) for action in pair)
         np.testing.assert_array_equal(backward, forward[::-1])
         assert (forward != backward).any()
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(animal=animals, action=st.sampled_from(ACTIONS), seed=seeds)
     def test_same_seed_same_clip(self, animal, action, seed):
         clip = render_clip(animal, action, seed, num_frames=5, size=(40, 64))
@@ -72,7 +72,7 @@ class TestClips:
         other = render_clip(animal, action, seed + 1, num_frames=5, size=(40, 64))
         assert (clip != other).mean() > 0.5
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(seed=seeds, data=st.data())
     def test_background_is_the_same_for_every_animal_and_action(self, seed, data):
         shown = [data.draw(st.tuples(animals, st.sampled_from(ACTIONS))) for _ in range(2)]

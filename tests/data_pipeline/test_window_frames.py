@@ -53,7 +53,7 @@ def test_times_are_those_of_the_frames(tmp_path, name, codec):
     assert times.end == pytest.approx(2, abs=0.05) and not times.problem
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.integers(1, 30), min_size=5, max_size=40), st.integers(1, 4), st.integers(1, 3))
 def test_frames_of_windows_at_a_variable_rate(tmp_path_factory, steps, number, seconds):
     stamps = np.cumsum([0, *steps]).tolist()

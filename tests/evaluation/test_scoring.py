@@ -51,7 +51,7 @@ def steps():
             mesh=MESH,
             parameter_shardings=tree_shardings(VALUES, MESH),
         )
-        for outputs in ("softmax", "sigmoid")
+        for outputs in ("softmax", "sigmoid", scoring.LOGITS)
     }
 
 
@@ -127,6 +127,39 @@ def test_views_of_a_batch_are_summed_with_their_features(steps, split, logits_of
         np.testing.assert_allclose(found.probabilities[clip], expected, rtol=0, atol=1e-6)
         features = sum(features for _, features in views)
         np.testing.assert_allclose(found.features[clip], features, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("outputs", "function"), [("softmax", softmax), ("sigmoid", sigmoid)])
+def test_a_temperature_divides_the_logits_of_each_view(steps, split, logits_of, outputs, function):
+    (batch, _) = batches_of(split)
+    arguments = (steps[outputs], VALUES, CLASSES, batch["frames"], batch["animals"], MESH)
+    plain = scoring.score_views(*arguments)
+    compiled = steps[outputs]._cache_size()
+    for temperature in (0.5, 3.0):
+        found = scoring.score_views(*arguments, temperature=temperature)
+        for clip in range(BATCH):
+            views = [logits_of(frames, batch["animals"][clip]) for frames in batch["frames"][clip]]
+            expected = sum(function(logits / temperature) for logits, _ in views)
+            np.testing.assert_allclose(found.probabilities[clip], expected, rtol=0, atol=2e-6)
+        np.testing.assert_array_equal(found.features, plain.features)
+    assert steps[outputs]._cache_size() == compiled
+    again = scoring.score_views(*arguments, temperature=1.0)
+    np.testing.assert_array_equal(again.probabilities, plain.probabilities)
+
+
+def test_logits_of_a_split_are_those_of_each_view(steps, split, logits_of):
+    done = []
+    found, actions = scoring.split_logits(
+        steps[scoring.LOGITS], VALUES, CLASSES, batches_of(split), MESH,
+        animal_source="labels", views=VIEWS, advance=done.append,
+    )  # fmt: skip
+    assert found.shape == (CLIPS, VIEWS, tiny.ACTIONS) and found.dtype == np.float64
+    for clip in range(CLIPS):
+        for view in range(VIEWS):
+            expected = logits_of(split["frames"][clip, view], split["animals"][clip])[0]
+            np.testing.assert_allclose(found[clip, view], expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(actions, split["actions"])
+    assert done == sorted(done) and done[-1] == CLIPS
 
 
 def test_any_batch_size_gives_the_same_scores_and_tells_how_far_it_is(steps, split):

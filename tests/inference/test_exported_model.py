@@ -19,7 +19,7 @@ from data_pipeline.video import load_video
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports") / "model"
-    assert main([str(run), f"--output={folder}"]) == 0
+    assert main([str(run), f"--output={folder}", "--saved_model"]) == 0
     return folder
 
 
@@ -67,6 +67,23 @@ def test_it_says_what_the_run_says(exported, run, videos, tmp_path):
         assert probability == pytest.approx(expected[name], abs=1e-6)
     features = np.load(tmp_path / "features.npy").mean(axis=0)
     np.testing.assert_allclose(features, answer.embedding, rtol=1e-5, atol=1e-5)
+
+
+def test_tensorflow_says_what_jax_says(exported):
+    import tensorflow as tf
+    from jax import export
+
+    labels = json.loads((exported / "model.json").read_text())
+    random = np.random.default_rng(0)
+    size = labels["image_size"]
+    frames = random.integers(0, 256, (3, labels["num_frames"], size, size, 3), np.uint8)
+    animals = np.eye(3, len(labels["animals"]), dtype=np.float32)
+    ours = tf.saved_model.load(exported / "saved_model").signatures["serving_default"]
+    found = ours(frames=tf.constant(frames), animals=tf.constant(animals))
+    model = export.deserialize(bytearray((exported / "model.jax_export").read_bytes()))
+    expected = model.call(dict(np.load(exported / "arrays.npz")), frames, animals)
+    for name, values in zip(("probabilities", "features"), expected, strict=True):
+        np.testing.assert_allclose(found[name], values, atol=1e-5, rtol=1e-5)
 
 
 def test_it_is_for_every_kind_of_device(exported):

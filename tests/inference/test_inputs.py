@@ -71,9 +71,11 @@ def test_links_that_lead_out_are_said(footage, tmp_path):
     }
 
 
-def test_two_videos_of_one_name_are_refused(footage):
-    with pytest.raises(UserError, match="two videos would be 'a.mp4' in the results"):
-        find_inputs(["footage/a.mp4", "footage/deep/a.mp4"])
+def test_of_two_videos_of_one_name_the_second_is_said(footage):
+    first, second = find_inputs(["footage/a.mp4", "footage/deep/a.mp4"])
+    assert (first.name, first.problem) == ("a.mp4", "")
+    assert second.name == str(footage / "deep" / "a.mp4")
+    assert second.problem.startswith("it would be 'a.mp4' in the results, as footage/a.mp4 is")
 
 
 @pytest.mark.parametrize(

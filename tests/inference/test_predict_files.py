@@ -1,11 +1,15 @@
 """`animal-clip predict --output`: the same as one by one, whatever is in between."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+import tiny_run
+from made_calibration import made
+from page_reader import Reader
 
 import animal_clip_jax
 from animal_clip_jax.errors import UserError
@@ -14,7 +18,7 @@ from animal_clip_jax.inference.predict_files import predict_files
 from animal_clip_jax.inference.results import Results
 from animal_clip_jax.inference.smoothing import Smoothing
 from animal_clip_jax.inference.stream import Request
-from animal_clip_jax.run_commands import predict as command
+from animal_clip_jax.predict_command import main as command
 
 WINDOWS = Request(window=0.5, stride=0.25, smoothing=Smoothing(0.25, 1.0))
 
@@ -132,6 +136,46 @@ def test_results_of_another_request_are_not_mixed(model, inputs, tmp_path):
         predict_files(model, inputs, tmp_path / "other", Request())
 
 
+def test_results_of_another_calibration_are_not_mixed(run, inputs, tmp_path):
+    """The temperature, and the thresholds of actions that are judged by themselves."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    tiny_run.change_configuration(folder, '("loss": )"[^"]*"', r'\1"binary_cross_entropy"')
+    model, out = animal_clip_jax.load(folder), tmp_path / "out"
+    video = [one for one in inputs if one.name == "camera 1/1.mp4"]
+
+    def predicted(thresholds, request=WINDOWS, **options):
+        fitted = thresholds and made(thresholds=thresholds, temperature=2.0)
+        predict_files(
+            dataclasses.replace(model, calibration=fitted), video, out, request, **options
+        )
+        return results(out)["camera 1/1.mp4"], Results.open(out / "results.jsonl").header.settings
+
+    plain, settings = predicted(None)
+    assert "temperature" not in settings
+    high = dict.fromkeys(model.actions, 0.95)
+    with pytest.raises(UserError, match="its temperature is None, now it is 2.0"):
+        predicted(high)
+    found, settings = predicted(high, existing="overwrite")
+
+    def odds(probabilities):
+        return np.log(probabilities) - np.log1p(-probabilities)
+
+    np.testing.assert_allclose(
+        odds(found.windows.actions), odds(plain.windows.actions) / 2, atol=1e-3
+    )
+    assert len(plain.bouts) > len(found.bouts) == 0
+    assert settings["smoothing"]["threshold"] == [0.95] * len(high)
+    with pytest.raises(UserError, match="results of another request: its smoothing"):
+        predicted({**high, "Walking": 0.2})
+    _, settings = predicted(high, Request(), existing="overwrite")
+    assert settings["thresholds"] == high
+    # A threshold that is asked for is that of all.
+    asked = dataclasses.replace(WINDOWS, smoothing=Smoothing(0.25, 1.0, threshold=0.4))
+    _, settings = predicted(high, asked, existing="overwrite")
+    assert settings["smoothing"]["threshold"] == 0.4 and settings["temperature"] == 2.0
+
+
 def test_nothing_to_look_at(model, tmp_path):
     with pytest.raises(UserError, match="no video to look at: .*none.mp4: there is no such file"):
         predict_files(model, find_inputs(["none.mp4"]), tmp_path / "out", Request())
@@ -146,6 +190,16 @@ def test_the_command(run, footage, tmp_path, capsys):
     assert "5 videos, 5 of them looked at now" in said and "camera 0/text.mp4" in said
     assert json.loads((tmp_path / "out" / "predictions.boris").read_text())["observations"]
     assert (tmp_path / "out" / "bouts.csv").read_text().count("camera") >= 4
+    # Pages of what is finished need no prediction.
+    assert command([*arguments, "--report", "--report_attention"]) == 1
+    assert "0 of them looked at now" in capsys.readouterr().out
+    page = Reader((tmp_path / "out" / "report.html").read_text())
+    bouts = [bout for result in results(tmp_path / "out").values() for bout in result.bouts]
+    assert sorted(float(bar["data-start"]) for bar in page.of_class("bar")) == sorted(
+        round(bout.start, 3) for bout in bouts
+    )
+    assert len([tag for tag, _ in page.elements if tag == "video"]) == 4
+    assert len(page.of_class("attention")) == 4
     shutil.rmtree(tmp_path / "out")
     for flags, message in (
         (["--stride=1"], "--stride is for --window"),
@@ -155,8 +209,9 @@ def test_the_command(run, footage, tmp_path, capsys):
         assert command([str(run), str(footage), f"--output={tmp_path / 'out'}", *flags]) == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
-    assert command([str(run), str(footage), "--window=1"]) == 2
-    assert "--window is for --output=DIR" in capsys.readouterr().err
+    for flag in ("--window=1", "--format=boris", "--time_bin=60"):
+        assert command([str(run), str(footage), flag]) == 2
+        assert f"{flag.partition('=')[0]} is for --output=DIR" in capsys.readouterr().err
     assert command([str(run), str(footage), "--recursive", "--dry_run"]) == 0
     assert capsys.readouterr().out.count("\n") == 5
 
@@ -173,3 +228,31 @@ def test_a_timeline_is_that_of_the_files(model, footage, inputs, tmp_path):
     np.testing.assert_allclose(found.windows.actions, expected.windows.actions, atol=1e-5)
     with pytest.raises(UserError, match="text.mp4: not a readable video"):
         model.timeline(footage / "camera 0" / "text.mp4")
+
+
+def test_a_full_disk_is_said_and_the_same_again_goes_on(model, inputs, small_disk, tmp_path):
+    request = Request(window=0.1, stride=0.02, smoothing=Smoothing(0.02, 0.2))
+    predict_files(model, inputs, tmp_path / "whole", request)
+    filling = small_disk / "filling"
+    filling.write_bytes(b" " * (shutil.disk_usage(small_disk).free - 20_480))
+    with pytest.raises(UserError, match=r"results.jsonl cannot be written: No space left"):
+        predict_files(model, inputs, small_disk / "out", request)
+    assert not (small_disk / "out" / "results.jsonl").read_bytes().endswith(b"\n")
+    filling.unlink()
+    assert 0 < predict_files(model, inputs, small_disk / "out", request).num_new < len(inputs)
+    assert lines(small_disk / "out") == lines(tmp_path / "whole")
+
+
+def test_videos_are_written_of_results_that_are_there(run, footage, tmp_path, capsys):
+    arguments = [str(run), str(footage), f"--output={tmp_path}", "--recursive"]
+    arguments += ["--window=0.5", "--workers=0"]
+    assert command(arguments) == 1
+    before = (tmp_path / "results.jsonl").read_bytes()
+    assert command([*arguments, "--save_video", "--save_clips"]) == 1
+    said = capsys.readouterr().out
+    assert f"videos: {tmp_path}/videos" in said and f"clips: {tmp_path}/clips" in said
+    assert (tmp_path / "results.jsonl").read_bytes() == before
+    copies = sorted(str(p.relative_to(tmp_path / "videos")) for p in tmp_path.rglob("videos/*/*"))
+    assert copies == ["camera 0/0.mp4", "camera 0/2.mp4", "camera 1/1.mp4", "camera 1/3.mp4"]
+    bouts = sum(len(result.bouts) for result in results(tmp_path).values())
+    assert len(list(tmp_path.rglob("clips/*/*.mp4"))) == bouts > 3

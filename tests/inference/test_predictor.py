@@ -83,6 +83,26 @@ def test_a_list_is_answered_as_its_videos_are(model, videos):
     assert model.predict([]) == []
 
 
+def test_a_long_list_shows_how_far_it_is_and_is_decoded_elsewhere(model, videos, capsys):
+    paths = sorted((videos / "videos").rglob("*5001.mp4"))[:10]
+    plain = model.predict(paths)
+    assert capsys.readouterr().err == ""
+    for ours, theirs in zip(model.predict(paths, progress=True, workers=2), plain, strict=True):
+        assert ours.actions == theirs.actions
+        np.testing.assert_array_equal(ours.embedding, theirs.embedding)
+    shown = capsys.readouterr().err
+    assert "100%" in shown and "10/10 videos" in shown and "pieces/s" in shown
+
+
+def test_one_bad_video_of_a_list_is_named(model, video, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(video.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"broken.mp4: "):
+        model.predict([video, broken, video])
+    with pytest.raises(UserError, match=r"broken.mp4: "):
+        model.encode_video(broken)
+
+
 def test_videos_of_every_length_are_one_compilation(model, video):
     frames = read_video(video, select=np.arange).frames
     model.predict(frames)
@@ -115,6 +135,17 @@ def test_embeddings_of_videos_and_texts(model, video):
     np.testing.assert_allclose(found[0], model.run.restore(None)[1].action_features[0], atol=1e-5)
     with pytest.raises(UserError, match="takes a list of texts"):
         model.encode_actions("a fox digging")
+
+
+def test_attention_is_of_the_frames_in_the_middle_of_the_video(model, video):
+    frames, maps = model.attention(video)
+    size, patch = model.views.image_size, model.run.model.architecture.patch_size
+    assert frames.shape == (4, size, size, 3) and frames.dtype == np.uint8
+    assert maps.shape == (4, size // patch, size // patch) and maps.dtype == np.float32
+    assert maps.min() >= 0 and maps.sum() == pytest.approx(1, abs=1e-5)
+    # It follows the pictures: the same ones from right to left are looked at otherwise.
+    turned = model.attention(frames[:, :, ::-1])
+    assert np.abs(turned.maps - maps).max() > 1e-6
 
 
 def test_other_labels(model, video):
@@ -220,6 +251,9 @@ def test_weights_without_a_run(family, video, tmp_path):
     with pytest.raises(UserError, match=r"has no actions yet.* model.with_actions"):
         model.predict(video)
     assert model.encode_video(video).shape == (64,)
+    if family == "clip":
+        with pytest.raises(UserError, match="whose frames exchange messages, animal_clip or xclip"):
+            model.attention(video)
     named = model.with_actions(["a fox digging", "a zebra walking"], animals=["Zebra"])
     answer = named.predict(video)
     assert sum(p for _, p in answer.actions) == pytest.approx(1, abs=1e-5)

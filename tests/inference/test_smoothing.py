@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from animal_clip_jax.errors import UserError
@@ -26,7 +26,6 @@ def bouts(of_windows, smoothing, *, multi_label=False):
     return [(bout.start, bout.stop, bout.action) for bout in found]
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 3),
     st.integers(1, 6),
@@ -99,6 +98,27 @@ def test_several_actions_at_a_time():
     assert found == []
 
 
+def test_each_action_has_its_threshold():
+    """Of the same probabilities, those above the action's own are shown."""
+    probabilities = [[0.3, 0.3, 0.1]] * 4 + [[0.3, 0.6, 0.1]] * 4
+    smoothing = Smoothing(1, 4, threshold=(0.2, 0.5, 0.2))
+    found = bouts(windows(probabilities, window=1), smoothing, multi_label=True)
+    assert found == [(0, 8, "Eating"), (4, 8, "Resting")]
+    # Where one action is shown at a time, bouts below their own are left out.
+    probabilities = [[0.6, 0.2, 0.2]] * 4 + [[0.2, 0.6, 0.2]] * 4
+    smoothing = Smoothing(1, 4, threshold=(0.7, 0.5, 0.2))
+    assert bouts(windows(probabilities, window=1), smoothing) == [(4, 8, "Resting")]
+
+
+@given(st.integers(1, 12), st.integers(0, 2**31), st.floats(0.05, 0.95), st.booleans())
+def test_one_threshold_for_all_is_the_same_for_each(count, seed, threshold, multi_label):
+    of_windows = windows(np.random.default_rng(seed).dirichlet(np.ones(3), count))
+    one, each = (Smoothing(1, 3, threshold=of) for of in (threshold, (threshold,) * 3))
+    assert bouts(of_windows, one, multi_label=multi_label) == bouts(
+        of_windows, each, multi_label=multi_label
+    )
+
+
 def test_the_likeliest_animal_of_a_bout():
     eating, resting = [0.9, 0.05, 0.05], [0.05, 0.9, 0.05]
     animals = [[0.9, 0.1]] * 4 + [[0.1, 0.6]] * 4
@@ -114,7 +134,6 @@ def test_the_likeliest_animal_of_a_bout():
 
 
 @given(st.integers(1, 30), st.integers(0, 2**31), st.floats(0.3, 5), st.floats(0, 4))
-@settings(deadline=None)
 def test_bouts_of_one_action_cover_the_video_once(count, seed, expected, least):
     random = np.random.default_rng(seed)
     of_windows = windows(random.dirichlet(np.ones(3), count))
@@ -128,5 +147,6 @@ def test_bouts_of_one_action_cover_the_video_once(count, seed, expected, least):
 def test_impossible_settings():
     with pytest.raises(UserError, match="found 0, 4 and 0"):
         Smoothing(0, 4)
-    with pytest.raises(UserError, match="found 1.5"):
-        Smoothing(1, 4, threshold=1.5)
+    for threshold in (1.5, (0.5, 1.5)):
+        with pytest.raises(UserError, match="found 1.5"):
+            Smoothing(1, 4, threshold=threshold)

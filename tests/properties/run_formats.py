@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from damage import Format
 from jax.sharding import NamedSharding, PartitionSpec
+from made_calibration import made
 from plain_readings import ACTIONS, ANIMALS
 from weights_formats import small_arrays
 
@@ -15,7 +16,7 @@ from animal_clip_jax.files import as_path
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.recognition.linear_probe import LinearProbe
-from animal_clip_jax.run import workdir
+from animal_clip_jax.run import calibration, workdir
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.inputs import Input
 from animal_clip_jax.run.run_description import RunDescription
@@ -112,6 +113,11 @@ def _as_config_says(folder: Path, content: Any) -> bool:
     return agrees(content, json.loads((folder / "config.json").read_text()))
 
 
+def _make_calibration(folder: Path) -> None:
+    thresholds = dict(zip(ACTIONS, (0.25, 0.5), strict=False))
+    calibration.write(as_path(folder), made(thresholds=thresholds))
+
+
 def _make_record(folder: Path) -> None:
     inputs = {"init_from": Input("weights/b16", "00ff")}
     record = workdir.RunRecord(inputs, "1.0", ({"step": 3, "epochs": 1, "to": 2},))
@@ -138,5 +144,10 @@ FORMATS = (
         _make_record,
         lambda folder: workdir.read_record(as_path(folder)),
         as_written=_as_record_says,
+    ),
+    Format(
+        "calibration.json of a run",
+        _make_calibration,
+        lambda folder: calibration.read(as_path(folder)).to_json(),
     ),
 )

@@ -19,6 +19,7 @@ import tiny_run
 from etils import epath
 from first_step import FirstStep, first_step
 from flax import nnx
+from made_calibration import calibrated
 from made_clips import convert_csv
 from made_run import make_run
 from ml_collections import ConfigDict
@@ -659,6 +660,7 @@ ROWS = [
         {**VIDEO, **RECOGNISED, "predict.source": "predicted"},
     ),
     Row("predict.top_k", 2, printed_labels, training_clips, VIDEO),
+    Row("predict.calibration", False, printed, printed_labels, {**VIDEO, "predict.top_k": 8}),
 ]
 
 
@@ -701,6 +703,7 @@ def place(data, videos, recogniser_folder, tmp_path_factory) -> Place:
     content = {**json.loads(described.read_text()), "step": 2}
     del content["digest"]
     described.write_text(json.dumps(sealed(content)))
+    calibrated(paths["run"], temperature=3.0)
     (paths["run"] / "evaluated.json").write_text('{"1": 0.9, "2": 0.1}')
     return Place(folder, paths)
 

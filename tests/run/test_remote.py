@@ -94,7 +94,9 @@ def test_results(bucket, data):
         selection=selection(config),
     )
     result = Result(
-        [SourceResult("none", False, figures, [{"class": "Walking, slowly"}], scores)], {}
+        [SourceResult("none", False, figures, [{"class": "Walking, slowly"}], scores)],
+        {},
+        np.zeros((1, 2), np.float32),
     )
     results.write(epath.Path(ROOT), source, result, multi_label=False)
     (folder,) = (bucket / "runs" / "one" / "evaluations").iterdir()

@@ -27,6 +27,7 @@ SOURCE = {
     "best_checkpoint_chosen_on": "none",
 }
 # Clips, and how many of them are right.
+FEATURES = np.zeros((320, 2), np.float32)
 GROUPS = {"": (320, 297), "_seen_pairs": (192, 188), "_unseen_pairs": (64, 55)}
 SINGLE = {
     **{f"clips{group}": clips for group, (clips, _) in GROUPS.items()},
@@ -154,8 +155,8 @@ def test_rows_of_groups_are_written(tmp_path):
         SourceResult(name, False, SINGLE | figures, [{"class": "Walking"}], np.ones((1, 2)))
         for name, figures in (("none", GROUPED), ("labels", GROUPED))
     ]
-    source = {**SOURCE, "shuffle_frames": False}
-    folder = results.write(epath.Path(tmp_path), source, Result(parts, {}), multi_label=False)
+    source, result = {**SOURCE, "shuffle_frames": False}, Result(parts, {}, FEATURES)
+    folder = results.write(epath.Path(tmp_path), source, result, multi_label=False)
     rows = list(csv.DictReader((folder / "per_group.csv").read_text().splitlines()))
     assert [row["group"] for row in rows] == [*BY_GROUP, "mean of groups"] * 2
     assert rows[2]["animals_from"] == "none" and rows[2]["clips"] == "26"
@@ -166,7 +167,7 @@ def test_rows_of_groups_are_written(tmp_path):
     for part in parts:
         for name in GROUPED:
             del part.figures[name]
-    folder = results.write(epath.Path(tmp_path), source, Result(parts, {}), multi_label=False)
+    folder = results.write(epath.Path(tmp_path), source, result, multi_label=False)
     assert not (folder / "per_group.csv").exists()
 
 

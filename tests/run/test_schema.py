@@ -149,6 +149,7 @@ WRONG = {
     "predict.action_labels": LINE,
     "predict.animal_labels": LINE,
     "predict.top_k": WHOLE,
+    "predict.calibration": SWITCH,
 }
 # At the ends of their ranges.
 RIGHT = {

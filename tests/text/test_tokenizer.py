@@ -94,7 +94,7 @@ def test_ids_of_the_original(text, expected):
     assert ids_of(text) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS)
 @example("Russell's Viper, Portuguese Man O'War")
 @example("the 3rd cat's 12 kittens... “meow” 🐈")
@@ -114,7 +114,7 @@ def test_rows_agree_with_another_implementation_when_padded_and_when_cut():
         np.testing.assert_array_equal(tokens, expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS, st.integers(3, 90))
 def test_row_layout(text, context_length):
     (row,) = tokenizer.tokenize([text], context_length)
@@ -126,7 +126,7 @@ def test_row_layout(text, context_length):
     assert not row[end + 1 :].any()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS)
 def test_decode_gives_the_text_back_up_to_spaces(text):
     decoded = tokenizer.decode(tokenizer.tokenize([text], 4096)[0])

@@ -205,7 +205,7 @@ def test_ldams_margin_is_one_of_cosines_whatever_the_scale(scale):
 
 
 @pytest.mark.parametrize("name", losses.REDUCTIONS)
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(
     logits=arrays(np.float32, (2, 4), elements=st.floats(-200, 200, width=32)),
     targets=arrays(np.float32, (2, 4), elements=st.floats(0, 1, width=32)),

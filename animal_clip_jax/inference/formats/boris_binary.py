@@ -11,8 +11,13 @@ from etils import epath
 
 from animal_clip_jax.inference.formats.boris_names import boris_name
 from animal_clip_jax.inference.formats.options import FormatOptions
-from animal_clip_jax.inference.formats.outputs import VideoFiles, rows_into, whole
-from animal_clip_jax.inference.formats.timeline import length_of, videos_of, written_bouts
+from animal_clip_jax.inference.formats.outputs import VideoFiles, output_names, rows_into, whole
+from animal_clip_jax.inference.formats.timeline import (
+    length_of,
+    video_names,
+    videos_of,
+    written_bouts,
+)
 from animal_clip_jax.inference.results import Bout, Results
 
 FOLDER = "boris_binary"
@@ -30,7 +35,7 @@ def write(results: Results, folder: epath.Path, options: FormatOptions) -> list[
     header = ("time", *(boris_name(label) for label in columns))
     step = options.binary_step
     with whole(folder / FOLDER) as new:
-        files = VideoFiles(folder / FOLDER, new, ENDING)
+        files = VideoFiles(folder / FOLDER, new, output_names(video_names(results), ENDING))
         for result in videos_of(results):
             count = _first_step(length_of(result), step)
             if not result.is_answered or not count:

@@ -70,9 +70,9 @@ def problems(
     try:
         deployments = read_deployments(options.deployments)
         lacking = [name for name, path in videos if deployments.of_video(name, path) is None]
-        if lacking:
+        if lacking and len(lacking) == len(videos):
             found.append(
-                f"{options.deployments} has no row for {len(lacking)} of {len(videos)} videos: "
+                f"{options.deployments} has no row for any of {len(videos)} videos: "
                 f"{_some(lacking)}"
             )
     except UserError as error:
@@ -85,12 +85,24 @@ def problems(
     return found
 
 
+def without_deployment(
+    videos: Sequence[tuple[str, str]], options: FormatOptions
+) -> list[tuple[str, str]]:
+    """The videos, name and path of each, that the table has no row for, and what is told of them:
+    the package does not have them."""
+    if options.deployments is None:
+        return []
+    deployments = read_deployments(options.deployments)
+    reason = f"not in camtrap_dp: {options.deployments} has no row for it"
+    return [(name, reason) for name, path in videos if deployments.of_video(name, path) is None]
+
+
 def write(results: Results, folder: epath.Path, options: FormatOptions) -> list[epath.Path]:
     """Writes `camtrap_dp/`: `datapackage.json`, `deployments.csv`, `media.csv`, `observations.csv`.
 
     A bout is an observation of the level `media`. Where a video has none, it has one over its
     whole length: `blank`, or `unknown` if the model found no action, or `unclassified` if it could
-    not be looked at.
+    not be looked at. Videos that the table of deployments does not have are left out.
 
     Raises:
         UserError: there is a problem, as `problems` has it; or a file cannot be written.
@@ -118,7 +130,7 @@ def write(results: Results, folder: epath.Path, options: FormatOptions) -> list[
             for result in videos_of(results):
                 place = deployments.of_video(result.name, result.path)
                 if place is None:
-                    raise UserError(f"{options.deployments} has no row for {quoted(result.name)}")
+                    continue
                 media.writerow(_cells(MEDIA_COLUMNS, _medium(result, *place, options)))
                 for row in _observations(result, *place, results.header, options, names):
                     observations.writerow(_cells(OBSERVATION_COLUMNS, row))

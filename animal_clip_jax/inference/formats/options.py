@@ -19,7 +19,8 @@ class FormatOptions:
 
     Attributes:
         threshold: from this probability on, an action counts as seen in a video without windows,
-            where each action has a probability of its own.
+            where each action has a probability of its own; None takes the thresholds of a
+            calibrated model, or 0.5.
         top_k: how many actions are named for a video without windows, where a format has room.
         time_bin: of the time budget, in seconds; 0 takes each video as one bin.
         binary_step: between two rows of the behaviours binary table, in seconds.
@@ -30,7 +31,7 @@ class FormatOptions:
         media_url: what Label Studio finds the videos under: the name of a video is put behind it.
     """
 
-    threshold: float = 0.5
+    threshold: float | None = None
     top_k: int = 5
     time_bin: float = 0.0
     binary_step: float = 0.1
@@ -44,7 +45,7 @@ class FormatOptions:
     def problems(self) -> list[str]:
         """What is wrong with them by themselves, a line each."""
         found = []
-        if not 0 <= self.threshold <= 1:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
             found.append(f"the threshold is {self.threshold}; expected 0 to 1")
         if self.top_k < 1:
             found.append(f"top_k is {self.top_k}; expected 1 or more")

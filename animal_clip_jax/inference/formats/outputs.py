@@ -3,7 +3,8 @@
 import contextlib
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import IO, Any
 
@@ -52,9 +53,12 @@ def as_json(content: object) -> str:
     return json.dumps(content, allow_nan=False)
 
 
-def output_name(name: str, ending: str) -> str:
-    """The name of the file of a video: its own, with another ending."""
-    return str(PurePosixPath(name).with_suffix(ending))
+def output_names(names: Iterable[str], ending: str) -> dict[str, str]:
+    """The name of the file of each video: its own with another ending, which comes behind the whole
+    name where videos differ in nothing but their endings."""
+    short = {name: str(PurePosixPath(name).with_suffix(ending)) for name in names}
+    number = Counter(short.values())
+    return {name: made if number[made] == 1 else name + ending for name, made in short.items()}
 
 
 class VideoFiles:
@@ -63,17 +67,17 @@ class VideoFiles:
     Args:
         folder: that the files will be in.
         new: where the folder is while it is written.
-        ending: of the files, such as ".vtt".
+        names: of the files, by those of the videos, see `output_names`.
     """
 
-    def __init__(self, folder: epath.Path, new: epath.Path, ending: str):
-        self._folder, self._new, self._ending = folder, new, ending
+    def __init__(self, folder: epath.Path, new: epath.Path, names: Mapping[str, str]):
+        self._folder, self._new, self._names = folder, new, names
         self.written: list[epath.Path] = []
         new.mkdir()
 
     def open(self, name: str) -> IO[str]:
         """The file of a video, to write text into."""
-        relative = output_name(name, self._ending)
+        relative = self._names[name]
         (self._new / relative).parent.mkdir(parents=True, exist_ok=True)
         self.written.append(self._folder / relative)
         return (self._new / relative).open("w")

@@ -21,9 +21,9 @@ from animal_clip_jax.inference.formats import (
 )
 from animal_clip_jax.inference.formats.boris_names import name_problems
 from animal_clip_jax.inference.formats.options import FormatOptions
-from animal_clip_jax.inference.formats.outputs import output_name
+from animal_clip_jax.inference.formats.outputs import output_names
 from animal_clip_jax.inference.formats.timeline import readable
-from animal_clip_jax.inference.results import Results
+from animal_clip_jax.inference.results import Header, Results
 
 Writer = Callable[[Results, epath.Path, FormatOptions], list[epath.Path]]
 
@@ -64,33 +64,64 @@ def write_formats(
             found, before anything is written. Or a file cannot be written.
     """
     names = list(dict.fromkeys(names))
-    found = problems(results, names, folder, options)
-    if found:
-        shown = [*found[:_SHOWN], *[f"and {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)]
-        several = f"{len(found)} problems with the formats: " if len(found) > 1 else ""
-        raise UserError(several + "; ".join(shown))
+    check_formats(results.header, _videos(results), names, folder, options)
     folder.mkdir(parents=True, exist_ok=True)
     return {name: FORMATS[name](results, folder, options) for name in names}
 
 
-def problems(
-    results: Results, names: Sequence[str], folder: epath.Path, options: FormatOptions
-) -> list[str]:
-    """What keeps results from being written in some formats, a line each.
+def check_formats(
+    header: Header,
+    videos: Sequence[tuple[str, str]],
+    names: Sequence[str],
+    folder: epath.Path,
+    options: FormatOptions,
+) -> None:
+    """Makes sure that results can be written in some formats; they need not be there yet.
 
     Args:
-        results: of any number of videos.
+        header: of the results.
+        videos: name and path of each.
         names: of formats, known or not.
         folder: for the files; need not be there.
         options: for all formats.
+
+    Raises:
+        UserError: as `write_formats`.
     """
+    videos = [(readable(name), readable(path)) for name, path in videos]
+    found = _problems(header, videos, names, folder, options)
+    if found:
+        shown = [*found[:_SHOWN], *[f"and {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)]
+        several = f"{len(found)} problems with the formats: " if len(found) > 1 else ""
+        raise UserError(several + "; ".join(shown))
+
+
+def left_out(
+    results: Results, names: Sequence[str], options: FormatOptions
+) -> list[tuple[str, str]]:
+    """The videos that a format cannot have, and why."""
+    if "camtrap_dp" not in names:
+        return []
+    return camtrap_dp.without_deployment(_videos(results), options)
+
+
+def _videos(results: Results) -> list[tuple[str, str]]:
+    return [(readable(result.name), readable(result.path)) for result in results]
+
+
+def _problems(
+    header: Header,
+    videos: Sequence[tuple[str, str]],
+    names: Sequence[str],
+    folder: epath.Path,
+    options: FormatOptions,
+) -> list[str]:
     found = [_unknown(name) for name in names if name not in FORMATS]
     found += options.problems()
     if "boris" in names:
-        found += boris.problems(results.header, folder)
+        found += boris.problems(header, folder)
     elif any(name in _WITH_BORIS_NAMES for name in names):
-        found += name_problems(results.header)
-    videos = [(readable(result.name), readable(result.path)) for result in results]
+        found += name_problems(header)
     video_names = [name for name, _ in videos]
     found += _alike(video_names, str.strip, "name")
     endings = [ending for name, ending in _FILE_A_VIDEO.items() if name in names]
@@ -100,9 +131,10 @@ def problems(
             f"the video {quoted(name)} would have its file outside the folder" for name in outside
         ]
         if not outside:
-            found += _alike(video_names, lambda name: output_name(name, endings[0]), "file")
+            files = output_names(video_names, endings[0])
+            found += _alike(video_names, files.__getitem__, "file")
     if "camtrap_dp" in names:
-        found += camtrap_dp.problems(results.header, videos, options)
+        found += camtrap_dp.problems(header, videos, options)
     return found
 
 

@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from animal_clip_jax.evaluation.calibration import DEFAULT_THRESHOLD
 from animal_clip_jax.inference.results import Bout, Header, Results, VideoResult, top
 
 # Formats have a line, or a row, for each thing.
@@ -28,6 +29,11 @@ def videos_of(results: Results) -> Iterator[VideoResult]:
         )
 
 
+def video_names(results: Results) -> list[str]:
+    """The names of all videos, as `videos_of` has them."""
+    return [readable(result.name) for result in results]
+
+
 def length_of(result: VideoResult) -> float:
     """Of a video, in seconds; 0 where nothing says it."""
     if result.media is not None:
@@ -47,7 +53,9 @@ def frame_rate_of(result: VideoResult) -> float:
     return media.num_frames / media.duration if media.duration > 0 else 0.0
 
 
-def written_bouts(result: VideoResult, header: Header, threshold: float) -> list[Bout]:
+def written_bouts(
+    result: VideoResult, header: Header, threshold: float | None = None
+) -> list[Bout]:
     """The bouts of a video as they are written.
 
     They lie within the video, and their times are rounded to milliseconds. Those of one action and
@@ -59,7 +67,7 @@ def written_bouts(result: VideoResult, header: Header, threshold: float) -> list
     Args:
         result: of the video.
         header: of the results.
-        threshold: see above, from 0 to 1.
+        threshold: see above, from 0 to 1; None takes those of the calibrated model, or 0.5.
 
     Returns:
         by start, stop, action and animal.
@@ -83,11 +91,13 @@ def written_bouts(result: VideoResult, header: Header, threshold: float) -> list
 
 
 def _whole(
-    result: VideoResult, header: Header, threshold: float, length: float
+    result: VideoResult, header: Header, threshold: float | None, length: float
 ) -> tuple[Bout, ...]:
     if header.multi_label:
         actions = top(header.actions, result.actions, len(header.actions))
-        actions = [(action, score) for action, score in actions if score >= threshold]
+        own = header.settings.get("thresholds", {}) if threshold is None else {}
+        least = DEFAULT_THRESHOLD if threshold is None else threshold
+        actions = [(action, score) for action, score in actions if score >= own.get(action, least)]
     else:
         actions = top(header.actions, result.actions, 1)
     animal = next((animal for animal, _ in top(header.animals, result.animals, 1)), "")

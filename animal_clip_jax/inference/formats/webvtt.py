@@ -3,8 +3,14 @@
 from etils import epath
 
 from animal_clip_jax.inference.formats.options import FormatOptions
-from animal_clip_jax.inference.formats.outputs import VideoFiles, whole
-from animal_clip_jax.inference.formats.timeline import length_of, readable, videos_of, written_bouts
+from animal_clip_jax.inference.formats.outputs import VideoFiles, output_names, whole
+from animal_clip_jax.inference.formats.timeline import (
+    length_of,
+    readable,
+    video_names,
+    videos_of,
+    written_bouts,
+)
 from animal_clip_jax.inference.results import Bout, Results
 
 FOLDER = "webvtt"
@@ -19,7 +25,7 @@ def write(results: Results, folder: epath.Path, options: FormatOptions) -> list[
         UserError: it cannot be written.
     """
     with whole(folder / FOLDER) as new:
-        files = VideoFiles(folder / FOLDER, new, ENDING)
+        files = VideoFiles(folder / FOLDER, new, output_names(video_names(results), ENDING))
         for result in videos_of(results):
             if not result.is_answered:
                 continue

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from chat_server import ChatServer, good_reply, sentences
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from animal_clip_jax import describe as write
@@ -78,7 +78,6 @@ TEXT = st.builds(
 )
 
 
-@settings(deadline=None)  # waits for the disk
 @given(
     st.lists(TEXT, min_size=1, max_size=4, unique=True),
     st.lists(TEXT, min_size=1, max_size=3),
@@ -157,7 +156,6 @@ def question(name: str, round: int = 0) -> Question:
 ANSWER = st.builds(Answer, st.text(st.characters()), st.booleans())
 
 
-@settings(deadline=None)  # waits for the disk
 @given(
     st.dictionaries(st.tuples(st.integers(0, 9), st.text()), ANSWER, max_size=6),
     st.integers(0, 200),

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from animal_clip_jax.errors import UserError
@@ -50,7 +50,6 @@ some_clips = st.lists(
 
 
 @given(some_clips, st.floats(0.05, 0.6), st.floats(0, 0.3), st.randoms())
-@settings(deadline=None)
 def test_every_recording_is_in_one_split_and_every_action_is_trained_on(
     clips, test, validation, random
 ):
@@ -77,7 +76,6 @@ def test_every_recording_is_in_one_split_and_every_action_is_trained_on(
     st.dictionaries(st.text("abcdef", min_size=1, max_size=6), st.sampled_from("AB"), min_size=5),
     st.floats(0.01, 0.6),
 )
-@settings(deadline=None)
 def test_with_one_clip_a_recording_the_shares_are_exact(actions, share):
     clips = [(path, 0, [name], []) for path, name in actions.items()]
     if all(count < 2 for count in Counter(actions.values()).values()):

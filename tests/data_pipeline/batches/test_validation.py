@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from animal_clip_jax.errors import UserError
@@ -53,7 +53,6 @@ shares = st.floats(0, 1, exclude_max=True)
 
 
 @given(one_action, shares)
-@settings(deadline=None)
 def test_every_action_gives_its_share_and_keeps_a_clip(clips, share):
     chosen = held_out(clips, share)
     given_up = Counter(clips[name] for name in chosen)
@@ -63,7 +62,6 @@ def test_every_action_gives_its_share_and_keeps_a_clip(clips, share):
 
 
 @given(some_actions, shares)
-@settings(deadline=None)
 def test_clips_of_several_actions_give_their_share_together(clips, share):
     chosen = held_out(clips, share, multi_label=True)
     assert abs(len(chosen) - share * len(clips)) <= 1
@@ -71,7 +69,6 @@ def test_clips_of_several_actions_give_their_share_together(clips, share):
 
 
 @given(some_actions, shares, st.booleans(), st.randoms())
-@settings(deadline=None)
 def test_the_order_of_the_clips_does_not_matter(clips, share, multi_label, random):
     items = list(clips.items())
     random.shuffle(items)
@@ -82,7 +79,6 @@ def test_the_order_of_the_clips_does_not_matter(clips, share, multi_label, rando
 
 
 @given(some_actions, shares, shares, st.booleans())
-@settings(deadline=None)
 def test_a_larger_share_holds_out_the_clips_of_a_smaller_one(clips, one, other, multi_label):
     smaller, larger = (
         held_out(clips, share, multi_label=multi_label) for share in sorted((one, other))
@@ -91,7 +87,6 @@ def test_a_larger_share_holds_out_the_clips_of_a_smaller_one(clips, one, other, 
 
 
 @given(one_action, st.dictionaries(clip_names, st.just((9,)), max_size=20), shares)
-@settings(deadline=None)
 def test_clips_of_other_actions_do_not_matter(clips, others, share):
     others = {name: actions for name, actions in others.items() if name not in clips}
     assert held_out({**clips, **others}, share) & clips.keys() == held_out(clips, share)
@@ -120,7 +115,6 @@ def test_impossible_shares(share):
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=60), shares, st.booleans()
 )
-@settings(deadline=None)
 def test_bouts_of_a_recording_stay_together(bouts, share, multi_label):
     index = dataclasses.replace(
         index_of({f"clip{k}": (action,) for k, (_, action) in enumerate(bouts)}),

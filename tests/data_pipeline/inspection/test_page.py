@@ -4,13 +4,13 @@ import base64
 import io
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from made_annotations import EIDER, SCRIPT, annotations
 from made_videos import numbered_frame
+from page_reader import Reader
 from PIL import Image
 
 from data_pipeline.inspection import charts
@@ -18,33 +18,6 @@ from data_pipeline.inspection.contact_sheet import ShownClip
 from data_pipeline.inspection.examination import examine
 from data_pipeline.inspection.page import page
 from data_pipeline.inspection.subject import of_annotations
-
-VOID = frozenset(("meta", "img", "br", "hr", "input", "link"))
-
-
-class Reader(HTMLParser):
-    """Collects elements and text, and checks that what is opened is closed."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
 
 
 def jpeg(number: int) -> bytes:
@@ -67,6 +40,7 @@ def reader(text):
 
 
 def test_nothing_is_loaded_and_no_script_runs(text, reader):
+    reader.check_is_inert()
     tags = Counter(tag for tag, _ in reader.elements)
     assert not tags.keys() & {"script", "link", "iframe", "object", "embed", "base", "form"}
     for tag, attributes in reader.elements:

@@ -33,7 +33,7 @@ bouts = st.lists(
 
 
 @given(bouts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bouts_cover_what_they_covered_and_neither_overlap_nor_touch(given_bouts):
     video = dataclasses.replace(
         made.WITH_BOUTS, media=Media(4.0, 25.0, 100, 2, 2), bouts=tuple(given_bouts)
@@ -67,12 +67,16 @@ def test_a_video_without_windows_is_one_bout_of_its_likeliest_action():
 
 
 @pytest.mark.parametrize(
-    "threshold, expected", [(0.5, ["A", "C"]), (0.2, ["A", "B", "C"]), (1, [])]
+    "threshold, expected", [(0.5, ["A", "C"]), (0.2, ["A", "B", "C"]), (1, []), (None, ["A", "C"])]
 )
 def test_with_several_labels_it_has_a_bout_for_each_above_the_threshold(threshold, expected):
     header = dataclasses.replace(made.HEADER, actions=("A", "B", "C"), multi_label=True)
     video = dataclasses.replace(made.WHOLE, actions=made.probabilities(0.5, 0.3, 0.9))
     assert [bout.action for bout in written_bouts(video, header, threshold)] == expected
+    # A calibrated model has thresholds of its own, unless one is asked for.
+    calibrated = dataclasses.replace(header, settings={"thresholds": {"A": 0.6, "B": 0.25}})
+    found = [bout.action for bout in written_bouts(video, calibrated, threshold)]
+    assert found == (["B", "C"] if threshold is None else expected)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from animal_clip_jax.inference.formats import (
 from animal_clip_jax.inference.formats.options import FormatOptions
 from animal_clip_jax.inference.results import Bout, write_results
 from data_pipeline.annotations.boris import read_boris
+from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.annotations.read_options import ReadOptions
 
 FOX, BEAR = made.ANIMALS
@@ -38,6 +39,28 @@ def test_bout_csv(results, out, options):
         (made.WITH_BOUTS.name, FOX, EATING, "10.000", "12.000", "2.000", "0.7000"),
         (made.TO_ITS_MIDDLE.name, "", GROOMING, "0.500", "8.000", "7.500", "0.6000"),
         (made.WHOLE.name, BEAR, RUNNING, "0.000", "4.000", "4.000", "0.7000"),
+    ]
+
+
+def test_a_corrected_bout_csv_comes_back_as_clips(results, out, options):
+    (path,) = bouts.write(results, out, options)
+    rows = table(path)
+    # A person corrects an action and a time, adds a bout, and leaves one out.
+    rows[0] |= {"behavior": GROOMING, "stop": "4.5"}
+    added = dict.fromkeys(rows[0], "") | {"video": "new.mp4", "behavior": EATING, "start": "0:07"}
+    rows = [*rows[:-1], added | {"stop": "0:09.5"}]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    read = read_annotations("csv", path)
+    assert not any("not used" in note for note in read.notes)
+    assert [(c.path, c.animals, c.actions, c.start, c.stop) for c in read.clips] == [
+        (made.WITH_BOUTS.name, (FOX,), (GROOMING,), 1.0, 4.5),
+        (made.WITH_BOUTS.name, (BEAR,), (RUNNING,), 2.25, 6.5),
+        (made.WITH_BOUTS.name, (FOX,), (EATING,), 10.0, 12.0),
+        (made.TO_ITS_MIDDLE.name, (), (GROOMING,), 0.5, 8.0),
+        ("new.mp4", (), (EATING,), 7.0, 9.5),
     ]
 
 

@@ -1,8 +1,10 @@
 """Several formats at once: all is checked before anything is written."""
 
+import csv
 import dataclasses
 import json
 import os
+import shutil
 
 import made_results as made
 import pytest
@@ -10,7 +12,7 @@ from etils import epath
 
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.inference.formats.options import FormatOptions
-from animal_clip_jax.inference.formats.table import FORMATS, write_formats
+from animal_clip_jax.inference.formats.table import FORMATS, left_out, write_formats
 from animal_clip_jax.inference.results import Results, write_results
 
 
@@ -76,8 +78,22 @@ def test_a_table_of_deployments_that_lacks_a_video(results, out, options, deploy
     deployments.write_text(
         made.DEPLOYMENTS.replace("c.mp4", "g.mp4").replace("/blank.mov", "/e.mov"), encoding="utf-8"
     )
+    assert left_out(results, ["bouts", "camtrap_dp"], options) == [
+        (name, f"not in camtrap_dp: {deployments} has no row for it")
+        for name in ("c.mp4", "e/blank.mov")
+    ]
+    assert left_out(results, ["bouts"], options) == []
+    write_formats(results, ["camtrap_dp"], out, options)
+    with (out / "camtrap_dp" / "media.csv").open() as file:
+        listed = {row["mediaID"] for row in csv.DictReader(file)}
+    names = {video.name for video in made.VIDEOS}
+    assert listed == names - {"c.mp4", "e/blank.mov"} and len(names) == 6
+
+
+def test_a_table_of_deployments_of_other_videos(tmp_path, out, options):
+    results = write_results(tmp_path / "r.jsonl", made.HEADER, [renamed(made.WHOLE, "z.mp4")])
     message = refusal(results, ["camtrap_dp"], out, options)
-    assert message.endswith("has no row for 2 of 6 videos: 'c.mp4', 'e/blank.mov'")
+    assert message.endswith("has no row for any of 1 videos: 'z.mp4'")
 
 
 def test_times_without_zone(results, out, options, deployments):
@@ -91,13 +107,17 @@ def test_no_table_of_deployments(results, out, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["webvtt", "boris_binary"])
-def test_two_videos_whose_file_would_be_one(tmp_path, out, options, name):
+def test_two_videos_of_one_stem_have_files_of_their_own(tmp_path, out, options, name):
     videos = [renamed(made.WHOLE, "a/b.mp4"), renamed(made.WHOLE, "a/b.avi")]
     results = write_results(tmp_path / "r.jsonl", made.HEADER, videos)
+    written = write_formats(results, [name], out, options)[name]
+    assert [path.with_suffix("").name for path in written] == ["b.mp4", "b.avi"]
+    assert all(path.is_file() for path in written)
+    shutil.rmtree(out / name)
+    videos.append(renamed(made.WHOLE, f"a/b.mp4{written[0].suffix}"))
+    results = write_results(tmp_path / "r.jsonl", made.HEADER, videos)
     message = refusal(results, [name], out, options)
-    assert "the videos 'a/b.mp4' and 'a/b.avi' would have one file" in message
-    # Other formats have a row for each.
-    write_formats(results, ["bouts", "boris"], out, options)
+    assert "would have one file" in message
 
 
 def test_two_videos_of_one_name(tmp_path, out, options):

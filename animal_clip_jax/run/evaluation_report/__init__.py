@@ -1,0 +1,1 @@
+"""The report of an evaluation: one page, `report.html`, beside its tables."""
