@@ -16,34 +16,35 @@ process of its own.
 
 import argparse
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from flax import nnx
 
 import animal_clip_jax
-from animal_clip_jax.conversion.weights import WeightsMetadata, save_weights
-from animal_clip_jax.inference.formats.table import FORMATS
-from animal_clip_jax.inference.inputs import Input, find_inputs
-from animal_clip_jax.inference.predict_files import predict_files
-from animal_clip_jax.inference.predictor import Predictor
-from animal_clip_jax.inference.smoothing import Smoothing
-from animal_clip_jax.inference.stream import Request, row_plan
-from animal_clip_jax.models import parameters
-from animal_clip_jax.models.architectures import ARCHITECTURES
-from animal_clip_jax.models.description import ModelDescription, build
-from animal_clip_jax.models.normalisation import CLIP
 from animal_clip_jax.tables import format_table
 
+if TYPE_CHECKING:
+    from animal_clip_jax.inference.inputs import Input
+    from animal_clip_jax.inference.predictor import Predictor
+    from animal_clip_jax.inference.stream import Request
+
+# What takes long to import is imported where it is used: the processes that decode import this
+# file, where those of a command import next to nothing.
 WIDTH, HEIGHT, RATE = 320, 240, 10
 NUM_SHORT, SHORT_SECONDS = 20, 12
 ACTIONS = [f"action {number}" for number in range(20)]
+# Runs a command, and prints the peak memory of the largest of its processes in KiB.
+_PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 OUTPUTS = ["--report", "--save_video", "--save_clips", "--save_embeddings"]
 
 
@@ -83,8 +84,16 @@ def repeat_video(source: Path, path: Path, times: int) -> None:
                     output.mux(packet)
 
 
-def random_model(architecture: str, folder: Path) -> Predictor:
+def random_model(architecture: str, folder: Path) -> "Predictor":
     """An Animal-CLIP model with initial values, and made-up actions."""
+    from flax import nnx
+
+    from animal_clip_jax.conversion.weights import WeightsMetadata, save_weights
+    from animal_clip_jax.models import parameters
+    from animal_clip_jax.models.architectures import ARCHITECTURES
+    from animal_clip_jax.models.description import ModelDescription, build
+    from animal_clip_jax.models.normalisation import CLIP
+
     description = ModelDescription(
         "animal_clip",
         ARCHITECTURES[architecture],
@@ -101,8 +110,10 @@ def random_model(architecture: str, folder: Path) -> Predictor:
     return animal_clip_jax.load(folder).with_actions(ACTIONS, animals=["an animal"])
 
 
-def windows_per_second_alone(model: Predictor, request: Request, seconds: float) -> float:
+def windows_per_second_alone(model: "Predictor", request: "Request", seconds: float) -> float:
     """Of the model on frames in memory, in batches one after the other."""
+    from animal_clip_jax.inference.stream import row_plan
+
     (views, *looks) = row_plan(model, request).looks
     random = np.random.default_rng(0)
     shape = (request.batch_size, 1, views.num_frames, views.image_size, views.image_size, 3)
@@ -124,19 +135,15 @@ def windows_per_second_alone(model: Predictor, request: Request, seconds: float)
     return number * request.batch_size / (time.perf_counter() - start)
 
 
-def peak_megabytes(of: int) -> float:
-    """Of this process, or of the largest of its children."""
-    return resource.getrusage(of).ru_maxrss / 1024
-
-
-def measure(model: Predictor, videos: list[Input], request: Request, output: Path) -> None:
+def measure(model: "Predictor", videos: "list[Input]", request: "Request", output: Path) -> None:
     """Prints what the model alone does, and the prediction of files."""
+    from animal_clip_jax.inference.predict_files import predict_files
+    from animal_clip_jax.inference.results import RESULTS_FILE, Results
+
     alone = windows_per_second_alone(model, request, seconds=20)
     start = time.perf_counter()
     predict_files(model, videos, output, request)
     seconds = time.perf_counter() - start
-    from animal_clip_jax.inference.results import RESULTS_FILE, Results
-
     results = Results.open(output / RESULTS_FILE)
     windows = sum(len(r.windows.starts) for r in results if r.windows is not None)
     again = windows_per_second_alone(model, request, seconds=20)
@@ -147,30 +154,36 @@ def measure(model: Predictor, videos: list[Input], request: Request, output: Pat
         {"what": "the model alone, after", "windows_per_second": again, "ratio": again / alone},
     ]
     print(format_table(rows, title=f"{windows} windows in {seconds:.1f} s"))
-    print(
-        f"memory, at most: {peak_megabytes(resource.RUSAGE_SELF):.0f} MB, and "
-        f"{peak_megabytes(resource.RUSAGE_CHILDREN):.0f} MB in a process that decodes"
-    )
 
 
 def measure_command(run: str, footage: Path, options: argparse.Namespace, output: Path) -> None:
     """Prints time and memory of the command with every output."""
+    from animal_clip_jax.inference.formats.table import FORMATS
+
     formats = [name for name in FORMATS if name != "camtrap_dp"]  # it needs a table of cameras
     command = [sys.executable, "-m", "animal_clip_jax", "predict", run, str(footage)]
     command += [f"--output={output}", f"--window={options.window:g}", *OUTPUTS]
     command += [f"--stride={options.stride:g}", f"--format={','.join(formats)}", "--recursive"]
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    # In a small process in between: a process begins with the peak of the one that it is forked of.
+    program = [sys.executable, "-c", _PEAK, *command]
+    printed = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
+    peak = int(printed.splitlines()[-1]) / 1024
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(
         f"the command with every output: {time.perf_counter() - start:.1f} s, at most "
-        f"{peak_megabytes(resource.RUSAGE_CHILDREN):.0f} MB in one process, "
+        f"{peak:.0f} MB in one process, "
         f"{size / 1e6:.0f} MB written"
     )
 
 
 def main() -> None:
     """Measures and prints."""
+    from animal_clip_jax.inference.inputs import find_inputs
+    from animal_clip_jax.inference.smoothing import Smoothing
+    from animal_clip_jax.inference.stream import Request
+    from animal_clip_jax.models.architectures import ARCHITECTURES
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architecture", choices=list(ARCHITECTURES), default="ViT-B/32")
     parser.add_argument("--run", help="a trained model instead, and its command")
