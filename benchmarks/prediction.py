@@ -156,14 +156,27 @@ def measure(model: "Predictor", videos: "list[Input]", request: "Request", outpu
     print(format_table(rows, title=f"{windows} windows in {seconds:.1f} s"))
 
 
+def write_cameras(footage: Path, path: Path) -> Path:
+    """A table that says where and when each video was recorded: all at one place and time."""
+    start, end = "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"
+    lines = ["filePath,timestamp,deploymentID,latitude,longitude,deploymentStart,deploymentEnd"]
+    lines += [
+        f"{video.relative_to(footage).as_posix()},2026-05-02T00:00:00Z,here,52.5,13.2,{start},{end}"
+        for video in sorted(footage.rglob("*.mp4"))
+    ]
+    path.write_text("\n".join(lines))
+    return path
+
+
 def measure_command(run: str, footage: Path, options: argparse.Namespace, output: Path) -> None:
     """Prints time and memory of the command with every output."""
     from animal_clip_jax.inference.formats.table import FORMATS
 
-    formats = [name for name in FORMATS if name != "camtrap_dp"]  # it needs a table of cameras
+    cameras = write_cameras(footage, output.with_name("cameras.csv"))
     command = [sys.executable, "-m", "animal_clip_jax", "predict", run, str(footage)]
     command += [f"--output={output}", f"--window={options.window:g}", *OUTPUTS]
-    command += [f"--stride={options.stride:g}", f"--format={','.join(formats)}", "--recursive"]
+    command += [f"--stride={options.stride:g}", f"--format={','.join(FORMATS)}", "--recursive"]
+    command += [f"--deployments={cameras}"]
     start = time.perf_counter()
     # In a small process in between: a process begins with the peak of the one that it is forked of.
     program = [sys.executable, "-c", _PEAK, *command]
