@@ -101,11 +101,12 @@ class AnimalCLIP(nnx.Module):
             classes.action_features, classes.animal_features, animal_weights, classes.relation
         )
         dtype = video_features.dtype
-        animals = animal_weights.astype(dtype) @ classes.animal_features.astype(dtype)
-        animals = animals[:, None]
-        videos = video_features[:, None]
-        actions = actions + self.action_prompts(actions, animals)
-        videos = videos + self.video_prompts(videos, animals)
+        with jax.named_scope("prompts"):
+            animals = animal_weights.astype(dtype) @ classes.animal_features.astype(dtype)
+            animals = animals[:, None]
+            videos = video_features[:, None]
+            actions = actions + self.action_prompts(actions, animals)
+            videos = videos + self.video_prompts(videos, animals)
         return videos[:, 0], actions
 
     def __call__(
@@ -142,7 +143,9 @@ class AnimalCLIP(nnx.Module):
         features = videos = self.encode_video(clips, key=key)
         if self.is_refined:
             videos, actions = self.refine(videos, classes, animal_weights)
-            cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
+            with jax.named_scope("cosines"):
+                cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
         else:
-            cosines = unit_length(videos) @ unit_length(jnp.asarray(classes.action_features)).T
+            with jax.named_scope("cosines"):
+                cosines = unit_length(videos) @ unit_length(jnp.asarray(classes.action_features)).T
         return jnp.exp(self.logit_scale[...]) * cosines, features

@@ -36,9 +36,18 @@ def symmetric_uniform(bound: float) -> Initializer:
     return init
 
 
-def layer_norm(width: int, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:
+class LayerNorm(nnx.LayerNorm):
+    """Flax's, under a name of its own in the compiled program."""
+
+    @jax.named_scope("layer_norm")
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(..., width) → (..., width)."""
+        return super().__call__(x)
+
+
+def layer_norm(width: int, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> LayerNorm:
     """Layer norm over the last axis, epsilon 1e-5, variance by the two-pass formula."""
-    return nnx.LayerNorm(
+    return LayerNorm(
         width, epsilon=LAYER_NORM_EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
     )
 
@@ -155,6 +164,7 @@ class Mlp(nnx.Module):
         self.expand = nnx.Linear(width, 4 * width, kernel_init=in_init, dtype=dtype, rngs=rngs)
         self.contract = nnx.Linear(4 * width, width, kernel_init=out_init, dtype=dtype, rngs=rngs)
 
+    @jax.named_scope("mlp")
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., width) → (..., width)."""
         return self.contract(self.activation(self.expand(x)))
@@ -199,13 +209,14 @@ class _Block(nnx.Module):
 class ResidualBlock(_Block):
     """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x))."""
 
+    @jax.named_scope("block")
     def __call__(
         self, x: jax.Array, *, num_queries: int | None = None, is_causal: bool = False
     ) -> jax.Array:
         """(rows, tokens, width) → (rows, num_queries or tokens, width)."""
-        attended = self.attention(
-            self.attention_norm(x), num_queries=num_queries, is_causal=is_causal
-        )
+        normed = self.attention_norm(x)
+        with jax.named_scope("attention"):
+            attended = self.attention(normed, num_queries=num_queries, is_causal=is_causal)
         x = x[:, :num_queries] + attended
         return x + self.mlp(self.mlp_norm(x))
 
@@ -263,6 +274,7 @@ class CrossFrameBlock(_Block):
             rngs=rngs,
         )
 
+    @jax.named_scope("block")
     def __call__(
         self,
         x: jax.Array,
@@ -286,11 +298,14 @@ class CrossFrameBlock(_Block):
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
         num_tokens = 1 if class_token_only else x.shape[1]
 
-        messages = self._messages(x, num_frames)
-        exchanged = self.message_attention(self.message_norm(messages))
-        messages = messages + drop_path(exchanged, self.drop_path_rate, keys[0])
-        with_message = _with_messages(x, messages)
-        attended = self.attention(self.attention_norm(with_message), num_queries=num_tokens)
+        with jax.named_scope("message_attention"):
+            messages = self._messages(x, num_frames)
+            exchanged = self.message_attention(self.message_norm(messages))
+            messages = messages + drop_path(exchanged, self.drop_path_rate, keys[0])
+            with_message = _with_messages(x, messages)
+        normed = self.attention_norm(with_message)
+        with jax.named_scope("attention"):
+            attended = self.attention(normed, num_queries=num_tokens)
         x = x[:, :num_tokens] + drop_path(attended, self.drop_path_rate, keys[1])
         return x + drop_path(self.mlp(self.mlp_norm(x)), self.drop_path_rate, keys[2])
 

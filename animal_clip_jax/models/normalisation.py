@@ -24,6 +24,7 @@ CLIP = Normalisation(
 )
 
 
+@jax.named_scope("normalise")
 def normalise(frames: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
     """(pixels − mean) / std.
 

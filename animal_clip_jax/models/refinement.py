@@ -53,6 +53,7 @@ class RelationGraph(nnx.Module):
             ]
         )
 
+    @jax.named_scope("graph")
     def __call__(
         self,
         action_features: Array,
@@ -175,6 +176,7 @@ class PromptGenerator(nnx.Module):
         )
         self.alpha = nnx.Param(jnp.full((width,), ALPHA_INIT, jnp.float32))
 
+    @jax.named_scope("prompts")
     def __call__(self, x: jax.Array, context: jax.Array) -> jax.Array:
         """(clips, queries, width), (clips, tokens, width) → (clips, queries, width)."""
         context = self.norm(context)

@@ -45,6 +45,7 @@ class TextTower(nnx.Module):
             normal(width**-0.5)(rngs.params(), (width, architecture.embed_dim), jnp.float32)
         )
 
+    @jax.named_scope("text_tower")
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """Encodes texts.
 

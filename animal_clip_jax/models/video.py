@@ -67,6 +67,7 @@ class _PatchTransformer(nnx.Module):
             normal(rngs.params(), (width, architecture.embed_dim), jnp.float32)
         )
 
+    @jax.named_scope("embedding")
     def _embed(self, images: jax.Array) -> jax.Array:
         size = self.architecture.image_size
         if images.shape[1:] != (size, size, 3):
@@ -81,6 +82,7 @@ class _PatchTransformer(nnx.Module):
         tokens = jnp.concatenate([class_token, patches], axis=1)
         return self.pre_norm(tokens + self.position_embedding.astype(self.dtype))
 
+    @jax.named_scope("projection")
     def _project(self, class_tokens: jax.Array) -> jax.Array:
         return self.post_norm(class_tokens) @ self.projection.astype(self.dtype)
 
@@ -248,6 +250,7 @@ class MultiFrameIntegration(nnx.Module):
             ]
         )
 
+    @jax.named_scope("integration")
     def __call__(self, frame_features: jax.Array) -> jax.Array:
         """(clips, frames, embed_dim) → (clips, embed_dim)."""
         x = self._placed(frame_features)

@@ -81,8 +81,9 @@ class XCLIP(nnx.Module):
         frame_features, patches = self.visual(clips, with_patches=True, key=key)
         # The norm and the projection work patch by patch; the mean moves before the linear
         # projection, which makes that T times smaller and changes nothing else.
-        patches = jnp.mean(self.patch_norm(patches), axis=1)
-        patches = patches @ self.patch_projection.astype(patches.dtype)
+        with jax.named_scope("projection"):
+            patches = jnp.mean(self.patch_norm(patches), axis=1)
+            patches = patches @ self.patch_projection.astype(patches.dtype)
         return self.integration(frame_features), patches
 
     def __call__(
@@ -119,5 +120,6 @@ class XCLIP(nnx.Module):
         actions = classes.action_features.astype(videos.dtype)
         actions = jnp.broadcast_to(actions, (videos.shape[0], *actions.shape))
         actions = actions + self.prompts(actions, patches)
-        cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
+        with jax.named_scope("cosines"):
+            cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
         return jnp.exp(self.logit_scale[...]) * cosines, videos

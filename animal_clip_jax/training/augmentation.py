@@ -31,6 +31,7 @@ def _shift_hue(frames: jax.Array, turns: jax.Array) -> jax.Array:
     return jnp.einsum("b...c,bdc->b...d", frames, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
+@jax.named_scope("colour_jitter")
 def colour_jitter(
     frames: jax.Array,
     key: jax.Array,
@@ -72,6 +73,7 @@ def colour_jitter(
     return jnp.where(is_grey, jnp.broadcast_to(_grey(x), x.shape), x)
 
 
+@jax.named_scope("mix")
 def mix(
     frames: jax.Array,
     labels: tuple[jax.Array, ...],

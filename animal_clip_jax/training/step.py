@@ -129,17 +129,19 @@ def make_train_step(
         frames = normalise(frames, settings.mean, settings.std)
         model = parameters.merge(graphdef, {**trained, **frozen})
         logits = model(frames, classes, animals, key=path_key)
-        return jnp.sum(loss(logits, targets))
+        with jax.named_scope("loss"):
+            return jnp.sum(loss(logits, targets))
 
     def step(state: TrainState, batch: Batch, classes: ClassContext):
         key = jax.random.fold_in(state.rng, state.step)
         # The parameters are brought together once a step, and each device computes with all of them
         # on its own clips. Left to itself, the compiler moves activations instead, which are far
         # larger.
-        gathered = jax.lax.with_sharding_constraint(
-            (state.trained, state.frozen),
-            mesh_lib.without_fsdp((state_shardings.trained, state_shardings.frozen)),
-        )
+        with jax.named_scope("gather_parameters"):
+            gathered = jax.lax.with_sharding_constraint(
+                (state.trained, state.frozen),
+                mesh_lib.without_fsdp((state_shardings.trained, state_shardings.frozen)),
+            )
 
         def gradient_of(batch: Batch, classes: ClassContext, key: jax.Array):
             total, gradients = jax.value_and_grad(batch_loss)(*gathered, batch, classes, key)
@@ -157,20 +159,22 @@ def make_train_step(
             def accumulate(sums, micro):
                 index, micro_batch = micro
                 value = gradient_of(micro_batch, classes, jax.random.fold_in(key, index))
-                return jax.tree.map(jnp.add, sums, value), None
+                with jax.named_scope("sum_gradients"):
+                    return jax.tree.map(jnp.add, sums, value), None
 
             zeros = (jnp.float32(0), jax.tree.map(jnp.zeros_like, state.trained))
             indices = jnp.arange(settings.accumulation)
             (total, gradients), _ = jax.lax.scan(accumulate, zeros, (indices, micro_batches))
         scale = 1.0 / batch["frames"].shape[0] if reduction == "mean" else 1.0
-        gradients = jax.tree.map(lambda gradient: gradient * scale, gradients)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trained)
-        trained = optax.apply_updates(state.trained, updates)
-        metrics = {
-            "loss": total * scale,
-            "gradient_norm": optax.global_norm(gradients),
-            "parameter_norm": optax.global_norm(trained),
-        }
+        with jax.named_scope("optimizer"):
+            gradients = jax.tree.map(lambda gradient: gradient * scale, gradients)
+            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trained)
+            trained = optax.apply_updates(state.trained, updates)
+            metrics = {
+                "loss": total * scale,
+                "gradient_norm": optax.global_norm(gradients),
+                "parameter_norm": optax.global_norm(trained),
+            }
         next_state = TrainState(
             step=state.step + 1,
             trained=trained,
