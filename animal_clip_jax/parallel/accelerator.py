@@ -25,8 +25,13 @@ _PEAK_FLOPS = {
 
 def peak_flops(device: jax.Device) -> float | None:
     """FLOP/s of one device at best, None where it is not known (a CPU, say)."""
+    return peak_flops_of(device.device_kind)
+
+
+def peak_flops_of(device_kind: str) -> float | None:
+    """The same by the name that a driver gives such devices, "TPU v5e" or "NVIDIA H100"."""
     # Whole words: an L40 is no L4, and an H100 80GB is an H100.
-    known = [name for name in _PEAK_FLOPS if re.match(rf"{re.escape(name)}\b", device.device_kind)]
+    known = [name for name in _PEAK_FLOPS if re.match(rf"{re.escape(name)}\b", device_kind)]
     return _PEAK_FLOPS[max(known, key=len)] if known else None
 
 

@@ -1,0 +1,223 @@
+"""The text of a compiled program, read into its instructions and how often each runs."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator
+
+_ITEM_BYTES = {
+    "pred": 1, "s4": 1, "u4": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2,
+    "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8,
+}  # fmt: skip
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) .*\{$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*)$")
+_RUN = re.compile(r"\b(?:body|condition)=%?([\w.-]+)")
+_APPLIED = re.compile(r"\bto_apply=%?([\w.-]+)")
+_MADE_OF = re.compile(r"\bcalls=%?([\w.-]+)")
+_BRANCHES = re.compile(r"\bbranch_computations=\{([^}]*)\}")
+_TWO_BRANCHES = re.compile(r"\b(?:true|false)_computation=%?([\w.-]+)")
+_CONDITION = re.compile(r"\bcondition=%?([\w.-]+)")
+_CONSTANT = re.compile(r" (%[\w.-]+) = s32\[\]\S* constant\((\d+)\)")
+_BELOW = re.compile(r"^ +ROOT .* compare\((?:[^%]*%[\w.-]+), [^%]*(%[\w.-]+)\), direction=LT")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_ORIGIN = re.compile(r'\bop_name="([^"]*)"')
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+# What the author of a kernel says of it (`pl.CostEstimate`).
+_KERNEL = re.compile(
+    r'"cost_estimate": ?\{"flops": ?"?(\d+)"?, ?"transcendentals": ?"?(\d+)"?, ?'
+    r'"bytes_accessed": ?"?(\d+)'
+)
+# The dimensions of the left operand that a product sums over, as the instruction itself has them,
+# and as a call of NVIDIA's library has them.
+_CONTRACTED = (
+    re.compile(r"\blhs_contracting_dims=\{([\d,]*)\}"),
+    re.compile(r'"lhs_contracting_dimensions":\[([^\]]*)\]'),
+)
+# Calls that compute nothing: memory set aside, and parts that lie beside each other already.
+_NAMES_ONLY = re.compile(r'\bcustom_call_target="(?:AllocateBuffer|ConcatBitcast)"')
+_ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
+# The results of these hold their operands too, and scalars by which the work is known.
+_WITH_OPERANDS = (
+    ("all-gather-start", "collective-permute-start", "copy-start", "async-start")
+    + ("slice-start", "dynamic-slice-start")
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """What one of our own kernels takes, which compilers do not look into, by its author.
+
+    Attributes:
+        flops: of its products.
+        transcendentals: exponentials, logarithms and the like.
+        bytes_accessed: of the device's memory.
+    """
+
+    flops: int
+    transcendentals: int
+    bytes_accessed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruction:
+    """One line of a computation.
+
+    Attributes:
+        opcode: such as "fusion" or "all-reduce".
+        result_bytes: of what it computes.
+        operand_bytes: of what it is given.
+        origin: where in the traced program it comes from, "jit(step)/…/dot_general", "" if that is
+            not written down.
+        product_flops: operations of a product of matrices, twice its multiply-adds. 0 for all else,
+            and for the products of TPUs, which are convolutions.
+        cycles: that the TPU's compiler expects it to take; 0 where there is no such figure.
+        kernel: None unless it is one of our own.
+        trips: how often a loop runs its body; 1 for all else, and where it is not known.
+        runs: computations that it hands over to: a loop's body, a branch, a function.
+        made_of: computations that say what it does: those of a fusion, or of a sum.
+    """
+
+    opcode: str
+    result_bytes: int
+    operand_bytes: int
+    origin: str
+    product_flops: int
+    cycles: int
+    kernel: Kernel | None
+    trips: int
+    runs: tuple[str, ...]
+    made_of: tuple[str, ...]
+
+
+def instructions(hlo: str) -> Iterator[tuple[Instruction, int, bool]]:
+    """The instructions of a compiled program that run.
+
+    Args:
+        hlo: the text of a compiled program (`compiled.as_text()`).
+
+    Yields:
+        an instruction, how often it runs in one run of the program, and whether it is a part of
+        another, of a fusion say, whose cost has it in. A loop whose length the compiler does not
+        know counts once, and every branch of a choice.
+    """
+    entry, computations = _read(hlo)
+
+    def visit(name: str, times: int, is_part: bool) -> Iterator[tuple[Instruction, int, bool]]:
+        for instruction in computations.get(name, ()):
+            yield _with_its_parts(instruction, computations), times, is_part
+            for inner in instruction.runs:
+                yield from visit(inner, times * instruction.trips, is_part)
+            for inner in instruction.made_of:
+                yield from visit(inner, times, True)
+
+    yield from visit(entry, 1, False)
+
+
+def _with_its_parts(
+    instruction: Instruction, computations: dict[str, list[Instruction]]
+) -> Instruction:
+    """Itself, with the products in it; if it does not say where it is from, its last part does."""
+    if not instruction.made_of:
+        return instruction
+    parts = [part for name in instruction.made_of for part in computations.get(name, ())]
+    origins = [part.origin for part in parts if part.origin]
+    return dataclasses.replace(
+        instruction,
+        origin=instruction.origin or (origins[-1] if origins else ""),
+        product_flops=instruction.product_flops + sum(part.product_flops for part in parts),
+    )
+
+
+def _read(hlo: str) -> tuple[str, dict[str, list[Instruction]]]:
+    """The name of the computation that is run first, and all computations by name."""
+    entry = name = ""
+    # What a counter is compared with that starts at 0, by the name of a loop's condition: not all
+    # compilers write down how often a loop runs.
+    limits: dict[str, int] = {}
+    constants: dict[str, int] = {}
+    loops: list[tuple[str, int, str]] = []
+    computations: dict[str, list[Instruction]] = {}
+    results: dict[str, str] = {}
+    for line in hlo.splitlines():
+        if header := _COMPUTATION.match(line):
+            name = header[2]
+            computations[name], results, constants = [], {}, {}
+            entry = name if header[1] else entry
+        elif found := _INSTRUCTION.match(line):
+            own_name, result, opcode, rest = found.groups()
+            operands = _up_to_closing(rest)
+            given = [results.get(operand, "") for operand in re.findall(r"%([\w.-]+)", operands)]
+            results[own_name] = result
+            attributes = rest[len(operands) :]
+            computations[name].append(_instruction(opcode, result, given, attributes))
+            if (condition := _CONDITION.search(attributes)) and not _TRIPS.search(attributes):
+                loops.append((name, len(computations[name]) - 1, condition[1]))
+            if constant := _CONSTANT.search(line):
+                constants[constant[1]] = int(constant[2])
+            elif (below := _BELOW.match(line)) and below[1] in constants:
+                limits[name] = constants[below[1]]
+    for name, place, condition in loops:
+        loop = computations[name][place]
+        computations[name][place] = dataclasses.replace(loop, trips=limits.get(condition, 1))
+    return entry, computations
+
+
+def _instruction(opcode: str, result: str, operands: list[str], attributes: str) -> Instruction:
+    origin, cycles, trips, kernel = (
+        pattern.search(attributes) for pattern in (_ORIGIN, _CYCLES, _TRIPS, _KERNEL)
+    )
+    applied = _APPLIED.findall(attributes)
+    runs = _RUN.findall(attributes) + _TWO_BRANCHES.findall(attributes)
+    for branches in _BRANCHES.findall(attributes):
+        runs += re.findall(r"[\w.-]+", branches)
+    product_flops = _product_flops(result, operands, attributes)
+    if opcode == "custom-call" and product_flops:
+        # A call of NVIDIA's library gives its scratch memory as a second result.
+        result = _ARRAY.search(result)[0]  # type: ignore[index]
+    result_bytes, operand_bytes = _bytes_of(result), sum(map(_bytes_of, operands))
+    if opcode in _WITH_OPERANDS:
+        scalars = 4 * len(re.findall(r"\b[us]32\[\]", result))
+        result_bytes = max(result_bytes - operand_bytes - scalars, 0)
+    is_call = opcode == "call"
+    if _NAMES_ONLY.search(attributes):
+        opcode = "bitcast"
+    return Instruction(
+        opcode=opcode,
+        result_bytes=result_bytes,
+        operand_bytes=operand_bytes,
+        origin=origin[1] if origin else "",
+        product_flops=product_flops,
+        cycles=int(cycles[1]) if cycles else 0,
+        kernel=Kernel(*map(int, kernel.groups())) if kernel else None,
+        trips=int(trips[1]) if trips else 1,
+        runs=tuple(runs + (applied if is_call else [])),
+        made_of=tuple(_MADE_OF.findall(attributes) + ([] if is_call else applied)),
+    )
+
+
+def _product_flops(result: str, operands: list[str], attributes: str) -> int:
+    found = next(filter(None, (pattern.search(attributes) for pattern in _CONTRACTED)), None)
+    if not found or not operands:
+        return 0
+    (_, out), (_, left) = _ARRAY.findall(result)[0], _ARRAY.findall(operands[0])[0]
+    sizes = [int(size) for size in left.split(",") if size]
+    contracted = math.prod(sizes[int(axis)] for axis in re.findall(r"\d+", found[1]))
+    return 2 * contracted * math.prod(int(size) for size in out.split(",") if size)
+
+
+def _up_to_closing(text: str) -> str:
+    """What stands before the bracket that closes one opened before `text`."""
+    depth = 1
+    for place, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return text[:place]
+    return text
+
+
+def _bytes_of(result: str) -> int:
+    """Of a result's type, e.g. "(f32[8,4]{1,0}, s32[])"; types without a size count nothing."""
+    return sum(
+        _ITEM_BYTES.get(dtype, 0) * math.prod(int(size) for size in shape.split(",") if size)
+        for dtype, shape in _ARRAY.findall(result)
+    )
