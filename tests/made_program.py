@@ -73,23 +73,3 @@ ENTRY %main.1 (a: f32[8,4], b: (s32[], bf16[8,4])) -> f32[8,4] {
 """  # noqa: E501
 CYCLES = {"fusion": 3 * 5 * 7, "copy": 3 * 100, "all-reduce": 3 * 20}
 CYCLES |= {"negate": 3000, "convolution": 40_000}
-
-# As the compiler for NVIDIA's GPUs prints it: a product in a fusion, and one by cuBLAS.
-PRODUCTS = """\
-HloModule jit_step, is_scheduled=true
-
-%fused_dot (p: f32[8,4], q: f32[4,2]) -> f32[8,2] {
-  %p = f32[8,4]{1,0} parameter(0)
-  %q = f32[4,2]{1,0} parameter(1)
-  ROOT %dot.1 = f32[8,2]{1,0} dot(%p, %q), lhs_contracting_dims={1}, rhs_contracting_dims={0}, metadata={op_name="jit(step)/jvp(cosines)/dot_general"}
-}
-
-ENTRY %main (a: bf16[3,8,4], b: bf16[3,2,4], c: f32[8,4], d: f32[4,2]) -> f32[8,2] {
-  %a = bf16[3,8,4]{2,1,0} parameter(0)
-  %b = bf16[3,2,4]{2,1,0} parameter(1)
-  %c = f32[8,4]{1,0} parameter(2)
-  %d = f32[4,2]{1,0} parameter(3)
-  %gemm.1 = (bf16[3,8,2]{2,1,0}, s8[4194304]{0}) custom-call(%a, %b), custom_call_target="__cublas$lt$matmul", metadata={op_name="jit(step)/jvp(block)/attention/dot_general"}, backend_config={"operation_queue_id":"0","gemm_backend_config":{"alpha_real":1,"dot_dimension_numbers":{"lhs_contracting_dimensions":["2"],"rhs_contracting_dimensions":["2"],"lhs_batch_dimensions":["0"],"rhs_batch_dimensions":["0"]}}}
-  ROOT %fusion.1 = f32[8,2]{1,0} fusion(%c, %d), kind=kCustom, calls=%fused_dot
-}
-"""  # noqa: E501

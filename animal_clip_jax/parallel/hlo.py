@@ -27,12 +27,6 @@ _KERNEL = re.compile(
     r'"cost_estimate": ?\{"flops": ?"?(\d+)"?, ?"transcendentals": ?"?(\d+)"?, ?'
     r'"bytes_accessed": ?"?(\d+)'
 )
-# The dimensions of the left operand that a product sums over, as the instruction itself has them,
-# and as a call of NVIDIA's library has them.
-_CONTRACTED = (
-    re.compile(r"\blhs_contracting_dims=\{([\d,]*)\}"),
-    re.compile(r'"lhs_contracting_dimensions":\[([^\]]*)\]'),
-)
 # Calls that compute nothing: memory set aside, and parts that lie beside each other already.
 _NAMES_ONLY = re.compile(r'\bcustom_call_target="(?:AllocateBuffer|ConcatBitcast)"')
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
@@ -68,8 +62,6 @@ class Instruction:
         operand_bytes: of what it is given.
         origin: where in the traced program it comes from, "jit(step)/…/dot_general", "" if that is
             not written down.
-        product_flops: operations of a product of matrices, twice its multiply-adds. 0 for all else,
-            and for the products of TPUs, which are convolutions.
         cycles: that the TPU's compiler expects it to take; 0 where there is no such figure.
         kernel: None unless it is one of our own.
         trips: how often a loop runs its body; 1 for all else, and where it is not known.
@@ -81,7 +73,6 @@ class Instruction:
     result_bytes: int
     operand_bytes: int
     origin: str
-    product_flops: int
     cycles: int
     kernel: Kernel | None
     trips: int
@@ -104,7 +95,7 @@ def instructions(hlo: str) -> Iterator[tuple[Instruction, int, bool]]:
 
     def visit(name: str, times: int, is_part: bool) -> Iterator[tuple[Instruction, int, bool]]:
         for instruction in computations.get(name, ()):
-            yield _with_its_parts(instruction, computations), times, is_part
+            yield _with_origin(instruction, computations), times, is_part
             for inner in instruction.runs:
                 yield from visit(inner, times * instruction.trips, is_part)
             for inner in instruction.made_of:
@@ -113,19 +104,15 @@ def instructions(hlo: str) -> Iterator[tuple[Instruction, int, bool]]:
     yield from visit(entry, 1, False)
 
 
-def _with_its_parts(
+def _with_origin(
     instruction: Instruction, computations: dict[str, list[Instruction]]
 ) -> Instruction:
-    """Itself, with the products in it; if it does not say where it is from, its last part does."""
-    if not instruction.made_of:
+    """Itself; if it does not say where it is from, the last of its parts that does says it."""
+    if instruction.origin or not instruction.made_of:
         return instruction
     parts = [part for name in instruction.made_of for part in computations.get(name, ())]
     origins = [part.origin for part in parts if part.origin]
-    return dataclasses.replace(
-        instruction,
-        origin=instruction.origin or (origins[-1] if origins else ""),
-        product_flops=instruction.product_flops + sum(part.product_flops for part in parts),
-    )
+    return dataclasses.replace(instruction, origin=origins[-1] if origins else "")
 
 
 def _read(hlo: str) -> tuple[str, dict[str, list[Instruction]]]:
@@ -170,10 +157,6 @@ def _instruction(opcode: str, result: str, operands: list[str], attributes: str)
     runs = _RUN.findall(attributes) + _TWO_BRANCHES.findall(attributes)
     for branches in _BRANCHES.findall(attributes):
         runs += re.findall(r"[\w.-]+", branches)
-    product_flops = _product_flops(result, operands, attributes)
-    if opcode == "custom-call" and product_flops:
-        # A call of NVIDIA's library gives its scratch memory as a second result.
-        result = _ARRAY.search(result)[0]  # type: ignore[index]
     result_bytes, operand_bytes = _bytes_of(result), sum(map(_bytes_of, operands))
     if opcode in _WITH_OPERANDS:
         scalars = 4 * len(re.findall(r"\b[us]32\[\]", result))
@@ -186,23 +169,12 @@ def _instruction(opcode: str, result: str, operands: list[str], attributes: str)
         result_bytes=result_bytes,
         operand_bytes=operand_bytes,
         origin=origin[1] if origin else "",
-        product_flops=product_flops,
         cycles=int(cycles[1]) if cycles else 0,
         kernel=Kernel(*map(int, kernel.groups())) if kernel else None,
         trips=int(trips[1]) if trips else 1,
         runs=tuple(runs + (applied if is_call else [])),
         made_of=tuple(_MADE_OF.findall(attributes) + ([] if is_call else applied)),
     )
-
-
-def _product_flops(result: str, operands: list[str], attributes: str) -> int:
-    found = next(filter(None, (pattern.search(attributes) for pattern in _CONTRACTED)), None)
-    if not found or not operands:
-        return 0
-    (_, out), (_, left) = _ARRAY.findall(result)[0], _ARRAY.findall(operands[0])[0]
-    sizes = [int(size) for size in left.split(",") if size]
-    contracted = math.prod(sizes[int(axis)] for axis in re.findall(r"\d+", found[1]))
-    return 2 * contracted * math.prod(int(size) for size in out.split(",") if size)
 
 
 def _up_to_closing(text: str) -> str:

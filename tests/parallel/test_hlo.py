@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from made_program import CYCLES, PRODUCTS, PROGRAM
+from made_program import CYCLES, PROGRAM
 
 from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.parallel.hlo import instructions
@@ -37,17 +37,3 @@ def test_a_fusion_without_an_origin_has_that_of_what_it_is_made_of():
     found = {instruction.opcode: instruction for instruction, _, _ in instructions(PROGRAM)}
     assert found["fusion"].origin == "jit(step)/jvp(block)/mlp/mul"
     assert found["while"].origin in ("", "jit(step)/while")
-
-
-def test_products_by_a_library_and_in_a_fusion():
-    found = {
-        instruction.opcode: instruction
-        for instruction, _, is_part in instructions(PRODUCTS)
-        if not is_part
-    }
-    # Batch × rows × columns × contracted, twice.
-    assert found["custom-call"].product_flops == 2 * 3 * 8 * 2 * 4
-    assert found["fusion"].product_flops == 2 * 8 * 2 * 4
-    # Without the library's scratch memory.
-    assert found["custom-call"].result_bytes == 2 * 3 * 8 * 2
-    assert found["fusion"].origin == "jit(step)/jvp(cosines)/dot_general"
