@@ -39,6 +39,7 @@ _EXTRAS = {
     "openai": "descriptions",
     "tensorboardX": "tensorboard",
     "ray": "cluster",
+    "libtpu": "tpu",
 }
 
 

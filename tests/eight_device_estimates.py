@@ -17,7 +17,8 @@ import jax
 from ml_collections import ConfigDict
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from animal_clip_jax.estimate import estimate_step, report
+from animal_clip_jax.estimates.report import report
+from animal_clip_jax.estimates.training_step import estimate_step
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
 from animal_clip_jax.run.start import as_published
 from configs import animal_kingdom, default

@@ -12,7 +12,7 @@ from flax import nnx
 from jax.sharding import AbstractMesh
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.estimate import (
+from animal_clip_jax.estimates.training_step import (
     Estimate,
     bytes_per_device,
     estimate_step,

@@ -5,7 +5,7 @@ norms and softmaxes are reduced in float32 whatever it is. Initial values are CL
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,9 +40,9 @@ class LayerNorm(nnx.LayerNorm):
     """Flax's, under a name of its own in the compiled program."""
 
     @jax.named_scope("layer_norm")
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Any, *, mask: jax.Array | None = None) -> Any:
         """(..., width) → (..., width)."""
-        return super().__call__(x)
+        return super().__call__(x, mask=mask)
 
 
 def layer_norm(width: int, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> LayerNorm:

@@ -124,21 +124,21 @@ def _read(hlo: str) -> tuple[str, dict[str, list[Instruction]]]:
     constants: dict[str, int] = {}
     loops: list[tuple[str, int, str]] = []
     computations: dict[str, list[Instruction]] = {}
-    results: dict[str, str] = {}
+    sizes: dict[str, int] = {}
     for line in hlo.splitlines():
         if header := _COMPUTATION.match(line):
             name = header[2]
-            computations[name], results, constants = [], {}, {}
+            computations[name], sizes, constants = [], {}, {}
             entry = name if header[1] else entry
         elif found := _INSTRUCTION.match(line):
             own_name, result, opcode, rest = found.groups()
             operands = _up_to_closing(rest)
-            given = [results.get(operand, "") for operand in re.findall(r"%([\w.-]+)", operands)]
-            results[own_name] = result
+            given = sum(sizes.get(operand, 0) for operand in re.findall(r"%([\w.-]+)", operands))
+            sizes[own_name] = _bytes_of(result)
             attributes = rest[len(operands) :]
             computations[name].append(_instruction(opcode, result, given, attributes))
-            if (condition := _CONDITION.search(attributes)) and not _TRIPS.search(attributes):
-                loops.append((name, len(computations[name]) - 1, condition[1]))
+            if (tested := _CONDITION.search(attributes)) and not _TRIPS.search(attributes):
+                loops.append((name, len(computations[name]) - 1, tested[1]))
             if constant := _CONSTANT.search(line):
                 constants[constant[1]] = int(constant[2])
             elif (below := _BELOW.match(line)) and below[1] in constants:
@@ -149,7 +149,7 @@ def _read(hlo: str) -> tuple[str, dict[str, list[Instruction]]]:
     return entry, computations
 
 
-def _instruction(opcode: str, result: str, operands: list[str], attributes: str) -> Instruction:
+def _instruction(opcode: str, result: str, operand_bytes: int, attributes: str) -> Instruction:
     origin, cycles, trips, kernel = (
         pattern.search(attributes) for pattern in (_ORIGIN, _CYCLES, _TRIPS, _KERNEL)
     )
@@ -157,7 +157,7 @@ def _instruction(opcode: str, result: str, operands: list[str], attributes: str)
     runs = _RUN.findall(attributes) + _TWO_BRANCHES.findall(attributes)
     for branches in _BRANCHES.findall(attributes):
         runs += re.findall(r"[\w.-]+", branches)
-    result_bytes, operand_bytes = _bytes_of(result), sum(map(_bytes_of, operands))
+    result_bytes = _bytes_of(result)
     if opcode in _WITH_OPERANDS:
         scalars = 4 * len(re.findall(r"\b[us]32\[\]", result))
         result_bytes = max(result_bytes - operand_bytes - scalars, 0)

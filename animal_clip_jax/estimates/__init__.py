@@ -1,0 +1,1 @@
+"""What a training step would need of devices that are not there, from its compiled program."""

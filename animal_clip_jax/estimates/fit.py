@@ -1,0 +1,98 @@
+"""What makes a training step that is too large for its devices fit."""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from animal_clip_jax.estimates.targets import Target
+from animal_clip_jax.estimates.training_step import Estimate, TooLargeError, estimate_step
+from animal_clip_jax.parallel import mesh as mesh_lib
+
+MOST_OFFERED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One thing that can be done.
+
+    Attributes:
+        flags: what to add to the command line.
+        price: what it costs, in words.
+        config: with it done.
+    """
+
+    flags: str
+    price: str
+    config: ConfigDict
+
+
+def total_or_need(config: ConfigDict, target: Target, mesh: Mesh) -> tuple[float, Estimate | None]:
+    """Bytes that a step needs of a device, and its estimate if it could be compiled."""
+    try:
+        estimate = estimate_step(config, mesh, target.chip)
+    except TooLargeError as error:
+        return error.needed, None
+    return estimate.total, estimate
+
+
+def changes_that_fit(config: ConfigDict, target: Target, mesh: Mesh) -> list[tuple[Change, float]]:
+    """The first three of `possible_changes` with which a step fits, each compiled to know.
+
+    Returns:
+        changes, and the bytes that the step needs of a device with each.
+    """
+    assert target.chip is not None
+    found = []
+    for change in possible_changes(config, mesh):
+        devices = list(mesh.devices.flat)
+        changed = mesh_lib.make_mesh(change.config.mesh, devices)
+        needed, _ = total_or_need(change.config, target, changed)
+        if needed <= target.chip.memory:
+            found.append((change, needed))
+        if len(found) == MOST_OFFERED:
+            break
+    return found
+
+
+def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
+    """What can be done to need less memory, the cheapest first.
+
+    The order is a rule: what is computed again costs least where it is not a product, then come
+    smaller micro-batches, whose products fill the device less, then everything computed again, a
+    fourth to a third of the step, and then what has to pass between the devices.
+    """
+    shares = mesh.shape["data"] * mesh.shape["fsdp"]
+
+    def changed(price: str, **fields: str | int) -> Change:
+        """With fields set, `model__remat` for `model.remat`."""
+        paths = {name.replace("__", "."): value for name, value in fields.items()}
+        other = copy.deepcopy(config)
+        other.update_from_flattened_dict(paths)
+        flags = " ".join(f"--config.{path}={value}" for path, value in paths.items())
+        return Change(flags, price, other)
+
+    if config.model.remat == "none":
+        yield changed("computes all but products again", model__remat="dots")
+    for factor in (2, 4):
+        accumulation = factor * config.accumulation
+        if config.batch_size % (accumulation * shares) == 0:
+            yield changed(f"{factor} times as many micro-batches", accumulation=accumulation)
+    if config.model.remat != "blocks":
+        yield changed("computes every block again", model__remat="blocks")
+    if mesh.shape["data"] > 1:
+        yield changed(
+            "brings the parameters together in every step", mesh__data=1, mesh__fsdp=shares
+        )
+    most = config.batch_size // shares
+    if config.batch_size % shares == 0 and most > config.accumulation:
+        yield changed(
+            "one clip at a time, every block again",
+            accumulation=most,
+            model__remat="blocks",
+            **({"mesh__data": 1, "mesh__fsdp": shares} if mesh.shape["data"] > 1 else {}),
+        )
+    if config.model.dtype == "float32":
+        yield changed("computes in bfloat16, less exactly", model__dtype="bfloat16")

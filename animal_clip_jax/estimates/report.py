@@ -1,0 +1,242 @@
+"""Estimates as tables for a person."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from animal_clip_jax.estimates.fit import Change
+from animal_clip_jax.estimates.targets import Chip, Target
+from animal_clip_jax.estimates.training_step import Estimate
+from animal_clip_jax.tables import format_table
+
+_NOTE = (
+    "Estimates: the step was compiled for virtual CPU devices, and was not run. Parameters, "
+    "optimizer and inputs are exact. Temporaries (activations, gradients, parameters brought "
+    "together) and collectives are those of the CPU compiler; a GPU's or TPU's fuses, orders and "
+    "lays out otherwise, and needs some memory for itself. The CPU compiler widens much of "
+    "bfloat16 to float32, so that bfloat16 temporaries come out too large."
+)
+
+
+_ACCELERATOR_NOTE = (
+    "Compiled for devices that are not there, and not run. Shapes, layouts and memory are those of "
+    "their compiler. The time is the sum of the cycles that the compiler expects of each "
+    "operation, a loop's as often as it runs, by the clock: an estimate that ranks variants, and "
+    "no measurement. It does not know what runs beside something else (copies, collectives), nor "
+    "custom kernels. The MFU counts what the model takes on paper; what is computed twice is time "
+    "lost."
+)
+
+
+def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> str:
+    """The tables that the command prints.
+
+    Args:
+        estimates: by remat policy.
+    """
+    title = _title(config, mesh)
+    memory = [
+        {
+            "remat": policy,
+            **{
+                f"{name}, MB": f"{getattr(estimate, name) / 1e6:,.1f}"
+                for name in ("parameters", "optimizer", "inputs", "temporaries", "total")
+            },
+            "GFLOP": f"{estimate.flops / 1e9:,.1f}",
+        }
+        for policy, estimate in estimates.items()
+    ]
+    traffic = _traffic(estimates, ("remat",))
+    parts = [title, format_table(memory, title="one device, one step")]
+    if traffic:
+        parts.append(format_table(traffic, title="collectives of one device, one step"))
+    return "\n\n".join([*parts, _NOTE])
+
+
+def _title(config: ConfigDict, mesh: Mesh) -> str:
+    architecture = config.model.architecture
+    shape = " × ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
+    return (
+        f"{config.model.family}, {config.model.num_frames} frames of {architecture.image_size} px, "
+        f"patch {architecture.patch_size}, width {architecture.vision_width}, "
+        f"{architecture.vision_layers} layers, {config.model.dtype}; {config.batch_size} clips a "
+        f"step in {config.accumulation} micro-batch(es); mesh {shape}"
+    )
+
+
+def _traffic(estimates: Mapping[str, Estimate], named: Sequence[str]) -> list[dict[str, object]]:
+    """Rows of what the devices tell each other; with a column for the names if it has a name."""
+    return [
+        {
+            **dict.fromkeys(named, name),
+            "collective": kind,
+            "times": kind_traffic.count,
+            "results, MB": f"{kind_traffic.result_bytes / 1e6:,.1f}",
+        }
+        for name, estimate in estimates.items()
+        for kind, kind_traffic in estimate.collectives.items()
+    ]
+
+
+_PARTS_SHOWN = 10
+
+
+class Case(NamedTuple):
+    """One of the steps that are compared.
+
+    Attributes:
+        target: what it is compiled for.
+        mesh: its devices.
+        config: with what is compared set.
+        needed: bytes of memory of a device.
+        estimate: None if the compiler refused it as too large.
+    """
+
+    target: Target
+    mesh: Mesh
+    config: ConfigDict
+    needed: float
+    estimate: Estimate | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it was compiled, and its memory is no more than a device has."""
+        chip = self.target.chip
+        return self.estimate is not None and (chip is None or self.needed <= chip.memory)
+
+
+def utilisation(estimate: Estimate, chip: Chip) -> float:
+    """The share of a device's peak at which it computes the model, by the estimated time (MFU)."""
+    return estimate.model_flops / (estimate.seconds * chip.peak_flops)
+
+
+def fit_line(case: Case) -> str:
+    """Whether a step fits its devices, and by how much."""
+    assert case.target.chip is not None
+    memory = case.target.chip.memory
+    room = memory - case.needed
+    said = f"{_gb(case.needed)} of {_gb(memory)} GB a device"
+    what = f"{case.target.name}, {case.config.batch_size} clips a step"
+    if room < 0:
+        return f"does not fit: {said}, {_gb(-room)} GB too much ({what})"
+    return f"fits: {said}, {_gb(room)} GB left ({what})"
+
+
+def too_large_report(case: Case, changes: Sequence[tuple[Change, float]]) -> str:
+    """What is said of a step that does not fit.
+
+    Args:
+        changes: that would make it fit, with the bytes that it needs then.
+    """
+    lines = [fit_line(case)]
+    if not changes:
+        lines.append("None of the changes that were compiled makes it fit: take more devices.")
+        return "\n".join(lines)
+    rows = [
+        {"change": change.flags, "GB a device": _gb(needed), "its price": change.price}
+        for change, needed in changes
+    ]
+    lines.append(
+        format_table(rows, title="each of these makes it fit, compiled to know; cheapest first")
+    )
+    return "\n\n".join(lines)
+
+
+def accelerator_report(case: Case) -> str:
+    """All that is known of one step on devices that are not there."""
+    estimate, chip = case.estimate, case.target.chip
+    assert estimate is not None and chip is not None
+    beside = estimate.flops / estimate.model_flops - 1
+    at_bandwidth = estimate.bytes_accessed / chip.bandwidth
+    figures = {
+        "FLOPs, compiled": f"{estimate.flops / 1e9:,.1f} G",
+        "FLOPs, on paper": f"{estimate.model_flops / 1e9:,.1f} G (compiled {beside:+.1%})",
+        "bytes accessed": f"{estimate.bytes_accessed / 1e9:,.1f} GB ({1e3 * at_bandwidth:,.1f} ms "
+        f"at {chip.bandwidth / 1e9:,.0f} GB/s)",
+        "estimated time": f"{1e3 * estimate.seconds:,.1f} ms "
+        f"({estimate.seconds * chip.clock / 1e6:,.1f} Mcycles at {chip.clock / 1e9:g} GHz)",
+        "estimated MFU": f"{utilisation(estimate, chip):.1%} of {chip.peak_flops / 1e12:g} TFLOP/s",
+        "memory: parameters": f"{_gb(estimate.parameters)} GB",
+        "memory: optimizer": f"{_gb(estimate.optimizer)} GB",
+        "memory: inputs": f"{_gb(estimate.inputs)} GB",
+        "memory: temporaries": f"{_gb(estimate.temporaries)} GB",
+    }
+    title = f"compiled for {case.target.name}, estimated: one device, one step"
+    parts = [
+        fit_line(case),
+        _title(case.config, case.mesh),
+        format_table([{title: name, "": value} for name, value in figures.items()]),
+    ]
+    if estimate.collectives:
+        traffic = _traffic({"": estimate}, ())
+        parts.append(format_table(traffic, title="collectives of one device, one step"))
+    parts.append(format_table(_largest(estimate), title="the largest costs by part of the model"))
+    return "\n\n".join([*parts, _ACCELERATOR_NOTE])
+
+
+def _largest(estimate: Estimate) -> list[dict[str, str]]:
+    shown = estimate.costs[:_PARTS_SHOWN]
+    rest = estimate.costs[_PARTS_SHOWN:]
+    rows = [(cost.part, cost.direction, cost.seconds, cost.bytes_accessed) for cost in shown]
+    if rest:
+        rows.append(
+            (
+                "all else",
+                "",
+                sum(cost.seconds for cost in rest),
+                sum(cost.bytes_accessed for cost in rest),
+            )
+        )
+    return [
+        {
+            "part": part,
+            "pass": direction,
+            "est. ms": f"{1e3 * took:,.2f}",
+            "share": f"{took / estimate.seconds:.1%}",
+            "GB": f"{moved / 1e9:,.1f}",
+        }
+        for part, direction, took, moved in rows
+    ]
+
+
+def comparison(cases: Sequence[Case]) -> str:
+    """A table with a line a case, and what the figures are worth."""
+    rows = []
+    for case in cases:
+        chip, estimate = case.target.chip, case.estimate
+        row: dict[str, str | None] = {
+            "target": case.target.name,
+            "devices": str(case.mesh.size),
+            "clips": str(case.config.batch_size),
+            "remat": case.config.model.remat,
+            "GB a device": _gb(case.needed),
+        }
+        if chip:
+            row["fits"] = "yes" if case.fits else "no"
+        if estimate:
+            row["GFLOP"] = f"{estimate.flops / 1e9:,.1f}"
+            row["GB accessed"] = f"{estimate.bytes_accessed / 1e9:,.1f}"
+        if chip and estimate:
+            row["est. ms"] = f"{1e3 * estimate.seconds:,.1f}"
+            row["est. MFU"] = f"{utilisation(estimate, chip):.1%}"
+            row["est. clips/s"] = f"{case.config.batch_size / estimate.seconds:,.0f}"
+        rows.append(row)
+    lines = [*_which_fit(cases), format_table(rows, title="one device, one step")]
+    notes = [_NOTE if any(not case.target.chip for case in cases) else ""]
+    notes.append(_ACCELERATOR_NOTE if any(case.target.chip for case in cases) else "")
+    return "\n\n".join([*lines, *filter(None, notes)])
+
+
+def _which_fit(cases: Sequence[Case]) -> list[str]:
+    """A line about the steps of which that can be said."""
+    known = [case for case in cases if case.target.chip]
+    if not known:
+        return []
+    fitting = [case for case in known if case.fits]
+    return [f"fits: {len(fitting)} of {len(known)}"]
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:,.2f}"

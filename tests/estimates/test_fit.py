@@ -1,0 +1,40 @@
+import eight_device_estimates
+from jax.sharding import AbstractMesh
+
+from animal_clip_jax.estimates.fit import possible_changes
+from animal_clip_jax.parallel.mesh import AXES
+
+
+def flags(*, devices: int = 1, **fields) -> list[str]:
+    config = eight_device_estimates.tiny()  # 16 clips in two micro-batches
+    config.update_from_flattened_dict(fields)
+    return [
+        change.flags for change in possible_changes(config, AbstractMesh((devices, 1, 1), AXES))
+    ]
+
+
+def test_the_cheapest_change_comes_first():
+    assert flags() == [
+        "--config.model.remat=dots",
+        "--config.accumulation=4",
+        "--config.accumulation=8",
+        "--config.model.remat=blocks",
+        "--config.accumulation=16 --config.model.remat=blocks",
+        "--config.model.dtype=bfloat16",
+    ]
+
+
+def test_what_is_done_already_or_does_not_divide_is_not_offered():
+    assert flags(devices=4, **{"model.remat": "blocks", "model.dtype": "bfloat16"}) == [
+        "--config.accumulation=4",
+        "--config.mesh.data=1 --config.mesh.fsdp=4",
+        "--config.accumulation=4 --config.model.remat=blocks "
+        "--config.mesh.data=1 --config.mesh.fsdp=4",
+    ]
+
+
+def test_a_change_is_made_in_a_copy():
+    config = eight_device_estimates.tiny()
+    first, second, *_ = possible_changes(config, AbstractMesh((1, 1, 1), AXES))
+    assert (first.config.model.remat, second.config.accumulation) == ("dots", 4)
+    assert (config.model.remat, config.accumulation) == ("none", 2)

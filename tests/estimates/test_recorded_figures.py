@@ -1,0 +1,61 @@
+"""The recorded figures of compiled programs, and the compiler for TPUs where it is installed."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.compiled import CONFIGURATIONS, RECORD, worse
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_what_is_worse_by_more_than_three_per_cent_is_said():
+    recorded = {"Mcycles": 100.0, "TFLOP": 2.0, "MB exchanged": 0.0}
+    assert worse(recorded, {"Mcycles": 102.9, "TFLOP": 1.0, "MB exchanged": 0.0}) == []
+    assert worse(recorded, {"Mcycles": 103.1, "TFLOP": 2.0, "MB exchanged": 5.0}) == [
+        "Mcycles: 103.1, recorded 100",
+        "MB exchanged: 5, recorded 0",
+    ]
+
+
+def test_every_configuration_is_recorded():
+    assert set(json.loads(RECORD.read_text())["figures"]) == set(CONFIGURATIONS)
+
+
+def _run(*command: str) -> subprocess.CompletedProcess:
+    pytest.importorskip("libtpu", reason="needs the extra tpu")
+    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_no_figure_is_worse_than_recorded():
+    finished = _run("-m", "benchmarks.compiled", "--check")
+    assert finished.returncode == 0, finished.stderr
+    print(finished.stdout)
+
+
+SMALL = (
+    "--config=configs/demo.py",
+    "--config.data.num_actions=8",
+    "--config.data.num_animals=6",
+)
+
+
+@pytest.mark.slow
+def test_a_small_step_is_compiled_for_a_tpu():
+    finished = _run("-m", "animal_clip_jax.estimate", *SMALL, "--target=tpu:v5e:2x2")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith("fits: ")
+    for part in ("attention", "mlp", "layer norm", "backward"):
+        assert part in finished.stdout
+
+
+@pytest.mark.slow
+def test_a_topology_that_the_compiler_does_not_know_is_said_in_a_line():
+    finished = _run("-m", "animal_clip_jax.estimate", *SMALL, "--target=tpu:v5e:3x5")
+    assert finished.returncode == 2 and finished.stdout == ""
+    assert finished.stderr.startswith("error: --target=tpu:v5e:3x5: the compiler knows no such")
+    assert finished.stderr.count("\n") == 1
