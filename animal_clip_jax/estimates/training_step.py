@@ -19,6 +19,7 @@ from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.run import assembly
+from animal_clip_jax.run.attention import choose_attention
 from animal_clip_jax.run.by_data import LEFT_TO_DATA
 from animal_clip_jax.run.config import check_fields, training_source
 from animal_clip_jax.run.fields import FIELDS
@@ -135,7 +136,8 @@ def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> E
     loss, reduction = assembly.make_loss(
         config, np.ones(config.data.num_actions, np.int64), config.batch_size, logit_scale=1.0
     )
-    graphdef, values = assembly.abstract_model(config.model)
+    attention = choose_attention(config.model, mesh).attention
+    graphdef, values = assembly.abstract_model(config.model, attention)
     groups = optimizer_lib.parameter_groups(values, refinement=config.model.refinement)
     optimizer, _ = assembly.make_optimizer(config, groups, steps_per_epoch=1)
     state, shardings = abstract_state(

@@ -26,6 +26,7 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.animals import AnimalRecognition
+from animal_clip_jax.run.attention import graphdef_in_use
 from animal_clip_jax.run.calibration import Calibration, calibration_in_use
 from animal_clip_jax.run.config import source_without_labels
 from animal_clip_jax.run.evaluate import expected_recogniser, open_for_use
@@ -79,6 +80,7 @@ def load(
     source = source_without_labels(config)
     calibration = calibration_in_use(run, config)
     mesh = _local_mesh()
+    graphdef = graphdef_in_use(config, run, mesh)
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     values, classes = run.restore(replicated)
     recognition = None
@@ -86,7 +88,7 @@ def load(
         digest = expected_recogniser(run, config)
         recognition = AnimalRecognition(config, run.folder, run.labels.animals, mesh, digest=digest)
     return _predictor(
-        run.graphdef,
+        graphdef,
         values,
         classes,
         labels=run.labels,

@@ -8,6 +8,7 @@ from flax import nnx
 
 from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
+from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.clip import Clip
 from animal_clip_jax.models.xclip import XCLIP
 
@@ -79,6 +80,7 @@ def build(
     *,
     drop_path_rate: float = 0.0,
     remat: str = "none",
+    attention: Attention = XLA,
     refinement: bool = True,
     dtype: jnp.dtype = jnp.float32,
     rngs: nnx.Rngs,
@@ -89,8 +91,8 @@ def build(
         >>> graphdef, parameters = abstract(lambda: build(description, rngs=nnx.Rngs(0)))
 
     Args:
-        drop_path_rate, remat: stochastic depth and rematerialisation of the video tower; not used
-            by "clip".
+        drop_path_rate, remat, attention: stochastic depth, rematerialisation and the program of
+            attention of the video tower; not used by "clip".
         refinement: whether an "animal_clip" fits its features to the animals.
         dtype: dtype of the computation; parameters are float32.
     """
@@ -102,6 +104,7 @@ def build(
         "prompt_layers": description.prompt_layers,
         "drop_path_rate": drop_path_rate,
         "remat": remat,
+        "attention": attention,
         "dtype": dtype,
         "rngs": rngs,
     }

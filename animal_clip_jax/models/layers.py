@@ -12,6 +12,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import Initializer
 
+from animal_clip_jax.models.attention import XLA, Attention
+from animal_clip_jax.models.self_attention import SelfAttention
+
 LAYER_NORM_EPSILON = 1e-5
 # Of what video models add to CLIP. Published as a truncated normal, cut at ±2, a hundred standard
 # deviations out, where nothing is left to cut.
@@ -66,87 +69,6 @@ def drop_path(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     return jnp.where(keep, x / (1.0 - rate), 0).astype(x.dtype)
 
 
-class SelfAttention(nnx.Module):
-    """Multi-head self-attention with biases and scale head_dim^-½.
-
-    The head axis is kept in the parameters, so that heads can be sharded:
-    `query_key_value` is (width, 3, heads, head_dim), `out` is (heads, head_dim, width).
-    """
-
-    def __init__(
-        self,
-        width: int,
-        num_heads: int,
-        *,
-        in_init: Initializer,
-        out_init: Initializer,
-        dtype: jnp.dtype,
-        rngs: nnx.Rngs,
-    ):
-        head_dim = width // num_heads
-        self.dtype = dtype
-        self.query_key_value = nnx.LinearGeneral(
-            width, (3, num_heads, head_dim), kernel_init=in_init, dtype=dtype, rngs=rngs
-        )
-        self.out = nnx.LinearGeneral(
-            (num_heads, head_dim),
-            width,
-            axis=(-2, -1),
-            kernel_init=out_init,
-            dtype=dtype,
-            rngs=rngs,
-        )
-
-    def _project(self, x: jax.Array, first: int, last: int) -> jax.Array:
-        packed = self.query_key_value
-        assert packed.bias is not None
-        kernel = packed.kernel[:, first:last].astype(self.dtype)
-        return jnp.einsum("...w,wphd->...phd", x, kernel) + packed.bias[first:last].astype(
-            self.dtype
-        )
-
-    def __call__(
-        self, x: jax.Array, *, num_queries: int | None = None, is_causal: bool = False
-    ) -> jax.Array:
-        """Attends among the tokens of each row.
-
-        Args:
-            x: (rows, tokens, width).
-            num_queries: only the first `num_queries` tokens ask (all attend to every token), so
-                only their results are computed; None for all.
-            is_causal: token i sees tokens 0..i only.
-
-        Returns:
-            (rows, num_queries or tokens, width).
-        """
-        if num_queries is None:
-            query_key_value = self._project(x, 0, 3)
-            query, key, value = (query_key_value[..., part, :, :] for part in range(3))
-        else:
-            query = self._project(x[:, :num_queries], 0, 1)[..., 0, :, :]
-            key_value = self._project(x, 1, 3)
-            key, value = (key_value[..., part, :, :] for part in range(2))
-        attended = jax.nn.dot_product_attention(query, key, value, is_causal=is_causal)
-        return self.out(attended)
-
-    def weights(self, x: jax.Array) -> jax.Array:
-        """Which token looks how much at which: the softmax that a call without mask computes.
-
-        A call does not keep it, so that it never holds all of it in memory; here it is computed
-        again, to be looked at.
-
-        Args:
-            x: (rows, tokens, width).
-
-        Returns:
-            (rows, heads, tokens, tokens) float32; each row of the last axis sums to 1.
-        """
-        query_key = self._project(x, 0, 2)
-        query, key = (query_key[..., part, :, :].astype(jnp.float32) for part in range(2))
-        products = jnp.einsum("...ihd,...jhd->...hij", query, key)
-        return jax.nn.softmax(products * query.shape[-1] ** -0.5)
-
-
 class Mlp(nnx.Module):
     """Two linear layers, width → 4·width → width, with the activation between them."""
 
@@ -176,6 +98,7 @@ class _Block(nnx.Module):
     Args:
         depth: layers of the whole transformer, which scales CLIP's initial values; None takes a
             standard deviation of 0.02 for every kernel (multi-frame integration).
+        attention: the program that computes it, see `SelfAttention`.
     """
 
     def __init__(
@@ -185,6 +108,7 @@ class _Block(nnx.Module):
         *,
         depth: int | None,
         activation: str,
+        attention: Attention = XLA,
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
@@ -198,7 +122,13 @@ class _Block(nnx.Module):
             mlp_out = jax.nn.initializers.normal(residual_std)
         self.attention_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.attention = SelfAttention(
-            width, num_heads, in_init=attention_in, out_init=attention_out, dtype=dtype, rngs=rngs
+            width,
+            num_heads,
+            in_init=attention_in,
+            out_init=attention_out,
+            attention=attention,
+            dtype=dtype,
+            rngs=rngs,
         )
         self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(
@@ -253,11 +183,18 @@ class CrossFrameBlock(_Block):
         depth: int,
         activation: str,
         drop_path_rate: float,
+        attention: Attention = XLA,
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
         super().__init__(
-            width, num_heads, depth=depth, activation=activation, dtype=dtype, rngs=rngs
+            width,
+            num_heads,
+            depth=depth,
+            activation=activation,
+            attention=attention,
+            dtype=dtype,
+            rngs=rngs,
         )
         linear_init = symmetric_uniform(width**-0.5)
         self.drop_path_rate = drop_path_rate

@@ -6,6 +6,7 @@ import numpy as np
 from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
+from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.layers import (
     NEW_STD,
     CrossFrameBlock,
@@ -121,6 +122,7 @@ class VideoTower(_PatchTransformer):
     Args:
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0.
         remat: what the backward pass computes again, a key of `REMAT_POLICIES`.
+        attention: the program that computes the attention within frames.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class VideoTower(_PatchTransformer):
         *,
         drop_path_rate: float = 0.0,
         remat: str = "none",
+        attention: Attention = XLA,
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
@@ -143,6 +146,7 @@ class VideoTower(_PatchTransformer):
                     depth=architecture.vision_layers,
                     activation=architecture.activation,
                     drop_path_rate=float(rate),
+                    attention=attention,
                     dtype=dtype,
                     rngs=rngs,
                 )

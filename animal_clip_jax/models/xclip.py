@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
+from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.clip import LOGIT_SCALE_INIT, unit_length
 from animal_clip_jax.models.layers import layer_norm
@@ -32,13 +33,19 @@ class XCLIP(nnx.Module):
         prompt_heads: int | None = None,
         drop_path_rate: float = 0.0,
         remat: str = "none",
+        attention: Attention = XLA,
         dtype: jnp.dtype = jnp.float32,
         rngs: nnx.Rngs,
     ):
         embed_dim, activation = architecture.embed_dim, architecture.activation
         self.text = TextTower(architecture, dtype=dtype, rngs=rngs)
         self.visual = VideoTower(
-            architecture, drop_path_rate=drop_path_rate, remat=remat, dtype=dtype, rngs=rngs
+            architecture,
+            drop_path_rate=drop_path_rate,
+            remat=remat,
+            attention=attention,
+            dtype=dtype,
+            rngs=rngs,
         )
         self.patch_norm = layer_norm(architecture.vision_width, dtype=dtype, rngs=rngs)
         self.patch_projection = nnx.Param(

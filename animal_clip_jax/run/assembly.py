@@ -15,6 +15,7 @@ from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
+from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.description import ModelDescription, build
 from animal_clip_jax.models.normalisation import Normalisation
@@ -57,8 +58,13 @@ def model_description(config: ConfigDict) -> ModelDescription:
         raise UserError(f"config.model: {error}") from error
 
 
-def build_model(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
+def build_model(
+    config: ConfigDict, *, attention: Attention = XLA, rngs: nnx.Rngs
+) -> AnimalCLIP | XCLIP:
     """The model that `config.model` describes, with random parameters.
+
+    Args:
+        attention: see `run.attention`; which it is depends on the devices.
 
     Raises:
         UserError: see `model_description`.
@@ -67,6 +73,7 @@ def build_model(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
         model_description(config),
         drop_path_rate=config.drop_path_rate,
         remat=config.remat,
+        attention=attention,
         refinement=config.refinement,
         dtype=jnp.dtype(config.dtype),
         rngs=rngs,
@@ -75,9 +82,15 @@ def build_model(config: ConfigDict, *, rngs: nnx.Rngs) -> AnimalCLIP | XCLIP:
     return model
 
 
-def abstract_model(config: ConfigDict) -> tuple[nnx.GraphDef, Parameters]:
-    """Structure and parameter shapes of the model that `config.model` describes."""
-    return parameters.abstract(lambda: build_model(config, rngs=nnx.Rngs(0)))
+def abstract_model(
+    config: ConfigDict, attention: Attention = XLA
+) -> tuple[nnx.GraphDef, Parameters]:
+    """Structure and parameter shapes of the model that `config.model` describes.
+
+    Args:
+        attention: as for `build_model`.
+    """
+    return parameters.abstract(lambda: build_model(config, attention=attention, rngs=nnx.Rngs(0)))
 
 
 def normalisation(config: ConfigDict) -> Normalisation:

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.classes.features import POOLINGS
 from animal_clip_jax.models.animal_sources import RECOGNISED, SOURCES
+from animal_clip_jax.models.attention import CHOICES
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.run.accepted import (
     Accepted,
@@ -100,6 +101,11 @@ GROUPS = (
         Field("remat", "none", one_of(*REMAT_POLICIES),
               "blocks of the video tower that the backward pass computes again, to save memory: "
               "'blocks' keeps their inputs only, 'dots' the results of their matrix products"),
+        Field("attention", "auto", one_of(*CHOICES),
+              "how the patches of a frame attend to each other: 'xla' writes their weights to "
+              "memory, 'fused' never does (on TPUs, and on NVIDIA's GPUs in bfloat16), 'auto' is "
+              "fused where the devices can",
+              older="xla"),
         Field("dtype", "float32", one_of("float32", "bfloat16"), "of the computation"),
     )),
     Group("model.architecture",

@@ -30,6 +30,7 @@ from animal_clip_jax.parallel.distributed import (
 from animal_clip_jax.run import assembly, resume, summary
 from animal_clip_jax.run import workdir as workdir_lib
 from animal_clip_jax.run.animals import AnimalRecognition
+from animal_clip_jax.run.attention import choose_attention
 from animal_clip_jax.run.by_data import following
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.config import (
@@ -93,7 +94,7 @@ def _train(
 ) -> None:
     screen.doing("opening the data")
     config = on_all(_resolved, config, workdir)
-    config, data, mesh, followed = _checked(config, workdir)
+    config, data, mesh, notes = _checked(config, workdir)
     # TensorFlow is imported here, and not by whoever only wants the model, or has a wrong path.
     from data_pipeline.batches import input as input_pipeline
 
@@ -151,8 +152,8 @@ def _train(
     on_first(write_whole, workdir / "parameters.txt", "\n\n".join(tables) + "\n")
     on_first(workdir_lib.explain, workdir)
     screen.say(summary.opening(config, data, state, mesh))
-    if followed:
-        screen.say(followed)
+    for note in notes:
+        screen.say(note)
     if tensorboard.missing:
         screen.say(tensorboard.missing)
     if start_step == total_steps:
@@ -239,12 +240,15 @@ def _resolved(config: ConfigDict, workdir: epath.Path) -> ConfigDict:
     return resolved(config, resume.recorded_config(workdir))
 
 
-def _checked(config: ConfigDict, workdir: epath.Path) -> tuple[ConfigDict, TrainingData, Mesh, str]:
+def _checked(
+    config: ConfigDict, workdir: epath.Path
+) -> tuple[ConfigDict, TrainingData, Mesh, list[str]]:
     """The data and the devices, once everything that can be is checked, with the configuration that
-    follows the data, and what is to be said of it. Errors as `train`."""
+    follows the data, and what is to be said of both. Errors as `train`."""
     on_all(check_fields, config)
-    data = on_all(open_training_data, config)
     mesh = mesh_lib.make_mesh(config.mesh)
+    note = choose_attention(config.model, mesh).note
+    data = on_all(open_training_data, config)
     config, followed = following(
         config,
         clips=len(data.train.index),
@@ -258,7 +262,7 @@ def _checked(config: ConfigDict, workdir: epath.Path) -> tuple[ConfigDict, Train
         raise UserError(
             f"config.profile: a trace is written to a local workdir only, not {workdir}"
         )
-    return config, data, mesh, followed
+    return config, data, mesh, [text for text in (note, followed) if text]
 
 
 class _Plan(NamedTuple):
@@ -295,7 +299,8 @@ class _Begun(NamedTuple):
 
 
 def _plan(config: ConfigDict, mesh: Mesh, steps_per_epoch: int) -> _Plan:
-    graphdef, abstract = assembly.abstract_model(config.model)
+    attention = choose_attention(config.model, mesh).attention
+    graphdef, abstract = assembly.abstract_model(config.model, attention)
     groups = optimizer_lib.parameter_groups(abstract, refinement=config.model.refinement)
     optimizer, rates = assembly.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
     return _Plan(mesh, graphdef, abstract, groups, optimizer, rates)

@@ -3,9 +3,10 @@ r"""Trains a tiny model on meshes of up to eight devices and saves what comes ou
 A program of its own, because the number of devices is settled when JAX starts:
 
     XLA_FLAGS=--xla_force_host_platform_device_count=8 \
-      python tests/parallel/eight_devices.py FOLDER 1,1,1 2,2,2
+      python tests/parallel/eight_devices.py FOLDER 1,1,1 2,2,2 2,2,2,fused
 
-writes FOLDER/1,1,1.npz and FOLDER/2,2,2.npz: "losses", "num_spread_moments" and the parameters.
+writes FOLDER/1,1,1.npz and so on: "losses", "num_spread_moments" and the parameters. "fused" is
+with the Pallas kernel of attention, interpreted.
 """
 
 import math
@@ -18,7 +19,8 @@ import numpy as np
 sys.path[:0] = [str(pathlib.Path(__file__).parents[level]) for level in (1, 2)]
 import tiny  # noqa: E402
 
-from animal_clip_jax.parallel.mesh import AXES, make_mesh, put_batch  # noqa: E402
+from animal_clip_jax.models.attention import XLA, Attention  # noqa: E402
+from animal_clip_jax.parallel.mesh import AXES, BATCH, make_mesh, put_batch  # noqa: E402
 from animal_clip_jax.training import losses, optimizer  # noqa: E402
 from animal_clip_jax.training.step import create_state, make_train_step  # noqa: E402
 
@@ -28,9 +30,11 @@ SETTINGS = tiny.settings(
 )
 
 
-def train(shape: tuple[int, ...], devices: list[jax.Device]):
+def train(shape: tuple[int, ...], devices: list[jax.Device], *, is_fused: bool):
     """Some steps on a mesh: the losses, the parameters, and how many moments are spread."""
-    graphdef, values = tiny.model(drop_path_rate=0.2)
+    mesh = make_mesh(dict(zip(AXES, shape, strict=True)), devices)
+    fused = Attention("pallas", mesh, row_axes=BATCH[0], head_axis="model", interpreted=True)
+    graphdef, values = tiny.model(drop_path_rate=0.2, attention=fused if is_fused else XLA)
     groups = optimizer.parameter_groups(values)
     adamw = optimizer.build_optimizer(
         {path: group for path, group in groups.items() if group != optimizer.FROZEN},
@@ -40,7 +44,6 @@ def train(shape: tuple[int, ...], devices: list[jax.Device]):
         # key biases, which Adam would make into steps of full size.
         epsilon=1e-6,
     )
-    mesh = make_mesh(dict(zip(AXES, shape, strict=True)), devices)
     state, shardings = create_state(values, groups, adamw, seed=0, mesh=mesh)
     step = make_train_step(
         graphdef,
@@ -65,8 +68,10 @@ def main(folder: str, *meshes: str) -> None:
     # Compiling takes most of the time.
     jax.config.update("jax_disable_most_optimizations", True)
     for name in meshes:
-        shape = tuple(int(size) for size in name.split(","))
-        history, values, num_spread = train(shape, jax.devices()[: math.prod(shape)])
+        sizes = name.removesuffix(",fused")
+        shape = tuple(int(size) for size in sizes.split(","))
+        devices = jax.devices()[: math.prod(shape)]
+        history, values, num_spread = train(shape, devices, is_fused=name != sizes)
         path = pathlib.Path(folder) / f"{name}.npz"
         np.savez(path, losses=history, num_spread_moments=num_spread, **values)
 

@@ -163,7 +163,7 @@ def trained(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for meshes in (("1,1,1", "8,1,1"), ("2,4,1", "2,2,2"))
+        for meshes in (("1,1,1", "8,1,1", "2,2,2,fused"), ("2,4,1", "2,2,2"))
     ]
     errors = [process.communicate()[1] for process in processes]
     for process, error in zip(processes, errors, strict=True):
@@ -175,9 +175,10 @@ def trained(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     return saved
 
 
-@pytest.mark.parametrize("mesh", ["8,1,1", "2,4,1", "2,2,2"])
+@pytest.mark.parametrize("mesh", ["8,1,1", "2,4,1", "2,2,2", "2,2,2,fused"])
 def test_eight_devices_train_as_one(trained, mesh):
-    """Augmentation, MixUp, stochastic depth and withheld animals included: five steps of AdamW."""
+    """Augmentation, MixUp, stochastic depth and withheld animals included: five steps of AdamW.
+    And the fused kernel, each device on its own rows and heads."""
     expected, found = trained["1,1,1"], trained[mesh]
     np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
     for path in expected.keys() - {"losses", "num_spread_moments"}:

@@ -12,6 +12,7 @@ from animal_clip_jax.conversion.openai_names import torch_names
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
+from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
@@ -30,8 +31,8 @@ def relative_error(found, expected) -> float:
     return float(np.linalg.norm(difference) / np.linalg.norm(expected))
 
 
-@pytest.fixture(scope="module")
-def model_and_values():
+def structure(attention: Attention = XLA):
+    """Of the recorded model, with the shapes of its parameters."""
     architecture = ClipArchitecture(
         embed_dim=CONFIG["embed"],
         image_size=CONFIG["res"],
@@ -45,15 +46,21 @@ def model_and_values():
         context_length=CONFIG["ctx"],
         vocab_size=CONFIG["vocab"],
     )
-    graphdef, abstract = parameters.abstract(
+    return parameters.abstract(
         lambda: AnimalCLIP(
             architecture,
             num_frames=CONFIG["T"],
             integration_layers=CONFIG["ml"],
             prompt_layers=CONFIG["pl"],
+            attention=attention,
             rngs=nnx.Rngs(0),
         )
     )
+
+
+@pytest.fixture(scope="module")
+def model_and_values():
+    graphdef, abstract = structure()
     values = {}
     for path, (key, layout) in torch_names(abstract).items():
         shape = abstract[path].shape
@@ -154,3 +161,22 @@ def test_parameters_after_the_steps(training, model_and_values, inputs):
     assert checked == len(FIGURES["grad_names"]) == 128
     logits = parameters.merge(model_and_values[0], training[2])(*inputs)
     assert relative_error(logits, FIGURES["logits_after"]) < 1e-4
+
+
+def test_fused_attention(model_and_values, inputs, training):
+    """The kernel for TPUs, interpreted: the recorded logits, and the first gradients."""
+    _, values = model_and_values
+    graphdef, _ = structure(Attention("pallas", interpreted=True))
+    trained = {path: values[path] for path in training[1]}
+
+    def loss(trained):
+        logits = parameters.merge(graphdef, {**values, **trained})(*inputs)
+        return losses.cross_entropy(logits, FIGURES["labels"]).mean(), logits
+
+    gradients, logits = jax.jit(jax.grad(loss, has_aux=True))(trained)
+    assert relative_error(logits, FIGURES["logits"]) < 1e-5
+    names = {path: key for path, (key, _) in torch_names(values).items()}
+    recorded = dict(zip(FIGURES["grad_names"], FIGURES["grad_norms"], strict=True))
+    for path, gradient in gradients.items():
+        found = np.linalg.norm(np.asarray(gradient, np.float64))
+        assert found == pytest.approx(recorded[names[path]], rel=1e-4, abs=1e-12), path

@@ -539,6 +539,7 @@ ROWS = [
         {"model.architecture.vision_layers": 2},
     ),
     Row("model.remat", "blocks", saved_for_backward, logits),
+    Row("model.attention", "fused", refusal, logits),  # a CPU has none
     Row("model.dtype", "bfloat16", logits, parameter_shapes),
     Row("init_from", "{init}", first_values, first_batch),
     Row("data.directory", "{other}", training_clips, rates),

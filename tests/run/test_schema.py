@@ -75,6 +75,7 @@ WRONG = {
     "model.refinement": SWITCH,
     "model.drop_path_rate": BELOW_1,
     "model.remat": NAME,
+    "model.attention": (*NAME, "cudnn"),
     "model.dtype": (*NAME, "float16"),
     "data.directory": LINE,
     "data.train_split": NOT_EMPTY,

@@ -1,0 +1,207 @@
+"""Which program computes self-attention, on which devices.
+
+The result is the same but for rounding, so that this is no property of a model's weights. It is
+chosen by the devices of the mesh that the model is to run on, and not by those at hand: a program
+is also compiled for devices that are elsewhere.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+CHOICES = ("auto", "xla", "fused")
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """How the tokens of a row attend to each other.
+
+    Attributes:
+        kernel: "xla", which writes every weight to memory; or one that does not: "cudnn" on NVIDIA
+            GPUs, "pallas" on TPUs.
+        mesh: the devices; None for one of them. A fused kernel runs on each by itself.
+        row_axes: the mesh's axes that share the rows.
+        head_axis: the axis that shares the heads.
+        interpreted: run the Pallas kernel on any device, slowly.
+    """
+
+    kernel: str = "xla"
+    mesh: Mesh | None = None
+    row_axes: tuple[str, ...] = ()
+    head_axis: str | None = None
+    interpreted: bool = False
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether the weights stay out of memory."""
+        return self.kernel != "xla"
+
+
+XLA = Attention()
+
+
+class Fused(NamedTuple):
+    """The fused kernel for some devices.
+
+    Attributes:
+        kernel: as in `Attention`; "" if there is none.
+        reason: why there is none.
+    """
+
+    kernel: str
+    reason: str = ""
+
+
+def fused_kernel(
+    device: jax.Device, *, tokens: int, heads: int, head_dim: int, dtype: jnp.dtype
+) -> Fused:
+    """The fused kernel that serves a model.
+
+    Args:
+        device: one of those that it is to run on.
+        tokens: of a row, the longest.
+        heads, head_dim: of one device.
+        dtype: of the computation.
+    """
+    dtype = jnp.dtype(dtype)
+    if device.platform == "tpu":
+        return _pallas(device.device_kind, tokens, heads * head_dim, dtype)
+    if device.platform in ("gpu", "cuda"):
+        return _cudnn(getattr(device, "compute_capability", "8.0"), head_dim, dtype)
+    return Fused("", f"{device.platform} devices have none")
+
+
+def _pallas(device_kind: str, tokens: int, width: int, dtype: jnp.dtype) -> Fused:
+    from animal_clip_jax.models import attention_kernel
+
+    if attention_kernel.is_small_enough(tokens, width, dtype.itemsize, device_kind=device_kind):
+        return Fused("pallas")
+    return Fused(
+        "", f"{tokens} tokens of width {width} do not fit into the vector memory of a {device_kind}"
+    )
+
+
+def _cudnn(compute_capability: str, head_dim: int, dtype: jnp.dtype) -> Fused:
+    major = compute_capability.partition(".")[0]
+    if not major.isdigit() or int(major) < 8:  # AMD's are called gfx942 and the like
+        return Fused("", "of GPUs, NVIDIA's from Ampere on (A100, L4, H100) have one")
+    if dtype not in (jnp.bfloat16, jnp.float16):
+        return Fused("", f"a GPU's computes in bfloat16, not in {dtype.name}")
+    if head_dim % 8 or head_dim > 128:
+        return Fused(
+            "", f"a GPU's takes heads of 8, 16, … 128 values, and those here have {head_dim}"
+        )
+    return Fused("cudnn")
+
+
+def attend(query_key_value: jax.Array, *, num_queries: int, attention: Attention) -> jax.Array:
+    """Attention among the tokens of each row by a fused kernel, with scale head_dim^-½.
+
+    Args:
+        query_key_value: (rows, tokens, 3, heads, head_dim).
+        num_queries: only the first `num_queries` tokens ask (all attend to every token).
+        attention: a fused one.
+
+    Returns:
+        (rows, num_queries, heads, head_dim).
+    """
+    if attention.kernel == "pallas":
+        return _by_pallas(query_key_value, num_queries, attention)
+    assert attention.kernel == "cudnn"
+    by_cudnn = functools.partial(at_even_length, function=_cudnn_attention)
+    attended = _on_each_device(by_cudnn, attention, query_key_value, dimensions=4)
+    return attended[:, :num_queries]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _by_pallas(query_key_value: jax.Array, num_queries: int, attention: Attention) -> jax.Array:
+    from animal_clip_jax.models import attention_kernel
+
+    def forward(query_key_value: jax.Array) -> jax.Array:
+        return attention_kernel.forward(
+            query_key_value, num_queries, interpreted=attention.interpreted
+        )
+
+    return _on_each_device(forward, attention, query_key_value, dimensions=4)
+
+
+def _by_pallas_forward(query_key_value: jax.Array, num_queries: int, attention: Attention):
+    return _by_pallas(query_key_value, num_queries, attention), query_key_value
+
+
+def _by_pallas_backward(
+    num_queries: int, attention: Attention, query_key_value: jax.Array, gradient: jax.Array
+) -> tuple[jax.Array]:
+    from animal_clip_jax.models import attention_kernel
+
+    backward = functools.partial(attention_kernel.backward, interpreted=attention.interpreted)
+    return (_on_each_device(backward, attention, query_key_value, gradient, dimensions=5),)
+
+
+_by_pallas.defvjp(_by_pallas_forward, _by_pallas_backward)
+
+
+def _on_each_device(
+    function: Callable[..., jax.Array], attention: Attention, *arrays: jax.Array, dimensions: int
+) -> jax.Array:
+    """`function` of the rows and heads of each device: no compiler divides a fused kernel.
+
+    Args:
+        arrays: what `function` takes; rows first, heads last but one.
+        dimensions: of what it gives, of the same rows and heads.
+    """
+    mesh = attention.mesh
+    if mesh is None or mesh.size == 1:
+        return function(*arrays)
+    # What cannot be shared out, every device computes.
+    shares = math.prod(mesh.shape[axis] for axis in attention.row_axes)
+    row_axes = attention.row_axes if arrays[0].shape[0] % shares == 0 else None
+    head_axis = attention.head_axis
+    if head_axis is not None and arrays[0].shape[-2] % mesh.shape[head_axis]:
+        head_axis = None
+
+    def spec(dimensions: int) -> PartitionSpec:
+        return PartitionSpec(row_axes, *[None] * (dimensions - 3), head_axis, None)
+
+    on_each = jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=tuple(spec(array.ndim) for array in arrays),
+        out_specs=spec(dimensions),
+        check_vma=False,  # kernels do not say how their results vary over the devices
+    )
+    return on_each(*arrays)
+
+
+def at_even_length(query_key_value: jax.Array, *, function: Callable[..., jax.Array]) -> jax.Array:
+    """Attention by a program that takes even numbers of tokens only.
+
+    Args:
+        query_key_value: (rows, tokens, 3, heads, head_dim).
+        function: of queries, keys and values (rows, tokens, heads, head_dim) each, and how
+            many tokens of each row are real, (rows,) int32, or None for all.
+
+    Returns:
+        (rows, tokens, heads, head_dim).
+    """
+    rows, tokens = query_key_value.shape[:2]
+    lengths = None
+    if tokens % 2:
+        query_key_value = jnp.pad(query_key_value, ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0)))
+        lengths = jnp.full((rows,), tokens, jnp.int32)
+    query, key, value = (query_key_value[:, :, part] for part in range(3))
+    return function(query, key, value, lengths)[:, :tokens]
+
+
+def _cudnn_attention(
+    query: jax.Array, key: jax.Array, value: jax.Array, lengths: jax.Array | None
+) -> jax.Array:
+    return jax.nn.dot_product_attention(
+        query, key, value, key_value_seq_lengths=lengths, implementation="cudnn"
+    )

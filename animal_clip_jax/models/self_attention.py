@@ -1,0 +1,101 @@
+"""Multi-head self-attention: the parameters, and the products before and after it."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import Initializer
+
+from animal_clip_jax.models.attention import XLA, Attention, attend
+
+
+class SelfAttention(nnx.Module):
+    """Multi-head self-attention with biases and scale head_dim^-½.
+
+    The head axis is kept in the parameters, so that heads can be sharded:
+    `query_key_value` is (width, 3, heads, head_dim), `out` is (heads, head_dim, width).
+
+    Args:
+        attention: the program for what is not causal, and asked by more than one token.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        in_init: Initializer,
+        out_init: Initializer,
+        attention: Attention = XLA,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+    ):
+        head_dim = width // num_heads
+        self.attention = attention
+        self.dtype = dtype
+        self.query_key_value = nnx.LinearGeneral(
+            width, (3, num_heads, head_dim), kernel_init=in_init, dtype=dtype, rngs=rngs
+        )
+        self.out = nnx.LinearGeneral(
+            (num_heads, head_dim),
+            width,
+            axis=(-2, -1),
+            kernel_init=out_init,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def _project(self, x: jax.Array, first: int, last: int) -> jax.Array:
+        packed = self.query_key_value
+        assert packed.bias is not None
+        kernel = packed.kernel[:, first:last].astype(self.dtype)
+        return jnp.einsum("...w,wphd->...phd", x, kernel) + packed.bias[first:last].astype(
+            self.dtype
+        )
+
+    def __call__(
+        self, x: jax.Array, *, num_queries: int | None = None, is_causal: bool = False
+    ) -> jax.Array:
+        """Attends among the tokens of each row.
+
+        Args:
+            x: (rows, tokens, width).
+            num_queries: only the first `num_queries` tokens ask (all attend to every token), so
+                only their results are computed; None for all.
+            is_causal: token i sees tokens 0..i only.
+
+        Returns:
+            (rows, num_queries or tokens, width).
+        """
+        if self.attention.is_fused and num_queries != 1 and not is_causal:
+            attended = attend(
+                self._project(x, 0, 3),
+                num_queries=num_queries or x.shape[1],
+                attention=self.attention,
+            )
+            return self.out(attended)
+        if num_queries is None:
+            query_key_value = self._project(x, 0, 3)
+            query, key, value = (query_key_value[..., part, :, :] for part in range(3))
+        else:
+            query = self._project(x[:, :num_queries], 0, 1)[..., 0, :, :]
+            key_value = self._project(x, 1, 3)
+            key, value = (key_value[..., part, :, :] for part in range(2))
+        attended = jax.nn.dot_product_attention(query, key, value, is_causal=is_causal)
+        return self.out(attended)
+
+    def weights(self, x: jax.Array) -> jax.Array:
+        """Which token looks how much at which: the softmax that a call without mask computes.
+
+        A call does not keep it, so that it never holds all of it in memory; here it is computed
+        again, to be looked at.
+
+        Args:
+            x: (rows, tokens, width).
+
+        Returns:
+            (rows, heads, tokens, tokens) float32; each row of the last axis sums to 1.
+        """
+        query_key = self._project(x, 0, 2)
+        query, key = (query_key[..., part, :, :].astype(jnp.float32) for part in range(2))
+        products = jnp.einsum("...ihd,...jhd->...hij", query, key)
+        return jax.nn.softmax(products * query.shape[-1] ** -0.5)

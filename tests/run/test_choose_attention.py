@@ -1,0 +1,85 @@
+"""Which attention a run takes: here on a CPU, which has no fused one, and elsewhere."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+from etils import epath
+from ml_collections import ConfigDict
+from tiny_run import config_on, get_config
+
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.models import parameters
+from animal_clip_jax.models.attention import XLA
+from animal_clip_jax.parallel.mesh import make_mesh
+from animal_clip_jax.run import assembly
+from animal_clip_jax.run.attention import choose_attention, graphdef_in_use
+from animal_clip_jax.run.evaluate import evaluate
+from animal_clip_jax.run.resume import earlier_run
+from animal_clip_jax.run.train import train
+from animal_clip_jax.run.trained_run import TrainedRun
+from data_pipeline.dataset import load_info
+
+
+def model_config(attention: str) -> ConfigDict:
+    return config_on("", model__attention=attention).model
+
+
+def here():
+    return make_mesh({"data": -1, "fsdp": 1, "model": 1})
+
+
+def with_attention(run: TrainedRun, attention: str) -> TrainedRun:
+    """The run, had it been trained with this."""
+    config = run.config.copy_and_resolve_references()
+    config.model.attention = attention
+    return dataclasses.replace(run, config=config)
+
+
+def test_on_a_cpu():
+    assert choose_attention(model_config("xla"), here()) == (XLA, "")
+    attention, note = choose_attention(model_config("auto"), here())
+    assert attention == XLA and note == "attention is not fused: cpu devices have none"
+    with pytest.raises(UserError, match="config.model.attention is 'fused', but cpu devices have"):
+        choose_attention(model_config("fused"), here())
+
+
+@pytest.mark.parametrize(
+    ("asked", "note"), [("auto", "attention is fused: a Pallas kernel"), ("fused", "")]
+)
+def test_on_a_tpu(asked, note):
+    """A mesh of devices that are not at hand, of which the first is asked what it is."""
+    elsewhere = types.SimpleNamespace(
+        devices=np.array([types.SimpleNamespace(platform="tpu", device_kind="TPU v6e")]),
+        shape={"model": 1},
+    )
+    attention, found = choose_attention(model_config(asked), elsewhere)
+    assert (attention.kernel, attention.mesh, found) == ("pallas", elsewhere, note)
+
+
+def test_a_training_refuses_what_cannot_be_before_it_looks_for_data(tmp_path):
+    config = config_on(tmp_path / "nowhere", model__attention="fused")
+    with pytest.raises(UserError, match="config.model.attention is 'fused'"):
+        train(config, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_goes_on_with_other_attention(run, data):
+    config = config_on(data, model__attention="xla")
+    assert get_config().model.attention == "auto"
+    earlier = earlier_run(config, epath.Path(run), load_info(data))
+    assert earlier is not None and earlier.step == TrainedRun.open(run).step
+
+
+def test_an_evaluation_refuses_what_cannot_be(run, data):
+    with pytest.raises(UserError, match="config.model.attention is 'fused'"):
+        evaluate(run, config_on(data, model__attention="fused"))
+
+
+def test_a_run_that_was_trained_with_fused_attention_is_used_where_there_is_none(run):
+    trained = with_attention(TrainedRun.open(run), "fused")
+    graphdef = graphdef_in_use(trained.config, trained, here())
+    _, values = assembly.abstract_model(trained.config.model)
+    model = parameters.merge(graphdef, values)
+    assert model.visual.blocks[0].attention.attention == XLA
