@@ -151,9 +151,9 @@ def _on_processor(planned: Sequence[tuple[Target, Mesh, ConfigDict]]) -> None:
 
 
 def _case(target: Target, mesh: Mesh, config: ConfigDict) -> Case:
-    print(
-        f"compiling for {target.name}: {config.batch_size} clips, remat {config.model.remat}",
-        file=sys.stderr,
+    _notice(
+        f"{target.name}, {mesh.size} device(s), {config.batch_size} clips, remat "
+        f"{config.model.remat}"
     )
     return Case(target, mesh, config, *total_or_need(config, target, mesh))
 
@@ -163,8 +163,12 @@ def _on_accelerator(target: Target, mesh: Mesh, config: ConfigDict) -> None:
     if case.fits:
         print(report.accelerator_report(case))
         return
-    print("it does not fit; compiling what might make it fit", file=sys.stderr)
-    print(report.too_large_report(case, changes_that_fit(config, target, mesh)))
+    changes = changes_that_fit(config, target, mesh, notice=_notice)
+    print(report.too_large_report(case, changes))
+
+
+def _notice(step: str) -> None:
+    print(f"compiling: {step}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -38,8 +38,13 @@ def total_or_need(config: ConfigDict, target: Target, mesh: Mesh) -> tuple[float
     return estimate.total, estimate
 
 
-def changes_that_fit(config: ConfigDict, target: Target, mesh: Mesh) -> list[tuple[Change, float]]:
+def changes_that_fit(
+    config: ConfigDict, target: Target, mesh: Mesh, *, notice: Callable[[str], None]
+) -> list[tuple[Change, float]]:
     """The first three of `possible_changes` with which a step fits, each compiled to know.
+
+    Args:
+        notice: is given the flags of each before it is compiled, which takes minutes.
 
     Returns:
         changes, and the bytes that the step needs of a device with each.
@@ -47,6 +52,7 @@ def changes_that_fit(config: ConfigDict, target: Target, mesh: Mesh) -> list[tup
     assert target.chip is not None
     found = []
     for change in possible_changes(config, mesh):
+        notice(change.flags)
         devices = list(mesh.devices.flat)
         changed = mesh_lib.make_mesh(change.config.mesh, devices)
         needed, _ = total_or_need(change.config, target, changed)
