@@ -82,12 +82,15 @@ def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
 
     if config.model.remat == "none":
         yield changed("computes all but products again", model__remat="dots")
-    for factor in (2, 4):
-        accumulation = factor * config.accumulation
-        if config.batch_size % (accumulation * shares) == 0:
-            yield changed(f"{factor} times as many micro-batches", accumulation=accumulation)
+    smaller = [
+        changed(f"{factor} times as many micro-batches", accumulation=factor * config.accumulation)
+        for factor in (2, 4, 8)
+        if config.batch_size % (factor * config.accumulation * shares) == 0
+    ]
+    yield from smaller[:2]
     if config.model.remat != "blocks":
         yield changed("computes every block again", model__remat="blocks")
+    yield from smaller[2:]
     if mesh.shape["data"] > 1:
         yield changed(
             "brings the parameters together in every step", mesh__data=1, mesh__fsdp=shares

@@ -19,6 +19,7 @@ def test_the_cheapest_change_comes_first():
         "--config.accumulation=4",
         "--config.accumulation=8",
         "--config.model.remat=blocks",
+        "--config.accumulation=16",
         "--config.accumulation=16 --config.model.remat=blocks",
         "--config.model.dtype=bfloat16",
     ]
