@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,103 +100,134 @@ def _cudnn(compute_capability: str, head_dim: int, dtype: jnp.dtype) -> Fused:
     return Fused("cudnn")
 
 
-def attend(query_key_value: jax.Array, *, num_queries: int, attention: Attention) -> jax.Array:
+def attend(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    num_queries: int,
+    head_dim: int,
+    attention: Attention,
+) -> jax.Array:
     """Attention among the tokens of each row by a fused kernel, with scale head_dim^-½.
 
     Args:
-        query_key_value: (rows, tokens, 3, heads, head_dim).
+        query, key, value: (rows, tokens, heads · head_dim) each.
         num_queries: only the first `num_queries` tokens ask (all attend to every token).
         attention: a fused one.
 
     Returns:
-        (rows, num_queries, heads, head_dim).
+        (rows, num_queries, heads · head_dim).
     """
     if attention.kernel == "pallas":
-        return _by_pallas(query_key_value, num_queries, attention)
+        return _by_pallas(query, key, value, num_queries, head_dim, attention)
     assert attention.kernel == "cudnn"
-    by_cudnn = functools.partial(at_even_length, function=_cudnn_attention)
-    attended = _on_each_device(by_cudnn, attention, query_key_value, dimensions=4)
-    return attended[:, :num_queries]
+    by_cudnn = functools.partial(at_even_length, head_dim=head_dim, function=_cudnn_attention)
+    return _on_each_device(by_cudnn, attention, head_dim, query, key, value)[:, :num_queries]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _by_pallas(query_key_value: jax.Array, num_queries: int, attention: Attention) -> jax.Array:
-    from animal_clip_jax.models import attention_kernel
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _by_pallas(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    num_queries: int,
+    head_dim: int,
+    attention: Attention,
+) -> jax.Array:
+    from animal_clip_jax.models import attention_kernel as kernel
 
-    def forward(query_key_value: jax.Array) -> jax.Array:
-        return attention_kernel.forward(
-            query_key_value, num_queries, interpreted=attention.interpreted
+    def forward(*given: jax.Array) -> jax.Array:
+        return kernel.forward(
+            kernel.QueryKeyValue(*given),
+            num_queries=num_queries,
+            head_dim=head_dim,
+            interpreted=attention.interpreted,
         )
 
-    return _on_each_device(forward, attention, query_key_value, dimensions=4)
+    return _on_each_device(forward, attention, head_dim, query, key, value)
 
 
-def _by_pallas_forward(query_key_value: jax.Array, num_queries: int, attention: Attention):
-    return _by_pallas(query_key_value, num_queries, attention), query_key_value
+def _by_pallas_forward(query, key, value, num_queries: int, head_dim: int, attention: Attention):
+    attended = _by_pallas(query, key, value, num_queries, head_dim, attention)
+    return attended, (query, key, value)
 
 
-def _by_pallas_backward(
-    num_queries: int, attention: Attention, query_key_value: jax.Array, gradient: jax.Array
-) -> tuple[jax.Array]:
-    from animal_clip_jax.models import attention_kernel
+def _by_pallas_backward(num_queries: int, head_dim: int, attention: Attention, given, gradient):
+    from animal_clip_jax.models import attention_kernel as kernel
 
-    backward = functools.partial(attention_kernel.backward, interpreted=attention.interpreted)
-    return (_on_each_device(backward, attention, query_key_value, gradient, dimensions=5),)
+    def backward(gradient: jax.Array, *given: jax.Array) -> tuple[jax.Array, ...]:
+        return tuple(
+            kernel.backward(
+                kernel.QueryKeyValue(*given),
+                gradient,
+                head_dim=head_dim,
+                interpreted=attention.interpreted,
+            )
+        )
+
+    return _on_each_device(backward, attention, head_dim, gradient, *given)
 
 
 _by_pallas.defvjp(_by_pallas_forward, _by_pallas_backward)
 
 
 def _on_each_device(
-    function: Callable[..., jax.Array], attention: Attention, *arrays: jax.Array, dimensions: int
-) -> jax.Array:
+    function: Callable[..., Any], attention: Attention, head_dim: int, *arrays: jax.Array
+) -> Any:
     """`function` of the rows and heads of each device: no compiler divides a fused kernel.
 
     Args:
-        arrays: what `function` takes; rows first, heads last but one.
-        dimensions: of what it gives, of the same rows and heads.
+        arrays: what `function` takes, (rows, …, heads · head_dim) each, as what it gives.
     """
     mesh = attention.mesh
     if mesh is None or mesh.size == 1:
         return function(*arrays)
+    rows, _, width = arrays[0].shape
     # What cannot be shared out, every device computes.
     shares = math.prod(mesh.shape[axis] for axis in attention.row_axes)
-    row_axes = attention.row_axes if arrays[0].shape[0] % shares == 0 else None
+    row_axes = attention.row_axes if rows % shares == 0 else None
     head_axis = attention.head_axis
-    if head_axis is not None and arrays[0].shape[-2] % mesh.shape[head_axis]:
+    if head_axis is not None and width // head_dim % mesh.shape[head_axis]:
         head_axis = None
-
-    def spec(dimensions: int) -> PartitionSpec:
-        return PartitionSpec(row_axes, *[None] * (dimensions - 3), head_axis, None)
-
+    spec = PartitionSpec(row_axes, None, head_axis)
     on_each = jax.shard_map(
         function,
         mesh=mesh,
-        in_specs=tuple(spec(array.ndim) for array in arrays),
-        out_specs=spec(dimensions),
+        in_specs=spec,
+        out_specs=spec,
         check_vma=False,  # kernels do not say how their results vary over the devices
     )
     return on_each(*arrays)
 
 
-def at_even_length(query_key_value: jax.Array, *, function: Callable[..., jax.Array]) -> jax.Array:
+def at_even_length(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    head_dim: int,
+    function: Callable[..., jax.Array],
+) -> jax.Array:
     """Attention by a program that takes even numbers of tokens only.
 
     Args:
-        query_key_value: (rows, tokens, 3, heads, head_dim).
+        query, key, value: (rows, tokens, heads · head_dim) each.
         function: of queries, keys and values (rows, tokens, heads, head_dim) each, and how
             many tokens of each row are real, (rows,) int32, or None for all.
 
     Returns:
-        (rows, tokens, heads, head_dim).
+        (rows, tokens, heads · head_dim).
     """
-    rows, tokens = query_key_value.shape[:2]
-    lengths = None
-    if tokens % 2:
-        query_key_value = jnp.pad(query_key_value, ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0)))
-        lengths = jnp.full((rows,), tokens, jnp.int32)
-    query, key, value = (query_key_value[:, :, part] for part in range(3))
-    return function(query, key, value, lengths)[:, :tokens]
+    rows, tokens, width = query.shape
+    lengths = jnp.full((rows,), tokens, jnp.int32) if tokens % 2 else None
+
+    def heads_of(array: jax.Array) -> jax.Array:
+        even = jnp.pad(array, ((0, 0), (0, tokens % 2), (0, 0)))
+        return even.reshape(rows, -1, width // head_dim, head_dim)
+
+    attended = function(heads_of(query), heads_of(key), heads_of(value), lengths)
+    return attended[:, :tokens].reshape(rows, tokens, width)
 
 
 def _cudnn_attention(
