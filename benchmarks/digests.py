@@ -26,9 +26,9 @@ from animal_clip_jax.models.description import ModelDescription, build
 from animal_clip_jax.tables import format_table
 
 
-def arrays_of(architecture: str) -> dict[str, np.ndarray]:
-    """Random float32 parameters of an Animal-CLIP model."""
-    description = ModelDescription(
+def description_of(architecture: str) -> ModelDescription:
+    """An Animal-CLIP model of 8 frames, as published but for the architecture."""
+    return ModelDescription(
         "animal_clip",
         ARCHITECTURES[architecture],
         num_frames=8,
@@ -38,6 +38,11 @@ def arrays_of(architecture: str) -> dict[str, np.ndarray]:
         prompt_heads=8,
         graph_width=256,
     )
+
+
+def arrays_of(architecture: str) -> dict[str, np.ndarray]:
+    """Random float32 parameters of an Animal-CLIP model."""
+    description = description_of(architecture)
     _, shapes = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
     random = np.random.default_rng(0)
     return {path: random.standard_normal(shape.shape, np.float32) for path, shape in shapes.items()}

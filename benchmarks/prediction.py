@@ -90,20 +90,11 @@ def random_model(architecture: str, folder: Path) -> "Predictor":
 
     from animal_clip_jax.conversion.weights import WeightsMetadata, save_weights
     from animal_clip_jax.models import parameters
-    from animal_clip_jax.models.architectures import ARCHITECTURES
-    from animal_clip_jax.models.description import ModelDescription, build
+    from animal_clip_jax.models.description import build
     from animal_clip_jax.models.normalisation import CLIP
+    from benchmarks.digests import description_of
 
-    description = ModelDescription(
-        "animal_clip",
-        ARCHITECTURES[architecture],
-        num_frames=8,
-        integration_layers=1,
-        integration_heads=8,
-        prompt_layers=3,
-        prompt_heads=8,
-        graph_width=256,
-    )
+    description = description_of(architecture)
     _, values = parameters.split(build(description, rngs=nnx.Rngs(0)))
     arrays = {path: np.asarray(value) for path, value in values.items()}
     save_weights(folder, arrays, WeightsMetadata(description, CLIP, {}))

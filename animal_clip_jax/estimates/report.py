@@ -24,9 +24,9 @@ _ACCELERATOR_NOTE = (
     "Compiled for devices that are not there, and not run. Shapes, layouts and memory are those of "
     "their compiler. The time is the sum of the cycles that the compiler expects of each "
     "operation, a loop's as often as it runs, by the clock: an estimate that ranks variants, and "
-    "no measurement. It does not know what runs beside something else (copies, collectives), nor "
-    "custom kernels. The MFU counts what the model takes on paper; what is computed twice is time "
-    "lost."
+    "no measurement. It does not know what runs beside something else (copies, collectives). A "
+    "fused kernel of ours counts with the roofline of what its author says of it. The MFU counts "
+    "what the model takes on paper; what is computed twice is time lost."
 )
 
 
