@@ -25,6 +25,7 @@ from animal_clip_jax.errors import Interrupted, MissingFileError, UserError, quo
 
 _WIDEST = 100  # columns of a help
 DONE, MISTAKE, CTRL_C, STOPPED = 0, 2, 130, 75  # the last is EX_TEMPFAIL of sysexits.h
+NOT_READ = 141  # as a shell says it of a program that SIGPIPE ended
 
 # The extra of setup.py that brings a module.
 _EXTRAS = {
@@ -40,6 +41,7 @@ _EXTRAS = {
     "tensorboardX": "tensorboard",
     "ray": "cluster",
     "libtpu": "tpu",
+    "jax_cuda12_plugin": "cuda",
 }
 
 
@@ -213,10 +215,15 @@ def run(command: Callable[[], None], *, if_interrupted: str = "nothing was writt
     warnings.showwarning = _show_warning
     try:
         command()
+        sys.stdout.flush()
     except MissingFileError as error:
         return _fail(str(error) + _like(error.path), MISTAKE)
     except UserError as error:
         return _fail(str(error), MISTAKE)
+    except BrokenPipeError:
+        if _can_print():
+            raise
+        return NOT_READ
     except OSError as error:
         # A full disk, a folder without permission: nothing that this program could mend.
         if error.filename is None or not error.strerror:
@@ -249,6 +256,17 @@ def run(command: Callable[[], None], *, if_interrupted: str = "nothing was writt
             raise
         return _fail(f"a cloud's folder or file cannot be reached: {shortened(error)}", MISTAKE)
     return DONE
+
+
+def _can_print() -> bool:
+    """Whether somebody still reads what is printed: `| head` does not, once it has enough."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left to be written would be tried once more as the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 # What TensorFlow, by which URLs are opened, raises of a cloud that does not answer or does not let

@@ -1,10 +1,11 @@
-"""Memory, traffic and time of a training step, before any device is rented.
+"""Memory, traffic and time of a step of training or prediction, before any device is rented.
 
     animal-clip estimate --config=configs/animal_kingdom.py --devices=8 --remat=all
     animal-clip estimate --config=configs/animal_kingdom.py --target=tpu:v5e:2x2
+    animal-clip estimate --config=configs/animal_kingdom.py --target=cuda:h100:8
 
-The step is compiled for that many virtual devices of this machine's processor, or for a TPU by its
-own compiler. Nothing is run, and neither data nor weights are needed.
+The step is compiled for that many virtual devices of this machine's processor, or for TPUs or GPUs
+by their own compilers. Nothing is run, and neither data nor weights are needed.
 """
 
 import argparse
@@ -21,7 +22,14 @@ from animal_clip_jax import command_line
 from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.estimates import report
-from animal_clip_jax.estimates.fit import changes_that_fit, total_or_need
+from animal_clip_jax.estimates.fit import (
+    PREDICT,
+    PROGRAMS,
+    TRAIN,
+    changes_that_fit,
+    total_or_need,
+)
+from animal_clip_jax.estimates.prediction import of_prediction
 from animal_clip_jax.estimates.report import Case
 from animal_clip_jax.estimates.targets import (
     CPU,
@@ -30,13 +38,10 @@ from animal_clip_jax.estimates.targets import (
     devices_of,
     parse_target,
 )
-from animal_clip_jax.estimates.training_step import (
-    check_step,
-    estimate_step,
-    resolved_without_weights,
-)
+from animal_clip_jax.estimates.training_step import check_step, resolved_without_weights
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.run.attention import choose_attention
 from animal_clip_jax.run.config import check_fields
 from animal_clip_jax.run.config_flags import read_config_file, with_fields
 
@@ -50,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(
         "estimate",
         usage="--config=FILE [options] [--config.FIELD=VALUE ...]",
-        summary="Memory, traffic and time of a training step, before any device is rented.",
+        summary="Memory, traffic and time of a step, before any device is rented.",
         examples=(
             "animal-clip estimate --config=configs/animal_kingdom.py --devices=8",
             "animal-clip estimate --config=configs/animal_kingdom.py --target=tpu:v5e:2x2",
@@ -64,7 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--target",
         metavar="T[,T...]",
         default=CPU,
-        help="cpu, or tpu:v5e:2x2 (v5e, v5p, v6e), which need not be there (cpu)",
+        help="cpu; or tpu:v5e:2x2 (v5e, v5p, v6e), cuda:h100:8: they need not be there (cpu)",
+    )
+    parser.add_argument(
+        "--program",
+        choices=tuple(PROGRAMS),
+        default=TRAIN,
+        help="a training step, or one view of an evaluation's batch (train)",
     )
     parser.add_argument(
         "--devices",
@@ -96,8 +107,8 @@ def _estimate(options: argparse.Namespace) -> None:
     targets = [parse_target(text) for text in options.target.split(",")]
     if options.devices and any(target.chip for target in targets):
         raise UserError(
-            f"--devices={','.join(map(str, options.devices))} is of --target=cpu; a TPU's topology "
-            f"says how many there are: --target={options.target}"
+            f"--devices={','.join(map(str, options.devices))} is of --target=cpu; others say "
+            f"themselves how many there are: --target={options.target}"
         )
     for target in targets:
         check_compiler(target)
@@ -107,16 +118,25 @@ def _estimate(options: argparse.Namespace) -> None:
     config = with_fields(read_config_file(options.config), options.fields)
     check_fields(config)
     config = resolved_without_weights(config)
+    if options.program == PREDICT:
+        if options.remat != "config":
+            raise UserError(
+                f"--remat={options.remat} is of --program={TRAIN}: nothing else goes backward"
+            )
+        config = of_prediction(config)
     planned = _planned(config, targets, options)
+    chosen = (choose_attention(step.model, mesh).note for of, mesh, step in planned if of.chip)
+    for note in dict.fromkeys(filter(None, chosen)):
+        print(note, file=sys.stderr)
     is_one_place = (
         len({(target, mesh.size, step.batch_size) for target, mesh, step in planned}) == 1
     )
     if is_one_place and not targets[0].chip:
-        _on_processor(planned)
+        _on_processor(planned, options.program)
     elif len(planned) == 1:
-        _on_accelerator(*planned[0])
+        _on_accelerator(*planned[0], program=options.program)
     else:
-        print(report.comparison([_case(*step) for step in planned]))
+        print(report.comparison([_case(*step, program=options.program) for step in planned]))
 
 
 def _planned(
@@ -143,27 +163,27 @@ def _planned(
     return planned
 
 
-def _on_processor(planned: Sequence[tuple[Target, Mesh, ConfigDict]]) -> None:
+def _on_processor(planned: Sequence[tuple[Target, Mesh, ConfigDict]], program: str) -> None:
     """One step, with one policy of rematerialisation or several."""
     _, mesh, config = planned[0]
-    estimates = {step.model.remat: estimate_step(step, mesh) for _, _, step in planned}
+    estimates = {step.model.remat: PROGRAMS[program](step, mesh) for _, _, step in planned}
     print(report.report(config, estimates, mesh))
 
 
-def _case(target: Target, mesh: Mesh, config: ConfigDict) -> Case:
+def _case(target: Target, mesh: Mesh, config: ConfigDict, *, program: str) -> Case:
     _notice(
         f"{target.name}, {mesh.size} device(s), {config.batch_size} clips, remat "
         f"{config.model.remat}"
     )
-    return Case(target, mesh, config, *total_or_need(config, target, mesh))
+    return Case(target, mesh, config, *total_or_need(config, target, mesh, program=program))
 
 
-def _on_accelerator(target: Target, mesh: Mesh, config: ConfigDict) -> None:
-    case = _case(target, mesh, config)
+def _on_accelerator(target: Target, mesh: Mesh, config: ConfigDict, *, program: str) -> None:
+    case = _case(target, mesh, config, program=program)
     if case.fits:
         print(report.accelerator_report(case))
         return
-    changes = changes_that_fit(config, target, mesh, notice=_notice)
+    changes = changes_that_fit(config, target, mesh, program=program, notice=_notice)
     print(report.too_large_report(case, changes))
 
 

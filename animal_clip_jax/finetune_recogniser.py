@@ -117,7 +117,7 @@ def _train(options: argparse.Namespace) -> None:
         values = fit(
             recogniser,
             batches,
-            features.encode_classes(recogniser.model().text, texts, pooling="mean"),
+            features.encode_classes(recogniser.model().text, texts, pooling="mean", mesh=mesh),
             steps=options.steps,
             learning_rate=options.learning_rate,
             mesh=mesh,

@@ -16,6 +16,9 @@ Compilation is timed too: it happens once, whatever the number of texts.
 Then a second start with as many texts as Animal Kingdom has with 50 descriptions a class (7 000 of
 actions, 44 850 of animals): everything between the tower and the pooled features, which are read
 from the cache. `--all` also encodes these texts, which takes an accelerator.
+
+`--devices=1,4,8` runs nothing: it compiles the programs for so many devices, and prints the
+operations that each of them has for all the texts.
 """
 
 import pathlib
@@ -33,15 +36,25 @@ from animal_clip_jax.classes.features import encode_classes
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ARCHITECTURES
 from animal_clip_jax.models.text import TextTower
+from animal_clip_jax.parallel.collectives import collective_traffic
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
 from animal_clip_jax.tables import format_table
-from animal_clip_jax.text.encoding import TextFeatures, encode_texts, encode_tokens
+from animal_clip_jax.text.encoding import (
+    TEXTS_A_DEVICE,
+    TextFeatures,
+    compiled_for,
+    encode_texts,
+    encode_tokens,
+    plan_batches,
+)
 from animal_clip_jax.text.feature_cache import FeatureCache
 from animal_clip_jax.text.tokenizer import tokenize
 
 _NUM_TEXTS = flags.DEFINE_integer("num_texts", 384, "texts to encode both ways")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "timed repeats, after one that is not")
 _ALL = flags.DEFINE_boolean("all", False, "also encode as many texts as Animal Kingdom has")
+
+_DEVICES = flags.DEFINE_list("devices", [], "compile for so many devices, and run nothing")
 
 # 140 actions and 897 animals, with 50 descriptions each.
 DESCRIPTIONS = 50
@@ -93,18 +106,24 @@ def encode_in_full(values, tokens: np.ndarray, encode, size: int) -> np.ndarray:
 
 
 def main(_) -> None:
+    if _DEVICES.value:
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", max(map(int, _DEVICES.value)))
     random = np.random.default_rng(0)
     texts = [description(random) for _ in range(_NUM_TEXTS.value)]
     tokens = tokenize(texts)
     lengths = np.argmax(tokens, axis=1) + 1
     words = [len(text.split()) for text in texts]
+    tower = TextTower(ARCHITECTURES["ViT-B/16"], dtype=jnp.float32, rngs=nnx.Rngs(0))
+    if _DEVICES.value:
+        print(format_table([_operations(tower, lengths, int(n)) for n in _DEVICES.value]))
+        return
     device = jax.devices()[0]
     print(
         f"{device.platform} {device.device_kind}; {len(texts)} texts of {min(words)} to "
         f"{max(words)} words (mean {np.mean(words):.1f}), {lengths.min()} to {lengths.max()} "
         f"tokens (mean {lengths.mean():.1f})"
     )
-    tower = TextTower(ARCHITECTURES["ViT-B/16"], dtype=jnp.float32, rngs=nnx.Rngs(0))
     graphdef, values = parameters.split(tower)
     encode = jax.jit(lambda values, tokens: parameters.merge(graphdef, values)(tokens))
     peer = "77 tokens, 256 at once"
@@ -139,6 +158,25 @@ def main(_) -> None:
     ]
     print(format_table(rows))
     _second_start(tower, random)
+
+
+def _operations(tower: TextTower, lengths: np.ndarray, devices: int) -> dict[str, float]:
+    """What one of several devices has to do for texts of these lengths."""
+    mesh = make_mesh({"data": devices, "fsdp": 1, "model": 1}, jax.devices()[:devices])
+    batch_size = min(TEXTS_A_DEVICE, -(-len(lengths) // devices)) * devices
+    batches = plan_batches(lengths, batch_size, 77)
+    flops, exchanged = {}, 0
+    for length in {batch.length for batch in batches}:
+        compiled = compiled_for(tower, mesh, texts=batch_size, length=length)
+        flops[length] = compiled.cost_analysis()["flops"]
+        traffic = collective_traffic(compiled.as_text()).values()
+        exchanged = max(exchanged, sum(kind.result_bytes for kind in traffic))
+    return {
+        "devices": devices,
+        "batches": len(batches),
+        "gflop_a_device": sum(flops[batch.length] for batch in batches) / 1e9,
+        "kb_exchanged_a_batch": exchanged / 1e3,
+    }
 
 
 def _relative_difference(found: np.ndarray, expected: np.ndarray) -> float:

@@ -1,11 +1,13 @@
-"""What the compiler for TPUs makes of the training step, beside what was recorded of it.
+"""What the compiler for TPUs makes of a step, beside what was recorded of it.
 
-    python -m benchmarks.compiled            # prints the figures
-    python -m benchmarks.compiled --record   # and writes them to benchmarks/compiled.json
-    python -m benchmarks.compiled --check    # fails if one is worse than recorded by over 3 %
+    python -m benchmarks.compiled                      # prints the figures
+    python -m benchmarks.compiled --record             # and writes them to benchmarks/compiled.json
+    python -m benchmarks.compiled --check              # fails if one is worse by over 3 %
+    python -m benchmarks.compiled --check --only=prediction   # of some of them
 
 Nothing is run, and no TPU is needed: the step is compiled, as `animal-clip estimate` does it. The
-figures are estimates, and the same every time with the same versions of jax and libtpu.
+figures are estimates, and the same every time with the same versions of jax and libtpu. A training
+step takes about five minutes of one core, a prediction one.
 
 Needs the extra `tpu`.
 """
@@ -14,45 +16,66 @@ import importlib.metadata
 import json
 import pathlib
 import sys
+from typing import NamedTuple
 
 from absl import app, flags
 
 RECORD = pathlib.Path(__file__).with_name("compiled.json")
 TOLERANCE = 0.03
 
-# By name: the target, and what is changed of configs/animal_kingdom.py.
-CONFIGURATIONS: dict[str, tuple[str, dict[str, str | int]]] = {
-    "ViT-B/16, 8 frames, bfloat16, attention=xla": (
-        "tpu:v5e:2x2",
-        {"model.dtype": "bfloat16", "model.attention": "xla"},
+
+class Configuration(NamedTuple):
+    """What is compiled.
+
+    Attributes:
+        program: "train" or "predict", as for `animal-clip estimate`; of the same clips.
+        target: such as "tpu:v5e:2x2".
+        fields: what is changed of configs/animal_kingdom.py, by path.
+    """
+
+    program: str
+    target: str
+    fields: dict[str, str | int]
+
+
+_FUSED: dict[str, str | int] = {"model.dtype": "bfloat16", "model.attention": "fused"}
+_V5E = "tpu:v5e:2x2"
+CONFIGURATIONS = {
+    "ViT-B/16, 8 frames, bfloat16, attention=xla": Configuration(
+        "train", _V5E, {**_FUSED, "model.attention": "xla"}
+    ),
+    "ViT-B/16, 8 frames, bfloat16, attention=fused": Configuration("train", _V5E, _FUSED),
+    "ViT-B/16, 8 frames, bfloat16, attention=fused, prediction": Configuration(
+        "predict", _V5E, _FUSED
     ),
 }
 
 _CHECK = flags.DEFINE_bool("check", False, "fail if a figure is worse than recorded")
 _RECORD = flags.DEFINE_bool("record", False, f"write the figures to {RECORD.name}")
+_ONLY = flags.DEFINE_string("only", "", "those whose names end so")
 
 
-def figures(target_name: str, fields: dict[str, str | int]) -> dict[str, float]:
-    """What a device needs for a step; of each, less is better.
-
-    Args:
-        target_name: such as "tpu:v5e:2x2".
-        fields: of the configuration, by path.
-    """
+def figures(configuration: Configuration) -> dict[str, float]:
+    """What a device needs for a step; of each, less is better."""
     import jax
 
+    from animal_clip_jax.estimates.fit import PREDICT, PROGRAMS
+    from animal_clip_jax.estimates.prediction import of_prediction
     from animal_clip_jax.estimates.targets import devices_of, parse_target
-    from animal_clip_jax.estimates.training_step import estimate_step
     from animal_clip_jax.parallel.mesh import make_mesh
     from animal_clip_jax.run.start import as_published
     from configs import animal_kingdom
 
     jax.config.update("jax_platforms", "cpu")  # it would look for a TPU
     config = animal_kingdom.get_config()
-    config.update_from_flattened_dict(fields)
-    target = parse_target(target_name)
+    config.update_from_flattened_dict(configuration.fields)
+    config = as_published(config)
+    config.evaluation.batch_size = config.batch_size
+    if configuration.program == PREDICT:
+        config = of_prediction(config)
+    target = parse_target(configuration.target)
     mesh = make_mesh(config.mesh, devices_of(target))
-    estimate = estimate_step(as_published(config), mesh, target.chip)
+    estimate = PROGRAMS[configuration.program](config, mesh, target.chip)
     assert target.chip is not None
     return {
         "TFLOP": round(estimate.flops / 1e12, 3),
@@ -85,17 +108,20 @@ def main(argv: list[str]) -> None:
     recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     found = {}
     failures = []
-    for name, (target, fields) in CONFIGURATIONS.items():
-        found[name] = figures(target, fields)
-        print(format_table(found[name], title=f"{name}; compiled for {target}, estimated"))
+    for name, configuration in CONFIGURATIONS.items():
+        if not name.endswith(_ONLY.value):
+            continue
+        found[name] = figures(configuration)
+        title = f"{name}; compiled for {configuration.target}, estimated"
+        print(format_table(found[name], title=title), flush=True)
         if _CHECK.value:
             before = recorded["figures"].get(name, {})
             failures += [f"{name}: {line}" for line in worse(before, found[name])]
+    if not found:
+        sys.exit(f"--only={_ONLY.value}: no name ends so; there are {', '.join(CONFIGURATIONS)}")
     if _RECORD.value:
-        RECORD.write_text(
-            json.dumps({"versions": _versions(), "figures": found}, indent=2, ensure_ascii=False)
-            + "\n"
-        )
+        record = {"versions": _versions(), "figures": {**recorded.get("figures", {}), **found}}
+        RECORD.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     if _CHECK.value and recorded["versions"] != _versions():
         print(f"recorded with {recorded['versions']}, compiled with {_versions()}")
     for line in failures:

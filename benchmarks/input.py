@@ -11,13 +11,17 @@ frames of 224x224 pixels
 - (b) from the videos, with PyAV decoding all frames and keeping 8.
 
 Each prints clips a second, by the clock and by the time of the processor, which other work on the
-machine does not touch; the ratios are the result. (a) and (b) use as many threads as the pipeline.
-Then the speed of conversion, in seconds of video a second, with 1 and 2 processes.
+machine touches less; the ratios are the result. (a) and (b) use as many threads as the pipeline.
+Before that the speed of conversion, in seconds of video a second, with 1 and 2 processes; after it
+that of evaluation, whose clips have four views in three crops each.
+
+At the end, how many cores of such a host keep a device busy that trains at an estimated speed.
 """
 
 import argparse
 import importlib
 import itertools
+import json
 import os
 import platform
 import tempfile
@@ -29,6 +33,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from animal_clip_jax.tables import format_table
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.batches.crops import multi_scale_crops, resize_bilinear
 from data_pipeline.batches.sampling import training_positions
@@ -37,6 +42,10 @@ from data_pipeline.conversion.dataset_writer import Options, convert
 WIDTH, HEIGHT, RATE = 640, 360, 30
 NUM_FRAMES, IMAGE_SIZE = 8, 224
 REPEATS = 3
+TEMPORAL_VIEWS, CROPS = 4, 3
+# The configuration of benchmarks/compiled.py: what its names begin with, and what they are of.
+COMPILED = "ViT-B/16, 8 frames, bfloat16"
+COMPILED_BATCH, COMPILED_CHIPS, V5E_CLOCK = 64, 4, 1.5e9
 
 
 def write_video(path: Path, seconds: int, seed: int) -> None:
@@ -105,13 +114,18 @@ def clip_by_decoding_all(path: Path, random: np.random.Generator) -> np.ndarray:
     return np.stack(frames)
 
 
+def processor_seconds() -> float:
+    """User and system time of this process and of those that it has started and that ended."""
+    return sum(os.times()[:4])
+
+
 def clips_per_second(work: Callable[[], int]) -> tuple[float, float]:
     """Best rate of `REPEATS` runs of `work`, by the clock and by the time of the processor."""
     rates = []
     for _ in range(REPEATS):
-        start, start_of_cores = time.perf_counter(), time.process_time()
+        start, start_of_cores = time.perf_counter(), processor_seconds()
         clips = work()
-        wall, cores = time.perf_counter() - start, time.process_time() - start_of_cores
+        wall, cores = time.perf_counter() - start, processor_seconds() - start_of_cores
         rates.append((clips / wall, clips / cores))
     return max(rates)
 
@@ -152,6 +166,59 @@ def from_shards(dataset: Path, threads: int, num_clips: int) -> Callable[[], int
     return work
 
 
+def evaluated(dataset: Path, threads: int) -> Callable[[], int]:
+    """Reads all clips as evaluation does, a view of a batch after the other."""
+    from data_pipeline.batches.input import streamed_evaluation_batches
+
+    def work() -> int:
+        clips = 0
+        for batch in streamed_evaluation_batches(
+            dataset,
+            split="train",
+            num_frames=NUM_FRAMES,
+            image_size=IMAGE_SIZE,
+            batch_size=4,
+            num_temporal_views=TEMPORAL_VIEWS,
+            num_crops=CROPS,
+            num_workers=threads,
+        ):
+            assert sum(1 for _ in batch["frames"]) == TEMPORAL_VIEWS * CROPS
+            clips += int(batch["mask"].sum())
+        return clips
+
+    return work
+
+
+def clips_of_a_v5e() -> float:
+    """Clips a second that a chip trains on, of the fastest training step that is recorded."""
+    recorded = json.loads(Path(__file__).with_name("compiled.json").read_text())["figures"]
+    cycles = min(
+        figures["Mcycles"] * 1e6
+        for name, figures in recorded.items()
+        if name.startswith(COMPILED) and "prediction" not in name
+    )
+    return COMPILED_BATCH / COMPILED_CHIPS / (cycles / V5E_CLOCK)
+
+
+def clips_of_an_h100(mfu: float) -> float:
+    """Clips a second that one trains on at a share of its peak, by the operations on paper."""
+    from animal_clip_jax.estimates.theory import training_flops
+    from animal_clip_jax.parallel.accelerator import peak_flops_of
+    from animal_clip_jax.run.assembly import model_description
+    from animal_clip_jax.run.start import as_published
+    from configs import animal_kingdom
+
+    config = as_published(animal_kingdom.get_config())
+    clip = training_flops(
+        model_description(config.model),
+        num_actions=config.data.num_actions,
+        num_animals=config.data.num_animals,
+    )
+    peak = peak_flops_of("NVIDIA H100")
+    assert peak is not None
+    return mfu * peak / clip
+
+
 def conversion_speed(source: Path, folder: Path, processes: int, seconds: int) -> float:
     """Seconds of video that a conversion gets done in a second, once it has started.
 
@@ -165,7 +232,7 @@ def conversion_speed(source: Path, folder: Path, processes: int, seconds: int) -
         for path in sorted(source.glob("*.mp4")):
             for copy in range(copies):
                 name = f"{path.stem}_{copy}.mp4"
-                (footage / name).symlink_to(path)
+                (footage / name).hardlink_to(path)  # a conversion refuses links out of its source
                 rows.append(f"{name},Fox,Running")
         (footage / "clips.csv").write_text("\n".join(rows))
         annotations = read_annotations("csv", footage)
@@ -182,6 +249,12 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=12)
     parser.add_argument("--seconds", type=int, default=10, help="length of each video")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--v5e", type=float, default=clips_of_a_v5e(), help="clips a second of a chip"
+    )
+    parser.add_argument(
+        "--h100", type=float, default=clips_of_an_h100(0.5), help="clips a second of a GPU"
+    )
     options = parser.parse_args()
     cores = os.cpu_count()
     print(
@@ -208,12 +281,27 @@ def main() -> None:
                 from_videos(clip_by_decoding_all, paths, options.threads)
             ),
         }
+        views_rate, views_rate_of_core = clips_per_second(evaluated(dataset, options.threads))
     best, best_of_core = measured["TFRecord"]
     for name, (rate, rate_of_core) in measured.items():
         print(
             f"{name}: {rate:.1f} clips/s, {rate_of_core:.1f} clips/s a core, TFRecord is "
             f"{best / rate:.1f} times as fast, {best_of_core / rate_of_core:.1f} times a core"
         )
+    print(
+        f"evaluation, {TEMPORAL_VIEWS} x {CROPS} views: {views_rate:.1f} clips/s, "
+        f"{views_rate_of_core:.1f} clips/s a core"
+    )
+    rows = [
+        {"device": name, "clips/s": f"{rate:.0f}", "cores": f"{rate / best_of_core:.1f}"}
+        for name, rate in (("v5e chip", options.v5e), ("H100", options.h100))
+    ]
+    print(format_table(rows, title="cores of this host that one device needs in training"))
+    print(
+        f"By default: v5e, {COMPILED_BATCH} clips a step of {COMPILED_CHIPS} chips in the fewest "
+        f"cycles of benchmarks/compiled.json, at {V5E_CLOCK / 1e9} GHz; H100, 50 % of its peak, by "
+        "the operations of a clip on paper (estimates/theory.py)."
+    )
 
 
 if __name__ == "__main__":

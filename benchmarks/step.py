@@ -1,66 +1,98 @@
-"""Forward pass and training step of the video model, beside transformers' X-CLIP in torch.
+"""Forward pass, training step and prediction of the video model, beside X-CLIP in torch.
 
-    python -m benchmarks.step [--batch_size=2] [--num_frames=8] [--repeats=5] [--dtype=float32]
+    python -m benchmarks.step [--batch_size=2] [--num_frames=8] [--repeats=3] [--dtype=float32]
 
-Equal work: X-CLIP ViT-B/16 with the same shapes and clips, class texts encoded before; the training
-step is a forward and a backward pass through the video side and an AdamW update. Each program runs
-in a process of its own, in turn, and reports the median of its repeats. The peak is the process's
-highest resident memory (on a GPU: the device's peak of allocated memory).
+Equal work: X-CLIP ViT-B/16 with the same shapes and clips, class texts encoded before. The training
+step is a forward and a backward pass through the video side and an AdamW update; a prediction is
+one clip, from bytes to probabilities. The programs take turns, each time in a process of its own,
+which also measures the product of 768 × 3072 that most of the work consists of. Figures are
+medians over the turns; the peak is the process's highest resident memory (on a GPU: the device's
+peak of allocated memory). Processor time is what to look at while other programs run.
 
 Needs the extra `torch`. Without torch, ours alone is timed.
 """
 
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from absl import app, flags
 
+_PROGRAMS = {
+    "torch_xclip": "X-CLIP, torch eager",
+    "torch_compiled": "X-CLIP, torch.compile",
+    "xclip": "X-CLIP, ours",
+    "animal_clip": "Animal-CLIP, ours",
+}
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "clips")
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", 8, "frames a clip")
-_REPEATS = flags.DEFINE_integer("repeats", 5, "timed repeats, after one that is not")
+_NUM_LAYERS = flags.DEFINE_integer("num_layers", 12, "of the vision tower")
+_REPEATS = flags.DEFINE_integer("repeats", 3, "turns of each program")
+_CALLS = flags.DEFINE_integer("calls", 3, "timed calls a turn, after one that is not")
 _NUM_ACTIONS = flags.DEFINE_integer("num_actions", 140, "classes")
 _NUM_ANIMALS = flags.DEFINE_integer("num_animals", 897, "animals (Animal-CLIP)")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "dtype of our computation")
-_PROGRAM = flags.DEFINE_enum(
-    "program", None, ["torch_xclip", "xclip", "animal_clip"], "run this one alone, print JSON"
-)
+_PROGRAM = flags.DEFINE_enum("program", None, list(_PROGRAMS), "run this one alone, print JSON")
+_PARTS = ("forward", "step", "prediction")
 
 
-def _median_seconds(function) -> float:
+class _Timed(NamedTuple):
+    seconds: float
+    processor_s: float
+
+
+class _Parts(NamedTuple):
+    """What is timed, each a function that returns once it is done."""
+
+    product: Callable[[], Any]
+    forward: Callable[[], Any]
+    step: Callable[[], Any]
+    prediction: Callable[[], Any]
+    peak_bytes: Callable[[], int | None]
+
+
+def _time(function: Callable[[], Any]) -> _Timed:
     function()
     durations = []
-    for _ in range(_REPEATS.value):
-        start = time.perf_counter()
+    for _ in range(_CALLS.value):
+        start = time.perf_counter(), time.process_time()
         function()
-        durations.append(time.perf_counter() - start)
-    return statistics.median(durations)
+        durations.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    return _Timed(*(statistics.median(column) for column in zip(*durations, strict=True)))
 
 
-def _result(forward: float, step: float, peak_bytes: int | None = None) -> dict[str, float]:
+def _measure(parts: _Parts) -> dict[str, _Timed | float]:
+    timed: dict[str, Any] = {name: _time(getattr(parts, name)) for name in ("product", *_PARTS)}
+    peak_bytes = parts.peak_bytes()
     if peak_bytes is None:
         peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "forward_clips_per_second": _BATCH_SIZE.value / forward,
-        "step_clips_per_second": _BATCH_SIZE.value / step,
-        "peak_gib": peak_bytes / 2**30,
-    }
+    return {**timed, "peak_gib": peak_bytes / 2**30}
 
 
-def measure_ours(family: str) -> dict[str, float]:
-    """Times our model of a family, "xclip" or "animal_clip"."""
+def _product_shape() -> tuple[int, int, int]:
+    """Tokens, width and hidden width of an MLP's first product."""
+    return _BATCH_SIZE.value * _NUM_FRAMES.value * 197, 768, 3072
+
+
+def ours(family: str) -> _Parts:
+    """Our model of a family, "xclip" or "animal_clip"."""
     import jax
     import jax.numpy as jnp
     import numpy as np
-    from flax import nnx
 
     from animal_clip_jax.models import parameters
     from animal_clip_jax.models.class_context import ClassContext
     from animal_clip_jax.parallel import mesh as mesh_lib
+    from animal_clip_jax.parallel.compiler_options import compiler_options
     from animal_clip_jax.run import assembly
+    from animal_clip_jax.run.attention import choose_attention
     from animal_clip_jax.run.start import as_published
     from animal_clip_jax.training import losses
     from animal_clip_jax.training import optimizer as optimizer_lib
@@ -72,14 +104,13 @@ def measure_ours(family: str) -> dict[str, float]:
     config.model.num_frames = _NUM_FRAMES.value
     config.model.dtype = _DTYPE.value
     config = as_published(config)
+    config.model.architecture.vision_layers = _NUM_LAYERS.value
     mesh = mesh_lib.make_mesh(config.mesh, jax.devices()[:1])
-    graphdef, abstract = parameters.abstract(
-        lambda: assembly.build_model(config.model, rngs=nnx.Rngs(0))
+    graphdef, _ = assembly.abstract_model(
+        config.model, choose_attention(config.model, mesh).attention
     )
     # The text side is encoded before, in both programs, so the towers' weights stay behind.
-    values = jax.jit(
-        lambda: parameters.split(assembly.build_model(config.model, rngs=nnx.Rngs(0)))[1]
-    )()
+    values = assembly.random_parameters(config)
     groups = optimizer_lib.parameter_groups(values)
     optimizer = optimizer_lib.build_optimizer(
         {path: group for path, group in groups.items() if group != optimizer_lib.FROZEN},
@@ -90,7 +121,7 @@ def measure_ours(family: str) -> dict[str, float]:
     del values
     augmentation = config.augmentation.copy_and_resolve_references()
     augmentation.update(dict(jitter_probability=0.0, grey_probability=0.0, mix=False))
-    step = make_train_step(
+    train_step = make_train_step(
         graphdef,
         optimizer,
         losses.cross_entropy,
@@ -114,36 +145,47 @@ def measure_ours(family: str) -> dict[str, float]:
         "actions": np.eye(actions, dtype=np.float32)[np.arange(clips) % actions],
         "animals": np.eye(animals, dtype=np.float32)[np.arange(clips) % animals],
     }
-    batch = mesh_lib.put_batch(batch, mesh)
+    one_clip = {name: jnp.asarray(array[:1]) for name, array in batch.items()}
+    placed = mesh_lib.put_batch(batch, mesh)
     classes = ClassContext(
         jnp.asarray(random.standard_normal((actions, width)), jnp.float32),
         jnp.asarray(random.standard_normal((animals, width)), jnp.float32),
         jnp.asarray(random.random((actions, animals)) < 0.08, jnp.float32),
     )
+    options = compiler_options(mesh)
 
-    @jax.jit
-    def forward(trained, frozen, batch, classes):
+    def logits(trained, frozen, batch, classes):
         model = parameters.merge(graphdef, {**trained, **frozen})
         pixels = batch["frames"].astype(jnp.float32) / 127.5 - 1
         return model(pixels, classes, batch["animals"])
 
-    forward_seconds = _median_seconds(
-        lambda: forward(state.trained, state.frozen, batch, classes).block_until_ready()
+    forward = jax.jit(logits, compiler_options=options)
+    probabilities = jax.jit(lambda *given: jax.nn.softmax(logits(*given)), compiler_options=options)
+    tokens, narrow, wide = _product_shape()
+    product = jax.jit(jnp.matmul, compiler_options=options)
+    factors = (
+        jnp.asarray(random.standard_normal((tokens, narrow)), config.model.dtype),
+        jnp.asarray(random.standard_normal((narrow, wide)), config.model.dtype),
     )
 
     def train():
         nonlocal state
-        state, metrics = step(state, batch, classes)
-        metrics["loss"].block_until_ready()
-        jax.block_until_ready(state)
+        state, metrics = train_step(state, placed, classes)
+        jax.block_until_ready((state, metrics))
 
-    step_seconds = _median_seconds(train)
-    stats = jax.devices()[0].memory_stats()
-    return _result(forward_seconds, step_seconds, (stats or {}).get("peak_bytes_in_use"))
+    return _Parts(
+        product=lambda: product(*factors).block_until_ready(),
+        forward=lambda: forward(state.trained, state.frozen, placed, classes).block_until_ready(),
+        step=train,
+        prediction=lambda: np.asarray(
+            probabilities(state.trained, state.frozen, one_clip, classes)
+        ),
+        peak_bytes=lambda: (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use"),
+    )
 
 
-def measure_torch_xclip() -> dict[str, float]:
-    """Times transformers' XCLIPModel: its video side, prompts and logits, texts encoded before."""
+def torch_xclip(*, is_compiled: bool) -> _Parts:
+    """transformers' XCLIPModel: its video side, prompts and logits, texts encoded before."""
     import torch
     from transformers import XCLIPConfig, XCLIPModel
 
@@ -155,6 +197,7 @@ def measure_torch_xclip() -> dict[str, float]:
             vision_config={
                 "patch_size": 16,
                 "num_frames": _NUM_FRAMES.value,
+                "num_hidden_layers": _NUM_LAYERS.value,
                 "mit_num_hidden_layers": 1,
             },
         )
@@ -170,20 +213,24 @@ def measure_torch_xclip() -> dict[str, float]:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=8e-6, betas=(0.9, 0.98), weight_decay=0.001)
 
-    def logits():
+    def logits(pixels):
         flat = pixels.reshape(-1, 3, 224, 224).float() / 127.5 - 1
         outputs = model.vision_model(pixel_values=flat)
-        frame_features = model.visual_projection(outputs.pooler_output).view(clips, frames, -1)
+        frame_features = model.visual_projection(outputs.pooler_output)
+        frame_features = frame_features.view(len(pixels), frames, -1)
         video = model.mit(frame_features).pooler_output
         patches = model.prompts_visual_layernorm(outputs.last_hidden_state[:, 1:])
         patches = (patches @ model.prompts_visual_projection).view(
-            clips, frames, -1, video.shape[-1]
+            len(pixels), frames, -1, video.shape[-1]
         )
-        texts = text_features.unsqueeze(0).expand(clips, -1, -1)
+        texts = text_features.unsqueeze(0).expand(len(pixels), -1, -1)
         texts = texts + model.prompts_generator(texts, patches.mean(1))
         video = video / video.norm(dim=-1, keepdim=True)
         texts = texts / texts.norm(dim=-1, keepdim=True)
         return model.logit_scale.exp() * torch.einsum("bd,bkd->bk", video, texts)
+
+    if is_compiled:
+        logits = torch.compile(logits)
 
     def synchronise():
         if device == "cuda":
@@ -191,63 +238,108 @@ def measure_torch_xclip() -> dict[str, float]:
 
     def forward():
         with torch.no_grad():
-            logits()
+            logits(pixels)
         synchronise()
 
+    def predict():
+        with torch.no_grad():
+            logits(pixels[:1]).softmax(-1).cpu()
+
     def train():
-        torch.nn.functional.cross_entropy(logits(), labels).backward()
+        torch.nn.functional.cross_entropy(logits(pixels), labels).backward()
         optimizer.step()
         optimizer.zero_grad()
         synchronise()
 
-    forward_seconds, step_seconds = _median_seconds(forward), _median_seconds(train)
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else None
-    return _result(forward_seconds, step_seconds, peak)
+    tokens, narrow, wide = _product_shape()
+    first = torch.randn(tokens, narrow, device=device)
+    second = torch.randn(narrow, wide, device=device)
+
+    def product():
+        first @ second
+        synchronise()
+
+    def peak_bytes():
+        return torch.cuda.max_memory_allocated() if device == "cuda" else None
+
+    return _Parts(product, forward, train, predict, peak_bytes)
 
 
-def _measure_in_own_process(program: str) -> dict[str, float]:
+def _in_own_process(program: str, cache: str) -> dict[str, Any] | None:
+    """A turn of a program; None if it cannot run, and it has said why."""
     command = [sys.executable, "-m", "benchmarks.step", f"--program={program}"]
-    for flag in (_BATCH_SIZE, _NUM_FRAMES, _REPEATS, _NUM_ACTIONS, _NUM_ANIMALS, _DTYPE):
+    for flag in (_BATCH_SIZE, _NUM_FRAMES, _NUM_LAYERS, _CALLS, _NUM_ACTIONS, _NUM_ANIMALS, _DTYPE):
         command.append(f"--{flag.name}={flag.value}")
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(output.splitlines()[-1])
+    # What is compiled in the first turn is there in the others.
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "TORCHINDUCTOR_CACHE_DIR": cache,
+    }
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    if ended.returncode:
+        print(f"{_PROGRAMS[program]}: did not run, exit code {ended.returncode}")
+        return None
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def _median(turns: list[dict[str, Any]], part: str, field: int) -> float:
+    return statistics.median(turn[part][field] for turn in turns)
+
+
+def _table(turns_of: dict[str, list[dict[str, Any]]], field: int) -> list[dict[str, object]]:
+    """A row a program, by the clock (field 0) or by processor time (1)."""
+    tokens, narrow, wide = _product_shape()
+    rows = []
+    for program, turns in turns_of.items():
+        row: dict[str, object] = {"program": _PROGRAMS[program]}
+        row["product_gflop"] = 2e-9 * tokens * narrow * wide / _median(turns, "product", field)
+        for part in _PARTS:
+            clips = 1 if part == "prediction" else _BATCH_SIZE.value
+            row[part] = clips / _median(turns, part, field)
+        base = turns_of.get("torch_xclip")
+        if base:
+            for part in ("product", *_PARTS):
+                row[f"{part}_ratio"] = _median(base, part, field) / _median(turns, part, field)
+        row["peak_gib"] = max(turn["peak_gib"] for turn in turns)
+        rows.append(row)
+    return rows
 
 
 def main(argv: list[str]) -> None:
-    """Measures all programs and prints one table."""
+    """Measures all programs and prints the tables."""
     del argv
-    if _PROGRAM.value == "torch_xclip":
-        print(json.dumps(measure_torch_xclip()))
-        return
-    if _PROGRAM.value:
-        print(json.dumps(measure_ours(_PROGRAM.value)))
+    program = _PROGRAM.value
+    if program:
+        is_torch = program.startswith("torch")
+        parts = torch_xclip(is_compiled=program == "torch_compiled") if is_torch else ours(program)
+        print(json.dumps(_measure(parts)))
         return
 
     from animal_clip_jax.tables import format_table
 
-    names = {"xclip": "X-CLIP, ours", "animal_clip": "Animal-CLIP, ours"}
+    names = list(_PROGRAMS)
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
-
-        names = {"torch_xclip": "X-CLIP, transformers in torch", **names}
     except ImportError:
         print("torch is not installed: ours alone")
-    results = {program: _measure_in_own_process(program) for program in names}
-    rows = []
-    for program, figures in results.items():
-        row: dict[str, object] = {"program": names[program], **figures}
-        if "torch_xclip" in results:
-            base = results["torch_xclip"]
-            row["forward_ratio"] = (
-                figures["forward_clips_per_second"] / base["forward_clips_per_second"]
-            )
-            row["step_ratio"] = figures["step_clips_per_second"] / base["step_clips_per_second"]
-        rows.append(row)
+        names = ["xclip", "animal_clip"]
+    turns_of: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as cache:
+        for _ in range(_REPEATS.value):
+            for name in list(turns_of):
+                turn = _in_own_process(name, cache)
+                if turn is None:
+                    del turns_of[name]
+                else:
+                    turns_of[name].append(turn)
     title = (
-        f"ViT-B/16, {_BATCH_SIZE.value} clips of {_NUM_FRAMES.value} frames, ours in {_DTYPE.value}"
+        f"ViT-B/16, {_BATCH_SIZE.value} clips of {_NUM_FRAMES.value} frames, ours in "
+        f"{_DTYPE.value}; {_REPEATS.value} turns, load average {os.getloadavg()[2]:.1f}"
     )
-    print(format_table(rows, title=title))
+    print(format_table(_table(turns_of, 0), title=f"{title}\nclips a second, by the clock"))
+    print(format_table(_table(turns_of, 1), title="\nclips a second of processor time"))
 
 
 if __name__ == "__main__":

@@ -238,6 +238,24 @@ def test_errors_have_exit_codes_of_their_own(capsys, tmp_path):
         raises(ValueError("a defect"))
 
 
+def test_output_that_nobody_reads_to_the_end_is_no_mistake(monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert command_line.run(lambda: print("an answer")) == 141
+        stdout.flush()  # as the process ends
+    assert not capsys.readouterr().err
+
+
+def test_a_pipe_to_another_process_that_breaks_is_a_defect():
+    def command():
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        command_line.run(command)
+
+
 def test_processes_that_were_started_end_with_ctrl_c(capsys):
     """Or the program would wait for them, and they for work."""
     spawning = multiprocessing.get_context("spawn")

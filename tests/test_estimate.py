@@ -12,12 +12,9 @@ from flax import nnx
 from jax.sharding import AbstractMesh
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.estimates.training_step import (
-    Estimate,
-    bytes_per_device,
-    estimate_step,
-    resolved_without_weights,
-)
+from animal_clip_jax.estimates.prediction import estimate_prediction, of_prediction
+from animal_clip_jax.estimates.program import Estimate, bytes_per_device
+from animal_clip_jax.estimates.training_step import estimate_step, resolved_without_weights
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ARCHITECTURES
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
@@ -112,6 +109,25 @@ def test_flops_count_every_micro_batch(in_parts):
     assert at_once.collectives == {}
 
 
+def test_a_prediction_takes_parameters_and_the_forward_pass():
+    """A view of an evaluation's batch, of which nothing is compiled twice: as many operations as on
+    paper, and those are a third of the training's but for the patches, which nothing trains."""
+    config = eight_device_estimates.tiny()
+    config.evaluation.batch_size = 8
+    config = of_prediction(config)
+    mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
+    found = estimate_prediction(config, mesh)
+    values = _values(config)
+    assert found.parameters == 4 * sum(math.prod(value.shape) for value in values.values())
+    assert found.optimizer == 0 and found.collectives == {}
+    # The compiler leaves out what takes no part, and counts what is no product.
+    assert found.flops == pytest.approx(found.model_flops, rel=0.1)
+    frames = 8 * 4 * 32 * 32 * 3
+    assert frames < found.inputs < 1.2 * frames
+    directions = {cost.direction for cost in found.costs}
+    assert directions == {"forward"}
+
+
 @pytest.mark.parametrize(("source", "share"), [("predicted", 0.5), ("learned", 0.0)])
 def test_animals_from_a_recogniser_come_with_the_batch(source, share, in_parts):
     """What is recognised is an input of its own: (clips, animals) of float32, beside the labels."""
@@ -167,6 +183,7 @@ def test_what_is_wrong_is_said_in_a_line():
         "= 3 devices, but there are 2": ["--config.mesh.fsdp=3", "--config.mesh.data=1"],
         "modle": ["--config.modle=8"],
         "--remat": ["--remat=everything"],
+        "--remat=dots is of --program=train": ["--program=predict", "--remat=dots"],
     }
     finished = _run("-c", _COMMAND_LINES, json.dumps(list(wrong.values())))
     assert finished.returncode == 0, finished.stderr

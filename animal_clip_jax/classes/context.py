@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
 
 from animal_clip_jax.classes import features
@@ -42,7 +41,7 @@ def text_tower(architecture: ClipArchitecture, values: Parameters) -> TextTower:
         values: all parameters of the model by path.
     """
     graphdef, _ = parameters.abstract(
-        lambda: TextTower(architecture, dtype=jnp.float32, rngs=nnx.Rngs(0))
+        lambda: TextTower(architecture, dtype=jnp.float32, rngs=parameters.rngs_for_shapes())
     )
     tower = parameters.merge(
         graphdef,

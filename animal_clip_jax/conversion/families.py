@@ -16,7 +16,9 @@ from animal_clip_jax.models.description import ModelDescription, build, fields_o
 
 def shapes(description: ModelDescription) -> dict[str, jax.ShapeDtypeStruct]:
     """The parameters of a model by path, without values."""
-    _, abstract = model_parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    _, abstract = model_parameters.abstract(
+        lambda: build(description, rngs=model_parameters.rngs_for_shapes())
+    )
     return abstract
 
 

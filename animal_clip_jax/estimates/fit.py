@@ -1,16 +1,21 @@
-"""What makes a training step that is too large for its devices fit."""
+"""What makes a program that is too large for its devices fit."""
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from animal_clip_jax.estimates.prediction import estimate_prediction
+from animal_clip_jax.estimates.program import Estimate, TooLargeError
 from animal_clip_jax.estimates.targets import Target
-from animal_clip_jax.estimates.training_step import Estimate, TooLargeError, estimate_step
+from animal_clip_jax.estimates.training_step import estimate_step
 from animal_clip_jax.parallel import mesh as mesh_lib
 
+TRAIN, PREDICT = "train", "predict"
+PROGRAMS = {TRAIN: estimate_step, PREDICT: estimate_prediction}
 MOST_OFFERED = 3
 
 
@@ -29,21 +34,33 @@ class Change:
     config: ConfigDict
 
 
-def total_or_need(config: ConfigDict, target: Target, mesh: Mesh) -> tuple[float, Estimate | None]:
-    """Bytes that a step needs of a device, and its estimate if it could be compiled."""
+def total_or_need(
+    config: ConfigDict, target: Target, mesh: Mesh, *, program: str = TRAIN
+) -> tuple[float, Estimate | None]:
+    """Bytes that a program needs of a device, and its estimate if it could be compiled.
+
+    Args:
+        program: a key of `PROGRAMS`.
+    """
     try:
-        estimate = estimate_step(config, mesh, target.chip)
+        estimate = PROGRAMS[program](config, mesh, target.chip)
     except TooLargeError as error:
         return error.needed, None
     return estimate.total, estimate
 
 
 def changes_that_fit(
-    config: ConfigDict, target: Target, mesh: Mesh, *, notice: Callable[[str], None]
+    config: ConfigDict,
+    target: Target,
+    mesh: Mesh,
+    *,
+    program: str = TRAIN,
+    notice: Callable[[str], None],
 ) -> list[tuple[Change, float]]:
-    """The first three of `possible_changes` with which a step fits, each compiled to know.
+    """The first three of `possible_changes` with which a program fits, each compiled to know.
 
     Args:
+        program: a key of `PROGRAMS`.
         notice: is given the flags of each before it is compiled, which takes minutes.
 
     Returns:
@@ -51,11 +68,11 @@ def changes_that_fit(
     """
     assert target.chip is not None
     found = []
-    for change in possible_changes(config, mesh):
+    for change in _CHANGES[program](config, mesh):
         notice(change.flags)
         devices = list(mesh.devices.flat)
         changed = mesh_lib.make_mesh(change.config.mesh, devices)
-        needed, _ = total_or_need(change.config, target, changed)
+        needed, _ = total_or_need(change.config, target, changed, program=program)
         if needed <= target.chip.memory:
             found.append((change, needed))
         if len(found) == MOST_OFFERED:
@@ -64,22 +81,14 @@ def changes_that_fit(
 
 
 def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
-    """What can be done to need less memory, the cheapest first.
+    """What can be done to train with less memory, the cheapest first.
 
     The order is a rule: what is computed again costs least where it is not a product, then come
     smaller micro-batches, whose products fill the device less, then everything computed again, a
     fourth to a third of the step, and then what has to pass between the devices.
     """
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
-
-    def changed(price: str, **fields: str | int) -> Change:
-        """With fields set, `model__remat` for `model.remat`."""
-        paths = {name.replace("__", "."): value for name, value in fields.items()}
-        other = copy.deepcopy(config)
-        other.update_from_flattened_dict(paths)
-        flags = " ".join(f"--config.{path}={value}" for path, value in paths.items())
-        return Change(flags, price, other)
-
+    changed = functools.partial(_changed, config)
     if config.model.remat == "none":
         yield changed("computes all but products again", model__remat="dots")
     smaller = [
@@ -105,3 +114,33 @@ def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
         )
     if config.model.dtype == "float32":
         yield changed("computes in bfloat16, less exactly", model__dtype="bfloat16")
+
+
+def possible_changes_of_prediction(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
+    """What can be done to evaluate or predict with less memory, the cheapest first: fewer clips at
+    once, whose products fill the device less, then what computes less exactly, or has to pass
+    between the devices."""
+    changed = functools.partial(_changed, config)
+    shares = mesh.shape["data"] * mesh.shape["fsdp"]
+    for factor in (2, 4, 8):
+        if config.batch_size % (factor * shares) == 0:
+            clips = config.batch_size // factor
+            change = changed(f"{factor} times as many batches", evaluation__batch_size=clips)
+            change.config.batch_size = clips
+            yield change
+    if config.model.dtype == "float32":
+        yield changed("computes in bfloat16, less exactly", model__dtype="bfloat16")
+    if mesh.shape["data"] > 1:
+        yield changed("brings the parameters together", mesh__data=1, mesh__fsdp=shares)
+
+
+_CHANGES = {TRAIN: possible_changes, PREDICT: possible_changes_of_prediction}
+
+
+def _changed(config: ConfigDict, price: str, **fields: str | int) -> Change:
+    """With fields set, `model__remat` for `model.remat`."""
+    paths = {name.replace("__", "."): value for name, value in fields.items()}
+    other = copy.deepcopy(config)
+    other.update_from_flattened_dict(paths)
+    flags = " ".join(f"--config.{path}={value}" for path, value in paths.items())
+    return Change(flags, price, other)

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from animal_clip_jax.estimates.chips import Chip
 from animal_clip_jax.estimates.fit import Change
-from animal_clip_jax.estimates.targets import Chip, Target
-from animal_clip_jax.estimates.training_step import Estimate
+from animal_clip_jax.estimates.program import Estimate
+from animal_clip_jax.estimates.targets import Target
 from animal_clip_jax.tables import format_table
 
 _NOTE = (
@@ -22,11 +23,8 @@ _NOTE = (
 
 _ACCELERATOR_NOTE = (
     "Compiled for devices that are not there, and not run. Shapes, layouts and memory are those of "
-    "their compiler. The time is the sum of the cycles that the compiler expects of each "
-    "operation, a loop's as often as it runs, by the clock: an estimate that ranks variants, and "
-    "no measurement. It does not know what runs beside something else (copies, collectives). A "
-    "fused kernel of ours counts with the roofline of what its author says of it. The MFU counts "
-    "what the model takes on paper; what is computed twice is time lost."
+    "their compiler. {times} The MFU counts what the model takes on paper; what is computed twice "
+    "is time lost."
 )
 
 
@@ -155,8 +153,7 @@ def accelerator_report(case: Case) -> str:
         "FLOPs, on paper": f"{estimate.model_flops / 1e9:,.1f} G (compiled {beside:+.1%})",
         "bytes accessed": f"{estimate.bytes_accessed / 1e9:,.1f} GB ({1e3 * at_bandwidth:,.1f} ms "
         f"at {chip.bandwidth / 1e9:,.0f} GB/s)",
-        "estimated time": f"{1e3 * estimate.seconds:,.1f} ms "
-        f"({estimate.seconds * chip.clock / 1e6:,.1f} Mcycles at {chip.clock / 1e9:g} GHz)",
+        "estimated time": f"{1e3 * estimate.seconds:,.1f} ms ({chip.explained(estimate.seconds)})",
         "estimated MFU": f"{utilisation(estimate, chip):.1%} of {chip.peak_flops / 1e12:g} TFLOP/s",
         "memory: parameters": f"{_gb(estimate.parameters)} GB",
         "memory: optimizer": f"{_gb(estimate.optimizer)} GB",
@@ -173,7 +170,13 @@ def accelerator_report(case: Case) -> str:
         traffic = _traffic({"": estimate}, ())
         parts.append(format_table(traffic, title="collectives of one device, one step"))
     parts.append(format_table(_largest(estimate), title="the largest costs by part of the model"))
-    return "\n\n".join([*parts, _ACCELERATOR_NOTE])
+    return "\n\n".join([*parts, _accelerator_note([case])])
+
+
+def _accelerator_note(cases: Sequence[Case]) -> str:
+    """What is to be known of the estimates for each kind of device; "" if there is none."""
+    times = dict.fromkeys(case.target.chip.time_note for case in cases if case.target.chip)
+    return _ACCELERATOR_NOTE.format(times=" ".join(times)) if times else ""
 
 
 def _largest(estimate: Estimate) -> list[dict[str, str]]:
@@ -225,7 +228,7 @@ def comparison(cases: Sequence[Case]) -> str:
         rows.append(row)
     lines = [*_which_fit(cases), format_table(rows, title="one device, one step")]
     notes = [_NOTE if any(not case.target.chip for case in cases) else ""]
-    notes.append(_ACCELERATOR_NOTE if any(case.target.chip for case in cases) else "")
+    notes.append(_accelerator_note(cases))
     return "\n\n".join([*lines, *filter(None, notes)])
 
 

@@ -1,9 +1,5 @@
 """A training step, compiled for devices that need not be there, and what it needs of one."""
 
-import dataclasses
-import math
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,13 +7,12 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.estimates.parts import Cost, costs_by_part
-from animal_clip_jax.estimates.targets import Chip
+from animal_clip_jax.estimates.chips import Chip
+from animal_clip_jax.estimates.program import Estimate, bytes_per_device, estimate_program
 from animal_clip_jax.estimates.theory import training_flops
 from animal_clip_jax.files import as_path
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.parallel import mesh as mesh_lib
-from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.attention import choose_attention
 from animal_clip_jax.run.by_data import LEFT_TO_DATA
@@ -27,80 +22,6 @@ from animal_clip_jax.run.start import as_published, filled, resolved
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state, make_train_step
 
-# The CPU compiler drops the barriers that keep rematerialised values from being computed early and
-# stored after all, which is why every policy would seem to need as much as none. This pass is it.
-_CPU_OPTIONS: dict[str, str | bool] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-
-# How the compiler says that a program does not fit, of all that it needs or of its temporaries.
-_TOO_LARGE = re.compile(r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm")
-_TOO_LARGE_BESIDE = re.compile(r"required for HLO temporaries \(([\d.]+)([KMGT]?)\) exceeds")
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-
-class TooLargeError(Exception):
-    """The compiler refuses a program that needs more memory than a device has.
-
-    Attributes:
-        needed: bytes.
-    """
-
-    def __init__(self, needed: float):
-        super().__init__(f"needs {needed:.0f} bytes")
-        self.needed = needed
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """What one training step needs of one device.
-
-    Attributes:
-        parameters: bytes of all parameters, trained (and their averages) and frozen.
-        optimizer: bytes of the optimizer's state.
-        inputs: bytes of the batch and the class context.
-        temporaries: bytes of activations, gradients and all else that lives within a step.
-        total: bytes of all these.
-        flops: floating-point operations, as the compiler counts them.
-        model_flops: those of the model on paper (`estimates.theory`): nothing computed twice.
-        collectives: what the devices tell each other, by kind.
-        costs: what each part of the model takes; of a CPU without the time.
-    """
-
-    parameters: int
-    optimizer: int
-    inputs: int
-    temporaries: int
-    total: int
-    flops: float
-    model_flops: float
-    collectives: dict[str, Traffic]
-    costs: list[Cost]
-
-    @property
-    def bytes_accessed(self) -> int:
-        """Bytes that its operations read and write, of any memory."""
-        return sum(cost.bytes_accessed for cost in self.costs)
-
-    @property
-    def seconds(self) -> float:
-        """Of its operations one after another; 0 for a CPU, for which nobody expects any."""
-        return sum(cost.seconds for cost in self.costs)
-
-
-def bytes_per_device(shapes, shardings) -> int:
-    """Bytes of a tree of arrays, or of shapes with dtypes, that lie on one device.
-
-    Args:
-        shardings: in the same structure.
-    """
-    sizes = jax.tree.map(
-        lambda leaf, sharding: (
-            math.prod(sharding.shard_shape(leaf.shape)) * np.dtype(leaf.dtype).itemsize
-        ),
-        shapes,
-        shardings,
-    )
-    return sum(jax.tree.leaves(sizes))
-
 
 def check_step(config: ConfigDict, mesh: Mesh) -> None:
     """What can be said before anything is compiled.
@@ -109,14 +30,19 @@ def check_step(config: ConfigDict, mesh: Mesh) -> None:
         UserError: a field has no meaning, or is missing, or the clips do not divide over the
             devices; the message names it.
     """
+    check_classes(config)
+    check_fields(config)
+    mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
+
+
+def check_classes(config: ConfigDict) -> None:
+    """Raises UserError unless a configuration says how many actions and animals there are."""
     for field in ("num_actions", "num_animals"):
         if config.data[field] < 1:
             raise UserError(
                 f"config.data.{field} is {config.data[field]}; an estimate, which reads no data, "
                 f"needs it: --config.data.{field}=100, say"
             )
-    check_fields(config)
-    mesh_lib.check_batch_size(config.batch_size, config.accumulation, mesh)
 
 
 def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> Estimate:
@@ -132,7 +58,7 @@ def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> E
         TooLargeError: the compiler says that it does not fit.
     """
     check_step(config, mesh)
-    batch, classes = _inputs(config)
+    batch, classes = step_inputs(config)
     loss, reduction = assembly.make_loss(
         config, np.ones(config.data.num_actions, np.int64), config.batch_size, logit_scale=1.0
     )
@@ -162,54 +88,14 @@ def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> E
             (state.optimizer, shardings.optimizer),
         )
     )
-    compiled = _compiled(
-        step.lower(state, batch, classes), mesh, beside=parameter_bytes + optimizer_bytes
-    )
-
-    memory, cost, text = (
-        compiled.memory_analysis(),
-        compiled.cost_analysis(),
-        compiled.as_text(),
-    )
-    assert memory is not None and cost is not None and text is not None
-    # The next state takes the place of the state; only what has no such place comes on top.
-    results = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    temporaries = memory.temp_size_in_bytes + results
-    return Estimate(
+    return estimate_program(
+        step.lower(state, batch, classes),
+        chip,
         parameters=parameter_bytes,
         optimizer=optimizer_bytes,
-        inputs=memory.argument_size_in_bytes - parameter_bytes - optimizer_bytes,
-        temporaries=temporaries,
-        total=memory.argument_size_in_bytes + temporaries,
-        # The compiler counts a loop's body once, and micro-batches are a loop.
-        flops=cost["flops"] * config.accumulation,
         model_flops=_model_flops(config) / mesh.size,
-        collectives=collective_traffic(text),
-        costs=costs_by_part(text, chip.seconds) if chip else costs_by_part(text),
+        repeats=config.accumulation,  # micro-batches are a loop
     )
-
-
-def _compiled(lowered: jax.stages.Lowered, mesh: Mesh, *, beside: int) -> jax.stages.Compiled:
-    """A program for the devices of a mesh.
-
-    Args:
-        beside: bytes that lie on a device beside a program's temporaries.
-
-    Raises:
-        TooLargeError: the compiler says that it does not fit.
-    """
-    is_cpu = mesh.devices.flat[0].platform == "cpu"
-    try:
-        return lowered.compile(_CPU_OPTIONS if is_cpu else None)
-    except jax.errors.JaxRuntimeError as error:
-        all_of_it, temporaries = (
-            pattern.search(str(error)) for pattern in (_TOO_LARGE, _TOO_LARGE_BESIDE)
-        )
-        if all_of_it:
-            raise TooLargeError(float(all_of_it[1]) * _UNITS[all_of_it[2]]) from error
-        if temporaries:
-            raise TooLargeError(float(temporaries[1]) * _UNITS[temporaries[2]] + beside) from error
-        raise
 
 
 def _model_flops(config: ConfigDict) -> float:
@@ -221,7 +107,7 @@ def _model_flops(config: ConfigDict) -> float:
     )
 
 
-def _inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], ClassContext]:
+def step_inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], ClassContext]:
     """The shapes of a step's batch and class context."""
     clips, actions, animals = config.batch_size, config.data.num_actions, config.data.num_animals
     size, width = config.model.architecture.image_size, config.model.architecture.embed_dim

@@ -146,7 +146,7 @@ def _of_weights(folder: str | os.PathLike[str]) -> Predictor:
             stacklevel=3,
         )
     description = metadata.model
-    graphdef, _ = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    graphdef, _ = parameters.abstract(lambda: build(description, rngs=parameters.rngs_for_shapes()))
     mesh = _local_mesh()
     return _predictor(
         graphdef,
@@ -188,13 +188,6 @@ def _predictor(
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
 
     @jax.jit
-    def encode(values: Parameters, frames: jax.Array) -> jax.Array:
-        model: Any = parameters.merge(graphdef, values)
-        encoded = model.encode_video(normalise(frames, *normalisation))
-        # X-CLIP's also gives the features of its patches.
-        return encoded[0] if isinstance(encoded, tuple) else encoded
-
-    @jax.jit
     def maps(values: Parameters, frames: jax.Array) -> jax.Array:
         model: Any = parameters.merge(graphdef, values)
         return attention_maps(model, normalise(frames, *normalisation))
@@ -210,14 +203,13 @@ def _predictor(
         _classes=classes,
         _architecture=architecture,
         _mesh=mesh,
-        _score=scoring.make_scoring_step(
+        _steps=scoring.make_scoring_steps(
             graphdef,
             normalisation=normalisation,
             outputs=outputs,
             mesh=mesh,
             parameter_shardings=replicated,
         ),
-        _encode=encode,
         _attention_maps=None if family == "clip" else maps,
         _recognition=recognition,
         judges_each_action=outputs == "sigmoid",

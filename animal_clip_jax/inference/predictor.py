@@ -76,8 +76,7 @@ class Predictor:
     _classes: ClassContext | None
     _architecture: Any
     _mesh: Mesh
-    _score: scoring.ScoringStep
-    _encode: Any
+    _steps: scoring.ScoringSteps
     _attention_maps: Any
     _recognition: AnimalRecognition | None
     judges_each_action: bool
@@ -221,7 +220,7 @@ class Predictor:
         total: Any = 0
         for view in range(frames.shape[1]):
             images = mesh_lib.put_batch({"frames": frames[:, view]}, self._mesh)["frames"]
-            total = total + self._encode(self._values, images)
+            total = total + self._steps.encode(self._values, images)[1]
         return np.asarray(total)[0] / frames.shape[1]
 
     def attention(self, video: Video) -> AttentionMaps:
@@ -271,7 +270,9 @@ class Predictor:
         """
         if isinstance(texts, str):
             raise UserError(f"encode_actions takes a list of texts, found one, {texts!r}")
-        return features.encode_classes(self._text_tower(), [[text] for text in texts])
+        return features.encode_classes(
+            self._text_tower(), [[text] for text in texts], mesh=self._mesh
+        )
 
     def with_actions(
         self,
@@ -424,17 +425,17 @@ class Predictor:
                 self.animal_source, self._recognition.encode_frames(looks)
             )
         scored = scoring.score_views(
-            self._score,
+            self._steps,
             self._values,
             self._classes,
-            self._padded(frames, batch_size),
-            self._padded(told, batch_size),
+            self._padded(frames, batch_size).swapaxes(0, 1),
+            [self._padded(told, batch_size)],
             self._mesh,
             temperature=1.0 if self.calibration is None else self.calibration.temperature,
         )
         number, views = len(frames), frames.shape[1]
         return (
-            np.asarray(scored.probabilities)[:number] / views,
+            np.asarray(scored.probabilities[0])[:number] / views,
             told,
             np.asarray(scored.features)[:number] / views,
         )

@@ -147,7 +147,21 @@ class AnimalCLIP(nnx.Module):
             logits (clips, actions), float32; and the video features (clips, embed_dim) of
             `encode_video`, before they are fitted to the animals.
         """
-        features = videos = self.encode_video(clips, key=key)
+        videos = self.encode_video(clips, key=key)
+        return self.score_encoded(videos, classes, animal_weights), videos
+
+    def score_encoded(
+        self, videos: jax.Array, classes: ClassContext, animal_weights: jax.Array
+    ) -> jax.Array:
+        """Scores the actions of clips that have been through `encode_video`, under any animals.
+
+        Args:
+            videos: (clips, embed_dim), what that gave.
+            classes, animal_weights: see `score`.
+
+        Returns:
+            logits (clips, actions), float32.
+        """
         if self.is_refined:
             videos, actions = self.refine(videos, classes, animal_weights)
             with jax.named_scope("cosines"):
@@ -155,4 +169,4 @@ class AnimalCLIP(nnx.Module):
         else:
             with jax.named_scope("cosines"):
                 cosines = unit_length(videos) @ unit_length(jnp.asarray(classes.action_features)).T
-        return jnp.exp(self.logit_scale[...]) * cosines, features
+        return jnp.exp(self.logit_scale[...]) * cosines

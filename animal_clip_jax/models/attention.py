@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from animal_clip_jax.models.recomputed_attention import recomputed
+
 CHOICES = ("auto", "xla", "fused")
 
 
@@ -23,8 +25,9 @@ class Attention:
     """How the tokens of a row attend to each other.
 
     Attributes:
-        kernel: "xla", which writes every weight to memory; or one that does not: "cudnn" on NVIDIA
-            GPUs, "pallas" on TPUs.
+        kernel: "xla", which writes every weight to memory; "recomputed", which writes them too,
+            in a processor's order, and does not keep them for the backward pass; or one that never
+            writes them: "cudnn" on NVIDIA GPUs, "pallas" on TPUs.
         mesh: the devices; None for one of them. A fused kernel runs on each by itself.
         row_axes: the mesh's axes that share the rows.
         head_axis: the axis that shares the heads.
@@ -40,10 +43,18 @@ class Attention:
     @property
     def is_fused(self) -> bool:
         """Whether the weights stay out of memory."""
-        return self.kernel != "xla"
+        return self.kernel not in ("xla", "recomputed")
+
+    @property
+    def flattens(self) -> bool:
+        """Whether products with parameters are of one matrix, all tokens below each other. On a
+        processor the gradient of a parameter then needs no transposed copy of what went in; on
+        a TPU the matrix itself would be a copy."""
+        return self.kernel == "recomputed"
 
 
 XLA = Attention()
+RECOMPUTED = Attention("recomputed")
 
 
 class Fused(NamedTuple):
@@ -104,37 +115,49 @@ def attend(
     query: jax.Array,
     key: jax.Array,
     value: jax.Array,
+    bias: jax.Array,
     *,
     num_queries: int,
     head_dim: int,
     attention: Attention,
 ) -> jax.Array:
-    """Attention among the tokens of each row by a fused kernel, with scale head_dim^-½.
+    """Attention among the tokens of each row, with scale head_dim^-½.
 
     Args:
         query, key, value: (rows, tokens, heads · head_dim) each.
+        bias: (3, heads · head_dim), to be added to each of them.
         num_queries: only the first `num_queries` tokens ask (all attend to every token).
-        attention: a fused one.
+        attention: not "xla".
 
     Returns:
         (rows, num_queries, heads · head_dim).
     """
     if attention.kernel == "pallas":
-        return _by_pallas(query, key, value, num_queries, head_dim, attention)
+        return _by_pallas(query, key, value, bias, num_queries, head_dim, attention)
+    given = (query + bias[0], key + bias[1], value + bias[2])
+    if attention.kernel == "recomputed":
+        return recomputed(given[0][:, :num_queries], *given[1:], head_dim)
     assert attention.kernel == "cudnn"
     by_cudnn = functools.partial(at_even_length, head_dim=head_dim, function=_cudnn_attention)
-    return _on_each_device(by_cudnn, attention, head_dim, query, key, value)[:, :num_queries]
+    return _on_each_device(by_cudnn, attention, head_dim, *given)[:, :num_queries]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
 def _by_pallas(
     query: jax.Array,
     key: jax.Array,
     value: jax.Array,
+    bias: jax.Array,
     num_queries: int,
     head_dim: int,
     attention: Attention,
 ) -> jax.Array:
+    return _by_pallas_forward(query, key, value, bias, num_queries, head_dim, attention)[0]
+
+
+def _by_pallas_forward(
+    query, key, value, bias, num_queries: int, head_dim: int, attention: Attention
+):
     from animal_clip_jax.models import attention_kernel as kernel
 
     def forward(*given: jax.Array) -> jax.Array:
@@ -145,28 +168,26 @@ def _by_pallas(
             interpreted=attention.interpreted,
         )
 
-    return _on_each_device(forward, attention, head_dim, query, key, value)
+    given = (query + bias[0], key + bias[1], value + bias[2])
+    return _on_each_device(forward, attention, head_dim, *given), (given, bias)
 
 
-def _by_pallas_forward(query, key, value, num_queries: int, head_dim: int, attention: Attention):
-    attended = _by_pallas(query, key, value, num_queries, head_dim, attention)
-    return attended, (query, key, value)
-
-
-def _by_pallas_backward(num_queries: int, head_dim: int, attention: Attention, given, gradient):
+def _by_pallas_backward(num_queries: int, head_dim: int, attention: Attention, kept, gradient):
     from animal_clip_jax.models import attention_kernel as kernel
 
     def backward(gradient: jax.Array, *given: jax.Array) -> tuple[jax.Array, ...]:
-        return tuple(
-            kernel.backward(
-                kernel.QueryKeyValue(*given),
-                gradient,
-                head_dim=head_dim,
-                interpreted=attention.interpreted,
-            )
+        gradients, sums = kernel.backward(
+            kernel.QueryKeyValue(*given),
+            gradient,
+            head_dim=head_dim,
+            interpreted=attention.interpreted,
         )
+        return *gradients, *sums
 
-    return _on_each_device(backward, attention, head_dim, gradient, *given)
+    given, bias = kept
+    *gradients, query, key, value = _on_each_device(backward, attention, head_dim, gradient, *given)
+    of_bias = jnp.stack([jnp.sum(sums, axis=(0, 1)) for sums in (query, key, value)])
+    return *gradients, of_bias.astype(bias.dtype)
 
 
 _by_pallas.defvjp(_by_pallas_forward, _by_pallas_backward)
@@ -210,6 +231,11 @@ def at_even_length(
     function: Callable[..., jax.Array],
 ) -> jax.Array:
     """Attention by a program that takes even numbers of tokens only.
+
+    What fills a row is added here, and not before the products that make the queries, keys and
+    values: its gradients are cut off again, so that nothing depends on what the program writes
+    there. Only keys are masked, so that what fills the queries attends like any other, and is cut
+    off; a row without any key would have no softmax.
 
     Args:
         query, key, value: (rows, tokens, heads · head_dim) each.

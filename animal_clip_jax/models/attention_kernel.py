@@ -82,7 +82,7 @@ def forward(
 
 def backward(
     given: QueryKeyValue, gradient: jax.Array, *, head_dim: int, interpreted: bool
-) -> QueryKeyValue:
+) -> tuple[QueryKeyValue, QueryKeyValue]:
     """The gradient of `forward`.
 
     Args:
@@ -90,22 +90,26 @@ def backward(
         gradient: by what `forward` gave, (rows, num_queries, heads · head_dim).
 
     Returns:
-        by what it took.
+        by what it took; and the sums of these over the tokens, (rows, 1, heads · head_dim) float32
+        each, from which the gradients of biases come. Outside, they would be read again for it.
     """
     (rows, tokens, width), num_queries = given.query.shape, gradient.shape[1]
-    return QueryKeyValue(
-        *pl.pallas_call(
-            functools.partial(_attend_backward, head_dim=head_dim),
-            grid=(rows,),
-            in_specs=[*[_row(tokens, width)] * 3, _row(num_queries, width)],
-            out_specs=[_row(tokens, width)] * 3,
-            out_shape=[jax.ShapeDtypeStruct(array.shape, array.dtype) for array in given],
-            compiler_params=_COMPILER,
-            cost_estimate=_cost(given, num_queries, head_dim, products=5, arrays=7),
-            interpret=interpreted,
-            name="attention_backward",
-        )(*given, gradient)
-    )
+    sums = jax.ShapeDtypeStruct((rows, 1, width), jnp.float32)
+    gradients = pl.pallas_call(
+        functools.partial(_attend_backward, head_dim=head_dim),
+        grid=(rows,),
+        in_specs=[*[_row(tokens, width)] * 3, _row(num_queries, width)],
+        out_specs=[*[_row(tokens, width)] * 3, *[_row(1, width)] * 3],
+        out_shape=[
+            *(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in given),
+            *[sums] * 3,
+        ],
+        compiler_params=_COMPILER,
+        cost_estimate=_cost(given, num_queries, head_dim, products=5, arrays=7),
+        interpret=interpreted,
+        name="attention_backward",
+    )(*given, gradient)
+    return QueryKeyValue(*gradients[:3]), QueryKeyValue(*gradients[3:])
 
 
 _COMPILER = pltpu.CompilerParams(dimension_semantics=("parallel",), vmem_limit_bytes=_VECTOR_MEMORY)
@@ -147,12 +151,22 @@ def _attend(queries, keys, values, attended, *, head_dim: int) -> None:
 
 
 def _attend_backward(
-    queries, keys, values, gradient, of_queries, of_keys, of_values, *, head_dim: int
+    queries,
+    keys,
+    values,
+    gradient,
+    of_queries,
+    of_keys,
+    of_values,
+    sum_of_queries,
+    sum_of_keys,
+    sum_of_values,
+    *,
+    head_dim: int,
 ) -> None:
     """The kernel of a row's gradient: (tokens, width) thrice, (num_queries, width) → the gradients
-    of the first three."""
+    of the first three, and their sums (1, width)."""
     num_queries, width = gradient.shape
-    dtype = of_queries.dtype
     for start in range(0, width, head_dim):
         head = slice(start, start + head_dim)
         query, key, of_result = queries[:num_queries, head], keys[:, head], gradient[:, head]
@@ -160,10 +174,16 @@ def _attend_backward(
         weights = exponentials / jnp.sum(exponentials, axis=1, keepdims=True)
         of_weights = _product(of_result, values[:, head], over=(1, 1))
         mean = jnp.sum(weights * of_weights, axis=1, keepdims=True)
-        of_scores = (weights * (of_weights - mean) * head_dim**-0.5).astype(dtype)
-        of_queries[:num_queries, head] = _product(of_scores, key, over=(1, 0)).astype(dtype)
-        of_keys[:, head] = _product(of_scores, query, over=(0, 0)).astype(dtype)
-        of_values[:, head] = _product(weights.astype(dtype), of_result, over=(0, 0)).astype(dtype)
+        of_scores = (weights * (of_weights - mean) * head_dim**-0.5).astype(key.dtype)
+        of_query = _product(of_scores, key, over=(1, 0))
+        of_key = _product(of_scores, query, over=(0, 0))
+        of_value = _product(weights.astype(key.dtype), of_result, over=(0, 0))
+        of_queries[:num_queries, head] = of_query.astype(of_queries.dtype)
+        of_keys[:, head] = of_key.astype(of_keys.dtype)
+        of_values[:, head] = of_value.astype(of_values.dtype)
+        sum_of_queries[:, head] = jnp.sum(of_query, axis=0, keepdims=True)
+        sum_of_keys[:, head] = jnp.sum(of_key, axis=0, keepdims=True)
+        sum_of_values[:, head] = jnp.sum(of_value, axis=0, keepdims=True)
     if num_queries < of_queries.shape[0]:  # tokens that did not ask
         of_queries[num_queries:, :] = jnp.zeros_like(of_queries[num_queries:, :])
 

@@ -61,7 +61,14 @@ class Clip(nnx.Module):
         Returns:
             logits (clips, actions), float32; and the video features (clips, embed_dim).
         """
-        del animal_weights
         videos = self.encode_video(clips)
+        return self.score_encoded(videos, classes, animal_weights), videos
+
+    def score_encoded(
+        self, videos: jax.Array, classes: ClassContext, animal_weights: jax.Array
+    ) -> jax.Array:
+        """Scores the actions of clips that have been through `encode_video`: (clips, embed_dim) →
+        logits (clips, actions), float32. See `score`."""
+        del animal_weights
         actions = unit_length(jnp.asarray(classes.action_features))
-        return jnp.exp(self.logit_scale[...]) * unit_length(videos) @ actions.T, videos
+        return jnp.exp(self.logit_scale[...]) * unit_length(videos) @ actions.T

@@ -5,7 +5,7 @@ norms and softmaxes are reduced in float32 whatever it is. Initial values are CL
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,9 @@ from flax import nnx
 from jax.nn.initializers import Initializer
 
 from animal_clip_jax.models.attention import XLA, Attention
+from animal_clip_jax.models.layer_norm import layer_norm
 from animal_clip_jax.models.self_attention import SelfAttention
 
-LAYER_NORM_EPSILON = 1e-5
 # Of what video models add to CLIP. Published as a truncated normal, cut at ±2, a hundred standard
 # deviations out, where nothing is left to cut.
 NEW_STD = 0.02
@@ -39,22 +39,6 @@ def symmetric_uniform(bound: float) -> Initializer:
     return init
 
 
-class LayerNorm(nnx.LayerNorm):
-    """Flax's, under a name of its own in the compiled program."""
-
-    @jax.named_scope("layer_norm")
-    def __call__(self, x: Any, *, mask: jax.Array | None = None) -> Any:
-        """(..., width) → (..., width)."""
-        return super().__call__(x, mask=mask)
-
-
-def layer_norm(width: int, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> LayerNorm:
-    """Layer norm over the last axis, epsilon 1e-5, variance by the two-pass formula."""
-    return LayerNorm(
-        width, epsilon=LAYER_NORM_EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
-    )
-
-
 def drop_path(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     """Zeroes whole samples of a residual branch (stochastic depth) and rescales the others.
 
@@ -70,7 +54,11 @@ def drop_path(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
 
 
 class Mlp(nnx.Module):
-    """Two linear layers, width → 4·width → width, with the activation between them."""
+    """Two linear layers, width → 4·width → width, with the activation between them.
+
+    Args:
+        flattens: see `Attention.flattens`.
+    """
 
     def __init__(
         self,
@@ -79,9 +67,11 @@ class Mlp(nnx.Module):
         activation: str,
         in_init: Initializer,
         out_init: Initializer,
+        flattens: bool = False,
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
+        self.flattens = flattens
         self.activation = activation_function(activation)
         self.expand = nnx.Linear(width, 4 * width, kernel_init=in_init, dtype=dtype, rngs=rngs)
         self.contract = nnx.Linear(4 * width, width, kernel_init=out_init, dtype=dtype, rngs=rngs)
@@ -89,7 +79,8 @@ class Mlp(nnx.Module):
     @jax.named_scope("mlp")
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., width) → (..., width)."""
-        return self.contract(self.activation(self.expand(x)))
+        rows = x.reshape(-1, x.shape[-1]) if self.flattens else x
+        return self.contract(self.activation(self.expand(rows))).reshape(x.shape)
 
 
 class _Block(nnx.Module):
@@ -132,7 +123,13 @@ class _Block(nnx.Module):
         )
         self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.mlp = Mlp(
-            width, activation=activation, in_init=mlp_in, out_init=mlp_out, dtype=dtype, rngs=rngs
+            width,
+            activation=activation,
+            in_init=mlp_in,
+            out_init=mlp_out,
+            flattens=attention.flattens,
+            dtype=dtype,
+            rngs=rngs,
         )
 
 
@@ -173,6 +170,10 @@ class CrossFrameBlock(_Block):
 
     Every frame's class token is projected to a message; the messages of one clip attend to each
     other; each frame then sees its own message as one more token, for this block only.
+
+    Where attention is fused, the rows hold a place for that token, the last, from the first block
+    to the last: no row is laid out anew for it, and what is there between two blocks is of no
+    account.
     """
 
     def __init__(
@@ -198,6 +199,7 @@ class CrossFrameBlock(_Block):
         )
         linear_init = symmetric_uniform(width**-0.5)
         self.drop_path_rate = drop_path_rate
+        self.has_place = attention.is_fused
         self.message_projection = nnx.Linear(
             width, width, kernel_init=linear_init, bias_init=linear_init, dtype=dtype, rngs=rngs
         )
@@ -223,14 +225,15 @@ class CrossFrameBlock(_Block):
         """Applies the block to the frames of some clips.
 
         Args:
-            x: (clips·num_frames, 1 + patches, width), class token first.
+            x: (clips·num_frames, tokens, width), class token first, then the patches, then the
+                message's place if there is one.
             num_frames: frames a clip.
             class_token_only: compute the class token's result only (for the last block, where the
                 patch tokens are not used). Exact.
             key: random key for stochastic depth, None outside training.
 
         Returns:
-            (clips·num_frames, 1 + patches or 1, width).
+            (clips·num_frames, tokens or 1, width).
         """
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
         num_tokens = 1 if class_token_only else x.shape[1]
@@ -239,19 +242,18 @@ class CrossFrameBlock(_Block):
             messages = self._messages(x, num_frames)
             exchanged = self.message_attention(self.message_norm(messages))
             messages = messages + drop_path(exchanged, self.drop_path_rate, keys[0])
-            with_message = _with_messages(x, messages)
-        normed = self.attention_norm(with_message)
+        normed = self._with_messages(x, messages)
         with jax.named_scope("attention"):
             attended = self.attention(normed, num_queries=num_tokens)
         x = x[:, :num_tokens] + drop_path(attended, self.drop_path_rate, keys[1])
         return x + drop_path(self.mlp(self.mlp_norm(x)), self.drop_path_rate, keys[2])
 
     def attention_weights(self, x: jax.Array, *, num_frames: int) -> CrossFrameWeights:
-        """The attention of this block over tokens (clips·num_frames, tokens, width)."""
+        """The attention of this block over `x` as a call takes it."""
         messages = self._messages(x, num_frames)
         sent = self.message_norm(messages)
-        with_message = _with_messages(x, messages + self.message_attention(sent))
-        tokens = self.attention.weights(self.attention_norm(with_message))
+        messages = messages + self.message_attention(sent)
+        tokens = self.attention.weights(self._with_messages(x, messages))
         return CrossFrameWeights(
             messages=self.message_attention.weights(sent),
             tokens=tokens.reshape(-1, num_frames, *tokens.shape[1:]),
@@ -261,7 +263,14 @@ class CrossFrameBlock(_Block):
         """What the frames have to say, (clips, frames, width)."""
         return self.message_projection(x[:, 0]).reshape(-1, num_frames, x.shape[-1])
 
+    def _with_messages(self, x: jax.Array, messages: jax.Array) -> jax.Array:
+        """What attends: the tokens of every frame and last its message, normed.
 
-def _with_messages(x: jax.Array, messages: jax.Array) -> jax.Array:
-    """(clips·frames, tokens, width), (clips, frames, width) → (clips·frames, tokens + 1, width)."""
-    return jnp.concatenate([x, messages.reshape(-1, 1, x.shape[-1])], axis=1)
+        They are normed apart, because a sum over what is joined would have to read it once more.
+        """
+        tokens = self.attention_norm(x)
+        messages = self.attention_norm(messages).reshape(-1, 1, x.shape[-1])
+        if not self.has_place:
+            return jnp.concatenate([tokens, messages], axis=1)
+        is_place = jnp.arange(x.shape[1])[:, None] == x.shape[1] - 1
+        return jnp.where(is_place, messages, tokens)

@@ -66,8 +66,8 @@ class SelfAttention(nnx.Module):
         Returns:
             (rows, num_queries or tokens, width).
         """
-        if self.attention.is_fused and num_queries != 1 and not is_causal:
-            return self._fused(x, num_queries or x.shape[1])
+        if self.attention.kernel != "xla" and num_queries != 1 and not is_causal:
+            return self._flat(x, num_queries or x.shape[1])
         if num_queries is None:
             query_key_value = self._project(x, 0, 3)
             query, key, value = (query_key_value[..., part, :, :] for part in range(3))
@@ -78,27 +78,33 @@ class SelfAttention(nnx.Module):
         attended = jax.nn.dot_product_attention(query, key, value, is_causal=is_causal)
         return self.out(attended)
 
-    def _fused(self, x: jax.Array, num_queries: int) -> jax.Array:
-        """A call by a fused kernel. Heads stay side by side, so that no product's result has to be
-        laid out anew, and all tokens ask, which is cheaper than to cut some off."""
+    def _flat(self, x: jax.Array, num_queries: int) -> jax.Array:
+        """A call by another program than jax's. Heads stay side by side, so that no product's
+        result has to be laid out anew, and all tokens ask, which is cheaper than to cut some
+        off."""
         packed, out = self.query_key_value, self.out
         assert packed.bias is not None and out.bias is not None
         width, _, heads, head_dim = packed.kernel.shape
         query, key, value = (
-            x @ packed.kernel[:, part].reshape(width, -1).astype(self.dtype)
-            + packed.bias[part].reshape(-1).astype(self.dtype)
+            self._product(x, packed.kernel[:, part].reshape(width, -1).astype(self.dtype))
             for part in range(3)
         )
         attended = attend(
             query,
             key,
             value,
+            packed.bias[...].reshape(3, -1).astype(self.dtype),
             num_queries=num_queries,
             head_dim=head_dim,
             attention=self.attention,
         )
         kernel = out.kernel[...].reshape(heads * head_dim, width).astype(self.dtype)
-        return attended @ kernel + out.bias[...].astype(self.dtype)
+        return self._product(attended, kernel) + out.bias[...].astype(self.dtype)
+
+    def _product(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        if not self.attention.flattens:
+            return x @ kernel
+        return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], -1)
 
     def weights(self, x: jax.Array) -> jax.Array:
         """Which token looks how much at which: the softmax that a call without mask computes.

@@ -137,6 +137,7 @@ class VideoTower(_PatchTransformer):
     ):
         super().__init__(architecture, dtype=dtype, rngs=rngs)
         self.remat = remat
+        self.has_place = attention.is_fused  # for messages, see `CrossFrameBlock`
         rates = np.linspace(0.0, drop_path_rate, architecture.vision_layers)
         self.blocks = nnx.List(
             [
@@ -173,13 +174,15 @@ class VideoTower(_PatchTransformer):
         keys = (
             (None,) * len(self.blocks) if key is None else jax.random.split(key, len(self.blocks))
         )
-        x = self._embed(clips.reshape(-1, *clips.shape[2:]))
+        x = self._tokens(clips)
         for index, block in enumerate(self.blocks):
             is_last = index == len(self.blocks) - 1
             x = self._apply(block, x, keys[index], num_frames, is_last and not with_patches)
         features = self._project(x[:, 0]).reshape(num_clips, num_frames, -1)
-        patches = x[:, 1:].reshape(num_clips, num_frames, -1, x.shape[-1]) if with_patches else None
-        return features, patches
+        if not with_patches:
+            return features, None
+        patches = x[:, 1 : 1 + self.architecture.num_patches]
+        return features, patches.reshape(num_clips, num_frames, -1, x.shape[-1])
 
     def attention_weights(self, clips: jax.Array) -> tuple[list[CrossFrameWeights], jax.Array]:
         """The attention in every block, first to last, to be looked at.
@@ -192,12 +195,17 @@ class VideoTower(_PatchTransformer):
             gives them.
         """
         num_clips, num_frames = clips.shape[:2]
-        x = self._embed(clips.reshape(-1, *clips.shape[2:]))
+        x = self._tokens(clips)
         weights = []
         for block in self.blocks:
             weights.append(block.attention_weights(x, num_frames=num_frames))
             x = block(x, num_frames=num_frames)
         return weights, self._project(x[:, 0]).reshape(num_clips, num_frames, -1)
+
+    def _tokens(self, clips: jax.Array) -> jax.Array:
+        """What the first block takes, (clips·frames, tokens, width)."""
+        x = self._embed(clips.reshape(-1, *clips.shape[2:]))
+        return jnp.pad(x, ((0, 0), (0, 1), (0, 0))) if self.has_place else x
 
     def _apply(
         self,

@@ -123,10 +123,28 @@ class XCLIP(nnx.Module):
         Returns:
             logits (clips, actions), float32; and the video features (clips, embed_dim).
         """
-        videos, patches = self.encode_video(clips, key=key)
+        encoded = self.encode_video(clips, key=key)
+        return self.score_encoded(encoded, classes), encoded[0]
+
+    def score_encoded(
+        self,
+        encoded: tuple[jax.Array, jax.Array],
+        classes: ClassContext,
+        animal_weights: jax.Array | None = None,
+    ) -> jax.Array:
+        """Scores the actions of clips that have been through `encode_video`.
+
+        Args:
+            encoded: video features and patches, what that gave.
+            classes, animal_weights: see `score`.
+
+        Returns:
+            logits (clips, actions), float32.
+        """
+        videos, patches = encoded
         actions = classes.action_features.astype(videos.dtype)
         actions = jnp.broadcast_to(actions, (videos.shape[0], *actions.shape))
         actions = actions + self.prompts(actions, patches)
         with jax.named_scope("cosines"):
             cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
-        return jnp.exp(self.logit_scale[...]) * cosines, videos
+        return jnp.exp(self.logit_scale[...]) * cosines

@@ -32,9 +32,15 @@ def collective_traffic(hlo: str) -> dict[str, Traffic]:
         those that occur. A loop whose length the compiler does not know counts once.
     """
     traffic: dict[str, Traffic] = {}
-    for instruction, times, _ in hlo_lib.instructions(hlo):
+    in_parts: set[str] = set()
+    for instruction, times, is_part in hlo_lib.instructions(hlo):
         # One that runs beside others is started here, and waited for elsewhere.
         kind = instruction.opcode.removesuffix("-start")
+        if kind in _KINDS and is_part and instruction.channel:
+            # A TPU's compiler spreads one over several fusions, each of which has all of it.
+            if instruction.channel in in_parts:
+                continue
+            in_parts.add(instruction.channel)
         if kind in _KINDS:
             before = traffic.get(kind, Traffic())
             traffic[kind] = Traffic(

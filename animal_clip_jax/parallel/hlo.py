@@ -5,6 +5,8 @@ import math
 import re
 from collections.abc import Iterator
 
+from animal_clip_jax.parallel.hlo_products import ARRAY, Product, product_of, without_scratch
+
 _ITEM_BYTES = {
     "pred": 1, "s4": 1, "u4": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2,
     "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8,
@@ -20,6 +22,7 @@ _CONDITION = re.compile(r"\bcondition=%?([\w.-]+)")
 _CONSTANT = re.compile(r" (%[\w.-]+) = s32\[\]\S* constant\((\d+)\)")
 _BELOW = re.compile(r"^ +ROOT .* compare\((?:[^%]*%[\w.-]+), [^%]*(%[\w.-]+)\), direction=LT")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CHANNEL = re.compile(r"\bchannel_id=(\d+)")
 _ORIGIN = re.compile(r'\bop_name="([^"]*)"')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 # What the author of a kernel says of it (`pl.CostEstimate`).
@@ -29,10 +32,13 @@ _KERNEL = re.compile(
 )
 # Calls that compute nothing: memory set aside, and parts that lie beside each other already.
 _NAMES_ONLY = re.compile(r'\bcustom_call_target="(?:AllocateBuffer|ConcatBitcast)"')
-_ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
+# So a TPU's compiler calls what each device keeps a part of: a fusion of a sum over all devices and
+# a slice of it.
+_SCATTERED = "all-reduce-scatter"
 # The results of these hold their operands too, and scalars by which the work is known.
 _WITH_OPERANDS = (
-    ("all-gather-start", "collective-permute-start", "copy-start", "async-start")
+    ("all-gather-start", "reduce-scatter-start", "collective-permute-start")
+    + ("copy-start", "async-start")
     + ("slice-start", "dynamic-slice-start")
 )  # fmt: skip
 
@@ -64,6 +70,8 @@ class Instruction:
             not written down.
         cycles: that the TPU's compiler expects it to take; 0 where there is no such figure.
         kernel: None unless it is one of our own.
+        products: of matrices, in it or in a fusion's parts; not those of programs for TPUs.
+        channel: of an exchange between devices, by which its parts are known; "" without one.
         trips: how often a loop runs its body; 1 for all else, and where it is not known.
         runs: computations that it hands over to: a loop's body, a branch, a function.
         made_of: computations that say what it does: those of a fusion, or of a sum.
@@ -75,6 +83,8 @@ class Instruction:
     origin: str
     cycles: int
     kernel: Kernel | None
+    products: tuple[Product, ...]
+    channel: str
     trips: int
     runs: tuple[str, ...]
     made_of: tuple[str, ...]
@@ -95,7 +105,7 @@ def instructions(hlo: str) -> Iterator[tuple[Instruction, int, bool]]:
 
     def visit(name: str, times: int, is_part: bool) -> Iterator[tuple[Instruction, int, bool]]:
         for instruction in computations.get(name, ()):
-            yield _with_origin(instruction, computations), times, is_part
+            yield _with_its_parts(instruction, computations), times, is_part
             for inner in instruction.runs:
                 yield from visit(inner, times * instruction.trips, is_part)
             for inner in instruction.made_of:
@@ -104,15 +114,30 @@ def instructions(hlo: str) -> Iterator[tuple[Instruction, int, bool]]:
     yield from visit(entry, 1, False)
 
 
-def _with_origin(
+def product_flops(hlo: str) -> int:
+    """Operations of all products of matrices that a program for NVIDIA's GPUs runs."""
+    return sum(
+        times * sum(product.flops for product in instruction.products)
+        for instruction, times, is_part in instructions(hlo)
+        if not is_part
+    )
+
+
+def _with_its_parts(
     instruction: Instruction, computations: dict[str, list[Instruction]]
 ) -> Instruction:
-    """Itself; if it does not say where it is from, the last of its parts that does says it."""
-    if instruction.origin or not instruction.made_of:
+    """Itself, with the products in it; where it is from, if it does not say so, says its last part
+    that does."""
+    if not instruction.made_of:
         return instruction
     parts = [part for name in instruction.made_of for part in computations.get(name, ())]
-    origins = [part.origin for part in parts if part.origin]
-    return dataclasses.replace(instruction, origin=origins[-1] if origins else "")
+    # A constant is of the part of the model that was first to need it.
+    origins = [part.origin for part in parts if part.origin and part.opcode != "constant"]
+    return dataclasses.replace(
+        instruction,
+        origin=instruction.origin or (origins[-1] if origins else ""),
+        products=instruction.products + tuple(of for part in parts for of in part.products),
+    )
 
 
 def _read(hlo: str) -> tuple[str, dict[str, list[Instruction]]]:
@@ -124,17 +149,17 @@ def _read(hlo: str) -> tuple[str, dict[str, list[Instruction]]]:
     constants: dict[str, int] = {}
     loops: list[tuple[str, int, str]] = []
     computations: dict[str, list[Instruction]] = {}
-    sizes: dict[str, int] = {}
+    results: dict[str, str] = {}
     for line in hlo.splitlines():
         if header := _COMPUTATION.match(line):
             name = header[2]
-            computations[name], sizes, constants = [], {}, {}
+            computations[name], results, constants = [], {}, {}
             entry = name if header[1] else entry
         elif found := _INSTRUCTION.match(line):
             own_name, result, opcode, rest = found.groups()
             operands = _up_to_closing(rest)
-            given = sum(sizes.get(operand, 0) for operand in re.findall(r"%([\w.-]+)", operands))
-            sizes[own_name] = _bytes_of(result)
+            given = [results.get(operand, "") for operand in re.findall(r"%([\w.-]+)", operands)]
+            results[own_name] = result
             attributes = rest[len(operands) :]
             computations[name].append(_instruction(opcode, result, given, attributes))
             if (tested := _CONDITION.search(attributes)) and not _TRIPS.search(attributes):
@@ -149,19 +174,24 @@ def _read(hlo: str) -> tuple[str, dict[str, list[Instruction]]]:
     return entry, computations
 
 
-def _instruction(opcode: str, result: str, operand_bytes: int, attributes: str) -> Instruction:
-    origin, cycles, trips, kernel = (
-        pattern.search(attributes) for pattern in (_ORIGIN, _CYCLES, _TRIPS, _KERNEL)
+def _instruction(opcode: str, result: str, operands: list[str], attributes: str) -> Instruction:
+    origin, cycles, trips, kernel, channel = (
+        pattern.search(attributes) for pattern in (_ORIGIN, _CYCLES, _TRIPS, _KERNEL, _CHANNEL)
     )
     applied = _APPLIED.findall(attributes)
     runs = _RUN.findall(attributes) + _TWO_BRANCHES.findall(attributes)
     for branches in _BRANCHES.findall(attributes):
         runs += re.findall(r"[\w.-]+", branches)
-    result_bytes = _bytes_of(result)
+    product = product_of(result, operands, attributes)
+    operand_bytes = sum(map(_bytes_of, operands))
+    result_bytes = _bytes_of(without_scratch(result, attributes))
     if opcode in _WITH_OPERANDS:
         scalars = 4 * len(re.findall(r"\b[us]32\[\]", result))
         result_bytes = max(result_bytes - operand_bytes - scalars, 0)
     is_call = opcode == "call"
+    made_of = _MADE_OF.findall(attributes) + ([] if is_call else applied)
+    if any(name.startswith(_SCATTERED) for name in made_of):
+        opcode, made_of = "reduce-scatter", []
     if _NAMES_ONLY.search(attributes):
         opcode = "bitcast"
     return Instruction(
@@ -171,9 +201,11 @@ def _instruction(opcode: str, result: str, operand_bytes: int, attributes: str) 
         origin=origin[1] if origin else "",
         cycles=int(cycles[1]) if cycles else 0,
         kernel=Kernel(*map(int, kernel.groups())) if kernel else None,
+        products=(product,) if product else (),
+        channel=channel[1] if channel else "",
         trips=int(trips[1]) if trips else 1,
         runs=tuple(runs + (applied if is_call else [])),
-        made_of=tuple(_MADE_OF.findall(attributes) + ([] if is_call else applied)),
+        made_of=tuple(made_of),
     )
 
 
@@ -191,5 +223,5 @@ def _bytes_of(result: str) -> int:
     """Of a result's type, e.g. "(f32[8,4]{1,0}, s32[])"; types without a size count nothing."""
     return sum(
         _ITEM_BYTES.get(dtype, 0) * math.prod(int(size) for size in shape.split(",") if size)
-        for dtype, shape in _ARRAY.findall(result)
+        for dtype, shape in ARRAY.findall(result)
     )

@@ -55,14 +55,16 @@ def make_mesh(shape: Mapping[str, int], devices: Sequence[jax.Device] | None = N
         raise UserError(
             f"config.mesh is {dict(shape)}; expected positive sizes, at most one of them -1"
         )
+    advice = "set one axis to -1 to use them all"
     if -1 in sizes:
+        advice = "choose the other axes so that their product divides these"
         known = math.prod(size for size in sizes if size != -1)
         sizes[sizes.index(-1)] = max(len(devices) // known, 1)
     if math.prod(sizes) != len(devices):
         product = " × ".join(f"{axis} {size}" for axis, size in zip(AXES, sizes, strict=True))
         raise UserError(
             f"config.mesh is {product} = {math.prod(sizes)} devices, but there are {len(devices)}; "
-            f"set one axis to -1 to use them all"
+            f"{advice}"
         )
     return Mesh(np.asarray(devices).reshape(sizes), AXES)
 
@@ -107,10 +109,12 @@ def without_fsdp(shardings):
 def check_batch_size(batch_size: int, accumulation: int, mesh: Mesh) -> None:
     """Raises UserError unless the micro-batches divide over the devices that share a batch."""
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
-    if batch_size % (accumulation * shares):
+    least = accumulation * shares
+    if batch_size % least:
         raise UserError(
             f"config.batch_size {batch_size} is not a multiple of config.accumulation "
-            f"{accumulation} × {shares} devices that share a batch (mesh {dict(mesh.shape)})"
+            f"{accumulation} × {shares} devices that share a batch (mesh {dict(mesh.shape)}); take "
+            f"a multiple of {least}, or another accumulation or mesh"
         )
 
 

@@ -60,7 +60,9 @@ class Recogniser:
                 f"{folder}: cannot recognise anything: {', '.join(invented[:5])} was not in the "
                 "source of these weights and holds initial values"
             )
-        graphdef, _ = parameters.abstract(lambda: Clip(description.architecture, rngs=nnx.Rngs(0)))
+        graphdef, _ = parameters.abstract(
+            lambda: Clip(description.architecture, rngs=parameters.rngs_for_shapes())
+        )
         return cls(
             graphdef,
             {path: values[path] for path in expected},

@@ -90,7 +90,9 @@ def abstract_model(
     Args:
         attention: as for `build_model`.
     """
-    return parameters.abstract(lambda: build_model(config, attention=attention, rngs=nnx.Rngs(0)))
+    return parameters.abstract(
+        lambda: build_model(config, attention=attention, rngs=parameters.rngs_for_shapes())
+    )
 
 
 def normalisation(config: ConfigDict) -> Normalisation:

@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.models.attention import XLA, Attention, fused_kernel
+from animal_clip_jax.models.attention import RECOMPUTED, XLA, Attention, fused_kernel
 from animal_clip_jax.parallel.mesh import BATCH
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.trained_run import TrainedRun
@@ -61,7 +61,10 @@ def choose_attention(config: ConfigDict, mesh: Mesh) -> ChosenAttention:
             f"config.model.attention is 'fused', but {fused.reason}; 'auto' fuses it where that "
             "can be, 'xla' never does"
         )
-    return ChosenAttention(XLA, f"attention is not fused: {fused.reason}")
+    is_processor = mesh.devices.flat[0].platform == "cpu"
+    return ChosenAttention(
+        RECOMPUTED if is_processor else XLA, f"attention is not fused: {fused.reason}"
+    )
 
 
 def graphdef_in_use(config: ConfigDict, run: TrainedRun, mesh: Mesh) -> nnx.GraphDef:

@@ -163,7 +163,7 @@ def _evaluate(
             values,
             classes,
             clips,
-            advance=lambda title, done: screen.track(title, done, len(clips.index)),
+            advance=lambda done: screen.track(f"evaluating, {clips.name}", done, len(clips.index)),
         )
     if report:
         screen.doing("drawing the report")

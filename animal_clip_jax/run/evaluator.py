@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import numpy as np
@@ -11,9 +11,10 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.evaluation import intervals, metrics, per_group, scoring
+from animal_clip_jax.evaluation import intervals, metrics, per_group, scoring, split_scores
 from animal_clip_jax.evaluation.per_class import per_class_rows
-from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
+from animal_clip_jax.evaluation.split_scores import Condition, Recognised, Scores
+from animal_clip_jax.models.animal_sources import RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
@@ -99,7 +100,8 @@ def check_batch_size(config: ConfigDict, mesh: Mesh) -> None:
     if config.evaluation.batch_size % shares:
         raise UserError(
             f"config.evaluation.batch_size {config.evaluation.batch_size} is not a multiple of the "
-            f"{shares} devices that share a batch (mesh {dict(mesh.shape)})"
+            f"{shares} devices that share a batch (mesh {dict(mesh.shape)}); take {shares}, or a "
+            "multiple of it"
         )
 
 
@@ -130,14 +132,14 @@ class Evaluator:
         self._mesh = mesh
         self._recognition = recognition
         self._wait_for = wait_for
-        self._make_step = functools.partial(
-            scoring.make_scoring_step,
+        self._make_steps = functools.partial(
+            scoring.make_scoring_steps,
             graphdef,
             normalisation=assembly.normalisation(config),
             mesh=mesh,
             parameter_shardings=parameter_shardings,
         )
-        self._step = self._make_step(outputs=assembly.scores(config))
+        self._steps = self._make_steps(outputs=assembly.scores(config))
 
     def score(
         self,
@@ -150,8 +152,8 @@ class Evaluator:
         animal_source: str | None = None,
         shuffle_seed: int | None = None,
         advance: Callable[[int], object] = lambda clips: None,
-    ) -> scoring.Scores:
-        """Scores every one of some clips.
+    ) -> Scores:
+        """Scores every one of some clips, under one condition.
 
         Args:
             values, classes: on the devices.
@@ -162,14 +164,36 @@ class Evaluator:
             advance: is given the number of clips that are done, again and again.
         """
         source = animal_source or self._config.evaluation.animal_sources[0]
-        return scoring.score_split(
-            self._step,
+        (scored,) = self._score_under(
+            [Condition(source, shuffle_seed)],
             values,
             classes,
-            self._batches(clips, source, temporal_views, crops),
+            clips,
+            temporal_views=temporal_views,
+            crops=crops,
+            advance=advance,
+        )
+        return scored
+
+    def _score_under(
+        self,
+        conditions: Sequence[Condition],
+        values: Parameters,
+        classes: ClassContext,
+        clips: ClipSet,
+        *,
+        temporal_views: int,
+        crops: int,
+        advance: Callable[[int], object],
+    ) -> list[Scores]:
+        return split_scores.score_split(
+            self._steps,
+            values,
+            classes,
+            self._batches(clips, temporal_views, crops),
             self._mesh,
-            animal_source=source,
-            shuffle_seed=shuffle_seed,
+            conditions=conditions,
+            recognised=self._recognised([each.animal_source for each in conditions], clips),
             wait_for=self._wait_for,
             advance=advance,
         )
@@ -187,31 +211,36 @@ class Evaluator:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The logits of clips in each of their views, (clips, views, actions) float64, and their
         annotated actions, multi-hot (clips, actions). Arguments as `score`; in one process."""
-        return scoring.split_logits(
-            self._make_step(outputs=scoring.LOGITS),
+        return split_scores.split_logits(
+            self._make_steps(outputs=scoring.LOGITS),
             values,
             classes,
-            self._batches(clips, animal_source, temporal_views, crops),
+            self._batches(clips, temporal_views, crops),
             self._mesh,
             animal_source=animal_source,
             views=temporal_views * crops,
+            recognised=self._recognised([animal_source], clips),
             wait_for=self._wait_for,
             advance=advance,
         )
 
+    def _recognised(self, sources: Iterable[str], clips: ClipSet) -> Recognised:
+        """What the recognised ones of some sources say of the clips."""
+        recognised = set(sources) & set(RECOGNISED)
+        if not recognised:
+            return {}
+        assert self._recognition is not None
+        return {source: self._recognition.weights(source, clips) for source in recognised}
+
     def _batches(
-        self, clips: ClipSet, animal_source: str, temporal_views: int, crops: int
-    ) -> Iterable[dict[str, np.ndarray]]:
-        """This process's share of the clips in all views, in batches."""
+        self, clips: ClipSet, temporal_views: int, crops: int
+    ) -> Iterable[split_scores.ViewBatch]:
+        """This process's share of the clips in batches, a view of them after the other."""
         from data_pipeline.batches import input as input_pipeline
 
         config = self._config
-        weights = None
-        if animal_source in RECOGNISED:
-            assert self._recognition is not None
-            weights = self._recognition.weights(animal_source, clips)
         part, parts = mesh_lib.process_share(self._mesh)
-        return input_pipeline.evaluation_batches(
+        return input_pipeline.streamed_evaluation_batches(
             config.data.directory,
             split=clips.split,
             num_frames=config.model.num_frames,
@@ -224,11 +253,10 @@ class Evaluator:
             process_index=part,
             process_count=parts,
             num_workers=config.data.num_workers or None,
-            animal_weights=weights,
             rows=clips.rows,
         )
 
-    def summarise(self, scored: scoring.Scores, clips: ClipSet) -> dict[str, float]:
+    def summarise(self, scored: Scores, clips: ClipSet) -> dict[str, float]:
         """The figures of `metrics.summarise` over scored clips, and those of their groups.
 
         Args:
@@ -257,51 +285,50 @@ class Evaluator:
         classes: ClassContext,
         clips: ClipSet,
         *,
-        advance: Callable[[str, int], object] = lambda source, clips: None,
+        advance: Callable[[int], object] = lambda clips: None,
     ) -> Result:
         """Scores clips in all views of `config.evaluation`, under every source of the animals.
 
         Args:
             values, classes: on the devices.
-            advance: is given what is being scored, and how many clips are done.
+            advance: is given the number of clips that are done, again and again.
         """
         options = self._config.evaluation
         views = options.temporal_views * options.crops
-        info, results, features = self._known.info, [], None
-        for source in options.animal_sources:
-            for is_shuffled in (False, True) if options.shuffle_frames else (False,):
-                order = ", shuffled" if is_shuffled else ""
-                title = f"{clips.name}, animals {IN_WORDS[source]}{order}"
-                scored = self.score(
-                    values,
-                    classes,
-                    clips,
-                    temporal_views=options.temporal_views,
-                    crops=options.crops,
-                    animal_source=source,
-                    shuffle_seed=self._config.seed if is_shuffled else None,
-                    advance=lambda done, title=title: advance(title, done),  # type: ignore[misc]
+        info, results = self._known.info, []
+        seeds = (None, self._config.seed) if options.shuffle_frames else (None,)
+        conditions = [
+            Condition(source, seed) for source in options.animal_sources for seed in seeds
+        ]
+        all_scored = self._score_under(
+            conditions,
+            values,
+            classes,
+            clips,
+            temporal_views=options.temporal_views,
+            crops=options.crops,
+            advance=advance,
+        )
+        for (source, seed), scored in zip(conditions, all_scored, strict=True):
+            per_class = per_class_rows(
+                info.action_names,
+                scored.scores,
+                scored.actions,
+                self._known.action_clips,
+                multi_label=info.multi_label,
+                class_segments=self._known.segments(),
+            )
+            figures = self.summarise(scored, clips)
+            if info.multi_label:
+                figures |= intervals.mean_ap_errors(
+                    scored.scores, scored.actions, self._known.segments()
+                ) | per_group.group_mean_ap_errors(
+                    scored.scores, scored.actions, clips.index.groups
                 )
-                per_class = per_class_rows(
-                    info.action_names,
-                    scored.scores,
-                    scored.actions,
-                    self._known.action_clips,
-                    multi_label=info.multi_label,
-                    class_segments=self._known.segments(),
-                )
-                figures = self.summarise(scored, clips)
-                if info.multi_label:
-                    figures |= intervals.mean_ap_errors(
-                        scored.scores, scored.actions, self._known.segments()
-                    ) | per_group.group_mean_ap_errors(
-                        scored.scores, scored.actions, clips.index.groups
-                    )
-                results.append(
-                    SourceResult(source, is_shuffled, figures, per_class, scored.scores / views)
-                )
-                if features is None:
-                    features = scored.features / views
+            is_shuffled = seed is not None
+            results.append(
+                SourceResult(source, is_shuffled, figures, per_class, scored.scores / views)
+            )
         recognition = {}
         if self._recognition is not None:
             recognition = {
@@ -309,8 +336,7 @@ class Evaluator:
                 for source in options.animal_sources
                 if source in RECOGNISED
             }
-        assert features is not None
-        return Result(results, recognition, features)
+        return Result(results, recognition, all_scored[0].features / views)
 
 
 def selection_figure(summary: dict[str, float], *, multi_label: bool) -> float:

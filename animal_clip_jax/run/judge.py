@@ -141,7 +141,9 @@ class Judge:
                 state.evaluated(),
                 classes,
                 clips,
-                advance=lambda title, done: self.screen.track(title, done, len(clips.index)),
+                advance=lambda done: self.screen.track(
+                    f"evaluating, {clips.name}", done, len(clips.index)
+                ),
             )
             on_first(results.write, workdir, source, result, multi_label=multi_label)
             self.log.write(step, "evaluation", result.figures(), source)

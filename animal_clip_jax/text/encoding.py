@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.parameters import Parameters
@@ -78,8 +78,8 @@ def encode_tokens(
 ) -> np.ndarray:
     """Encodes rows of tokens, each up to its end token, which is the largest id of its row.
 
-    Batches are spread over the mesh's `data` and `fsdp`; every device has the whole tower. With
-    several processes, all of them call it with the same, and all get the same.
+    Every device of the mesh encodes its share of a batch, whatever axis it lies along, with the
+    whole tower. With several processes, all of them call it with the same, and all get the same.
 
     Args:
         tower: its parameters are NumPy arrays, or `jax.Array`s of which every process holds the
@@ -93,8 +93,7 @@ def encode_tokens(
         (texts, embed_dim) float32, not normalised.
     """
     mesh = mesh or one_device()
-    shares = mesh.shape["data"] * mesh.shape["fsdp"]
-    batch_size = min(texts_a_device, -(-len(tokens) // shares)) * shares
+    batch_size = min(texts_a_device, -(-len(tokens) // mesh.size)) * mesh.size
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     graphdef, values = parameters.split(tower)
     values = jax.device_put(values, replicated)
@@ -152,9 +151,29 @@ def _encode(
 
 
 def _spread(rows: np.ndarray, mesh: Mesh) -> jax.Array:
-    """Rows that every process holds, spread over the devices that share a batch."""
-    sharding = NamedSharding(mesh, mesh_lib.BATCH)
-    return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
+    """Rows that every process holds, spread over all devices."""
+    return jax.make_array_from_callback(rows.shape, _by_row(mesh), lambda index: rows[index])
+
+
+def _by_row(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec(mesh_lib.AXES))
+
+
+def compiled_for(tower: TextTower, mesh: Mesh, *, texts: int, length: int) -> jax.stages.Compiled:
+    """The program that encodes a batch, to be looked at.
+
+    Args:
+        mesh: of devices that need not be there.
+        texts: in the batch, a multiple of the devices.
+        length: of each, in tokens.
+    """
+    replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+    graphdef, values = parameters.split(tower)
+    shapes = jax.tree.map(
+        lambda value: jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=replicated), values
+    )
+    tokens = jax.ShapeDtypeStruct((texts, length), jnp.int32, sharding=_by_row(mesh))
+    return _encode.lower(graphdef, replicated, shapes, tokens).compile()
 
 
 def one_device() -> Mesh:

@@ -49,10 +49,15 @@ def cache_folder(setting: str) -> pathlib.Path | None:
         return None
     if setting:
         return pathlib.Path(setting).expanduser()
+    return user_caches() / "class_features"
+
+
+def user_caches() -> pathlib.Path:
+    """Our folder among the user's caches."""
     # An empty or relative $XDG_CACHE_HOME is to be ignored, as the standard says.
     given = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
     caches = given if given.is_absolute() else pathlib.Path("~/.cache").expanduser()
-    return caches / "animal_clip_jax" / "class_features"
+    return caches / "animal_clip_jax"
 
 
 def tower_digest(tower: TextTower) -> str:

@@ -15,6 +15,7 @@ from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.normalisation import normalise
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.parallel.compiler_options import compiler_options
 from animal_clip_jax.training import augmentation
 from animal_clip_jax.training.losses import Loss
 
@@ -137,16 +138,16 @@ def make_train_step(
         # The parameters are brought together once a step, and each device computes with all of them
         # on its own clips. Left to itself, the compiler moves activations instead, which are far
         # larger.
+        whole = mesh_lib.without_fsdp((state_shardings.trained, state_shardings.frozen))
         with jax.named_scope("gather_parameters"):
-            gathered = jax.lax.with_sharding_constraint(
-                (state.trained, state.frozen),
-                mesh_lib.without_fsdp((state_shardings.trained, state_shardings.frozen)),
-            )
+            gathered = jax.lax.with_sharding_constraint((state.trained, state.frozen), whole)
 
         def gradient_of(batch: Batch, classes: ClassContext, key: jax.Array):
-            total, gradients = jax.value_and_grad(batch_loss)(*gathered, batch, classes, key)
-            # Each device keeps the part that its share of the optimizer's state needs.
-            return total, jax.lax.with_sharding_constraint(gradients, state_shardings.trained)
+            return jax.value_and_grad(batch_loss)(*gathered, batch, classes, key)
+
+        def as_whole(total_and_gradients: tuple[jax.Array, Parameters]):
+            total, gradients = total_and_gradients
+            return total, jax.lax.with_sharding_constraint(gradients, whole[0])
 
         if settings.accumulation == 1:
             total, gradients = gradient_of(batch, classes, key)
@@ -160,13 +161,21 @@ def make_train_step(
                 index, micro_batch = micro
                 value = gradient_of(micro_batch, classes, jax.random.fold_in(key, index))
                 with jax.named_scope("sum_gradients"):
-                    return jax.tree.map(jnp.add, sums, value), None
+                    return as_whole(jax.tree.map(jnp.add, sums, as_whole(value))), None
 
-            zeros = (jnp.float32(0), jax.tree.map(jnp.zeros_like, state.trained))
+            # What the devices add to is whole, or each would keep its part of every micro-batch's
+            # gradients. So nothing needs their sum over the devices before the loop ends, and the
+            # compilers for accelerators exchange it there, once.
+            zeros = as_whole((jnp.float32(0), jax.tree.map(jnp.zeros_like, gathered[0])))
             indices = jnp.arange(settings.accumulation)
-            (total, gradients), _ = jax.lax.scan(accumulate, zeros, (indices, micro_batches))
+            sums, _ = jax.lax.scan(accumulate, zeros, (indices, micro_batches))
+            if mesh.shape["fsdp"] > 1:  # or there are no parts, and nothing to keep apart
+                sums = jax.lax.optimization_barrier(as_whole(sums))
+            total, gradients = sums
         scale = 1.0 / batch["frames"].shape[0] if reduction == "mean" else 1.0
         with jax.named_scope("optimizer"):
+            # Each device keeps the part that its share of the optimizer's state needs.
+            gradients = jax.lax.with_sharding_constraint(gradients, state_shardings.trained)
             gradients = jax.tree.map(lambda gradient: gradient * scale, gradients)
             updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trained)
             trained = optax.apply_updates(state.trained, updates)
@@ -193,6 +202,7 @@ def make_train_step(
     return jax.jit(
         step,
         donate_argnums=0,
+        compiler_options=compiler_options(mesh),
         in_shardings=(state_shardings, batch_sharding, replicated),
         out_shardings=(state_shardings, replicated),
     )

@@ -1,19 +1,21 @@
 """Converted dataset -> batches of uint8 clips for this process.
 
 What a clip goes through is planned ahead (`batches.plan`); TensorFlow only carries the plan out, in
-parallel and in order (`batches.reading`). So the batches do not depend on the number of workers or
-processes, and a run that is resumed computes the plan from where it stopped and reads nothing that
-came before.
+parallel and in order (`batches.clip_views`). So the batches do not depend on the number of workers
+or processes, and a run that is resumed computes the plan from where it stopped and reads nothing
+that came before.
 
 Colour, normalisation and mixing of clips are done on the device, by the training step.
 """
 
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from animal_clip_jax.errors import UserError
+from data_pipeline.batches.clip_views import ClipShape, ViewBatch, Views, batches_of
 from data_pipeline.batches.plan import (
     Plan,
     evaluation_plan,
@@ -21,8 +23,10 @@ from data_pipeline.batches.plan import (
     steps_per_epoch,
     training_plan,
 )
-from data_pipeline.batches.reading import Batch, ClipShape, Source, batches_of
+from data_pipeline.batches.reading import Source
 from data_pipeline.dataset_files import TRAIN_SPLIT
+
+Batch = dict[str, np.ndarray]
 
 
 def train_batches(
@@ -96,10 +100,23 @@ def train_batches(
 
     shape = ClipShape(1, 1, num_frames, image_size)
     batches = batches_of(source, plans, shape, local_size, num_workers)
-    return ({**batch, "frames": batch["frames"][:, 0]} for batch in batches)
+    return ({**batch, "frames": next(iter(batch["frames"]))} for batch in batches)
 
 
-def evaluation_batches(
+def evaluation_batches(directory: str | os.PathLike, **options: Any) -> Iterator[Batch]:
+    """`streamed_evaluation_batches` with all views of a batch in memory at once.
+
+    Args:
+        directory, options, errors: as there.
+
+    Returns:
+        Batches with frames: uint8 (b, V, T, S, S, 3).
+    """
+    batches = streamed_evaluation_batches(directory, **options)
+    return ({**batch, "frames": np.stack(list(batch["frames"]), axis=1)} for batch in batches)
+
+
+def streamed_evaluation_batches(
     directory: str | os.PathLike,
     *,
     split: str,
@@ -111,9 +128,8 @@ def evaluation_batches(
     process_index: int = 0,
     process_count: int = 1,
     num_workers: int | None = None,
-    animal_weights: Mapping[str, np.ndarray] | None = None,
     rows: np.ndarray | None = None,
-) -> Iterator[Batch]:
+) -> Iterator[ViewBatch]:
     """Every clip of a split, or of its `rows`, exactly once, in order, on all processes together.
 
     All processes yield the same number of batches (`evaluation_steps`). Rows that pad the last one
@@ -130,21 +146,22 @@ def evaluation_batches(
         process_index: which process this is.
         process_count: how many share each batch.
         num_workers: threads that decode; None uses all cores.
-        animal_weights: as for `train_batches`.
         rows: as for `train_batches`; the clips come in this order.
 
     Returns:
-        Batches as those of `train_batches`, but frames: uint8 (b, V, T, S, S, 3) with V = temporal
-        views x crops; the crops of one view are neighbours.
+        Batches as those of `train_batches`, but frames: V = temporal views x crops views, each
+        uint8 (b, T, S, S, 3); the crops of one temporal view are neighbours. They can be looked at
+        once, in their order, and before the next batch is asked for. One temporal view is in
+        memory, and the next.
 
     Raises:
         FileNotFoundError, DatasetError: the folder is not a converted dataset, or has no such
         split.
         UserError: the batch does not divide among the processes, or the views are impossible.
-        ValueError: a clip has no weights of the right shape, or no clip is at one of the rows.
+        ValueError: no clip is at one of the rows.
     """
     local_size = _local_batch_size(batch_size, process_index, process_count)
-    source = Source.open(directory, split, animal_weights, rows)
+    source = Source.open(directory, split, rows=rows)
     plan = evaluation_plan(source.index, num_frames, num_temporal_views, num_crops)
     steps = evaluation_steps(len(source.index), batch_size)
     starts = [step * batch_size + process_index * local_size for step in range(steps)]
@@ -169,21 +186,22 @@ def _local_batch_size(batch_size: int, process_index: int, process_count: int) -
     return batch_size // process_count
 
 
-def _padded(batch: Batch | None, source: Source, shape: ClipShape, size: int) -> Batch:
+def _padded(batch: ViewBatch | None, source: Source, shape: ClipShape, size: int) -> ViewBatch:
     """The batch with rows added up to `size`, which the mask denies; None is a batch of none."""
     missing = size - (0 if batch is None else len(batch["mask"]))
     info = source.info
+    frames = np.zeros((missing, *shape.view), np.uint8)
     padding: Batch = {
-        "frames": np.zeros((missing, *shape.frames), np.uint8),
         "actions": np.zeros((missing, len(info.action_names)), np.float32),
         "animals": np.zeros((missing, len(info.animal_names)), np.float32),
         "clip_id": np.full((missing,), "", object),
         "mask": np.zeros((missing,), bool),
     }
-    if source.animal_weights is not None:
-        padding["animal_weights"] = padding["animals"]
     if batch is None:
-        return padding
+        views = (frames for _ in range(shape.num_views))
+        return {**padding, "frames": Views(views, shape.num_views)}
     if missing == 0:
         return batch
-    return {name: np.concatenate([values, padding[name]]) for name, values in batch.items()}
+    views = (np.concatenate([view, frames]) for view in batch["frames"])
+    labels = {name: np.concatenate([batch[name], padding[name]]) for name in padding}
+    return {**labels, "frames": Views(views, shape.num_views)}

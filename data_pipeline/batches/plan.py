@@ -92,3 +92,20 @@ def evaluation_plan(
         crops=evaluation_crops(index.heights, index.widths, num_crops),
         flip=np.zeros(len(index), bool),
     )
+
+
+def first_uses(positions: np.ndarray) -> np.ndarray:
+    """Where a clip's frame is used for the first time: all other places show a frame once more.
+
+    Args:
+        positions: int64 (n, V, T), the views one after the other.
+
+    Returns:
+        bool (n, V, T).
+    """
+    flat = positions.reshape(len(positions), np.prod(positions.shape[1:]))
+    order = np.argsort(flat, axis=1, kind="stable")
+    ordered = np.take_along_axis(flat, order, axis=1)
+    found = np.ones(flat.shape, bool)
+    np.put_along_axis(found, order[:, 1:], ordered[:, 1:] != ordered[:, :-1], axis=1)
+    return found.reshape(positions.shape)

@@ -1,9 +1,7 @@
-"""Carrying a plan out with TensorFlow: records read at random, frames decoded when sampled."""
+"""Records of a converted dataset, read at random with TensorFlow."""
 
 import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +9,11 @@ from etils import epath
 
 from animal_clip_jax.errors import shortened
 from animal_clip_jax.files import as_path
-from data_pipeline.batches.plan import Plan
 from data_pipeline.clip_index import RECORD_FRAMING, ClipIndex, check_shards, load_index
 from data_pipeline.dataset import DatasetInfo, load_info
 from data_pipeline.dataset_files import DatasetError
 from data_pipeline.tensorflow_import import tf
 
-Batch = dict[str, np.ndarray]
-
-PREFETCHED_BATCHES = 2
 # What TensorFlow raises of a shard that is damaged, gone or not readable any more.
 CORRUPTION = (
     tf.errors.DataLossError,
@@ -123,126 +117,15 @@ def _sorted(labels: Iterable[int]) -> list[int]:
     return sorted({int(label) for label in labels})
 
 
-@dataclass(frozen=True)
-class ClipShape:
-    """What is cut out of a clip: views along time, crops of each, frames and their size."""
-
-    num_temporal_views: int
-    num_crops: int
-    num_frames: int
-    image_size: int
-
-    @property
-    def frames(self) -> tuple[int, ...]:
-        views = self.num_temporal_views * self.num_crops
-        return (views, self.num_frames, self.image_size, self.image_size, 3)
-
-
-def batches_of(
-    source: Source,
-    plans: Callable[[], Iterator[Plan]],
-    shape: ClipShape,
-    batch_size: int,
-    num_workers: int | None,
-) -> Iterator[Batch]:
-    """Carries the plans out, in their order, in batches of `batch_size` clips."""
-    num_workers = num_workers or os.cpu_count() or 1
-    # The clips that are planned and not yet given out, to look for a corrupt one among them.
-    # TensorFlow plans in a thread of its own, which goes on while this one looks.
-    waiting: deque[int] = deque()
-    lock = threading.Lock()
-
-    def remembered() -> Iterator[Plan]:
-        for plan in plans():
-            with lock:
-                waiting.extend(plan.rows)
-            yield plan
-
-    dataset = _clips(source, remembered, shape, num_workers)
-    options = tf.data.Options()
-    options.deterministic = True
-    options.threading.max_intra_op_parallelism = 1
-    options.threading.private_threadpool_size = num_workers
-    dataset = dataset.batch(batch_size).prefetch(PREFETCHED_BATCHES).with_options(options)
-
-    def iterate() -> Iterator[Batch]:
-        try:
-            for batch in dataset.as_numpy_iterator():
-                with lock:
-                    rows = [waiting.popleft() for _ in batch["mask"]]
-                for place, row in enumerate(rows):
-                    labels = (np.flatnonzero(batch[kind][place]) for kind in ("actions", "animals"))
-                    source.check_is_clip(row, batch["clip_id"][place], *labels)
-                batch["clip_id"] = np.array([name.decode() for name in batch["clip_id"]], object)
-                if source.animal_weights is not None:
-                    weights = [source.animal_weights[clip_id] for clip_id in batch["clip_id"]]
-                    batch["animal_weights"] = np.stack(weights).astype(np.float32)
-                yield batch
-        except CORRUPTION as error:
-            with lock:
-                suspected = tuple(waiting)
-            for row in suspected:
-                source.stored_frames(row)  # names the corrupt record
-            reason = shortened(" ".join(str(error).split()))
-            raise DatasetError(
-                f"a record of {source.directory} cannot be read: {reason}"
-            ) from error
-
-    return iterate()
-
-
-def _clips(
-    source: Source,
-    plans: Callable[[], Iterator[Plan]],
-    shape: ClipShape,
-    num_workers: int,
-) -> tf.data.Dataset:
-    """Dataset of single clips, as the plans say and in their order."""
-    info, index = source.info, source.index
-
-    def rows() -> Iterator[tuple]:
-        for plan in plans():
-            yield (
-                np.array([source.path(row) for row in plan.rows], object),
-                index.offsets[plan.rows],
-                index.lengths[plan.rows],
-                plan.positions,
-                plan.crops,
-                plan.flip,
-            )
-
-    dataset = tf.data.Dataset.from_generator(
-        rows,
-        output_signature=(
-            tf.TensorSpec((None,), tf.string),
-            tf.TensorSpec((None,), tf.int64),
-            tf.TensorSpec((None,), tf.int64),
-            tf.TensorSpec((None, shape.num_temporal_views, shape.num_frames), tf.int64),
-            tf.TensorSpec((None, shape.num_crops, 4), tf.int32),
-            tf.TensorSpec((None,), tf.bool),
-        ),
-    ).unbatch()
-
-    def load(path, offset, length, positions, crops, flip):
-        example = _parse(_read_record(path, offset, length))
-        frames = _cut_frames(example["frames"], positions, crops, flip, shape.image_size)
-        return {
-            "frames": tf.ensure_shape(frames, shape.frames),
-            "actions": _multi_hot(example["actions"], len(info.action_names)),
-            "animals": _multi_hot(example["animals"], len(info.animal_names)),
-            "clip_id": example["clip_id"],
-            "mask": tf.constant(True),
-        }
-
-    return dataset.map(load, num_parallel_calls=num_workers, deterministic=True)
-
-
-def _read_record(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+def read_record(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """One record from the middle of a shard; its checksums are verified."""
+    # Of a file of this machine, a buffer would be another copy. From elsewhere, it makes one
+    # request of three.
+    is_remote = tf.strings.regex_full_match(path, r"\w+://.*")
     reader = tf.raw_ops.TFRecordDatasetV2(
         filenames=path[None],
         compression_type="",
-        buffer_size=length + RECORD_FRAMING,
+        buffer_size=tf.where(is_remote, length + RECORD_FRAMING, 0),
         byte_offsets=offset[None],
         metadata="",
     )
@@ -256,13 +139,14 @@ def stored_example(path: str | os.PathLike, offset: int, length: int) -> dict[st
     Raises:
         tf.errors.OpError: it is damaged.
     """
-    record = _read_record(
+    record = read_record(
         tf.constant(os.fspath(path)), tf.constant(offset, tf.int64), tf.constant(length, tf.int64)
     )
-    return _parse(record)
+    return parse(record)
 
 
-def _parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Its fields, the frames as JPEG files."""
     example = tf.io.parse_single_example(
         record,
         {
@@ -280,29 +164,3 @@ def _parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
         "actions": example["actions"].values,
         "animals": example["animals"].values,
     }
-
-
-def _cut_frames(
-    frames: tf.Tensor, positions: tf.Tensor, crops: tf.Tensor, flip: tf.Tensor, size: int
-) -> tf.Tensor:
-    """Decodes what is needed of the frames sampled: uint8 (V K, T, size, size, 3)."""
-    num_views, num_frames = positions.shape
-    views = []
-    for view in range(num_views):
-        for crop in range(crops.shape[0]):
-            images = tf.stack(
-                [
-                    tf.io.decode_and_crop_jpeg(
-                        frames[positions[view, step]], crops[crop], channels=3
-                    )
-                    for step in range(num_frames)
-                ]
-            )
-            resized = tf.image.resize(images, (size, size), method="bilinear")
-            views.append(tf.cast(tf.round(resized), tf.uint8))
-    clip = tf.stack(views)
-    return tf.cond(flip, lambda: tf.reverse(clip, axis=[3]), lambda: clip)
-
-
-def _multi_hot(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
-    return tf.reduce_sum(tf.one_hot(labels, num_classes), axis=0)

@@ -1,8 +1,13 @@
 import eight_device_estimates
+import jax
 from jax.sharding import AbstractMesh
+from ml_collections import ConfigDict
 
 from animal_clip_jax.estimates.fit import possible_changes
-from animal_clip_jax.parallel.mesh import AXES
+from animal_clip_jax.estimates.report import Case, fit_line
+from animal_clip_jax.estimates.targets import parse_target
+from animal_clip_jax.estimates.training_step import Estimate
+from animal_clip_jax.parallel.mesh import AXES, make_mesh
 
 
 def flags(*, devices: int = 1, **fields) -> list[str]:
@@ -39,3 +44,14 @@ def test_a_change_is_made_in_a_copy():
     first, second, *_ = possible_changes(config, AbstractMesh((1, 1, 1), AXES))
     assert (first.config.model.remat, second.config.accumulation) == ("dots", 4)
     assert (config.model.remat, config.accumulation) == ("none", 2)
+
+
+def test_a_gpu_refuses_no_program_and_what_is_compiled_may_be_too_large():
+    """0.95 of an H100's 84,942,979,072 bytes."""
+    estimate = Estimate(0, 0, 0, 0, 81 * 10**9, 1.0, 1.0, {}, [])
+    config = ConfigDict({"batch_size": 200})
+    target = parse_target("cuda:h100")
+    mesh = make_mesh({"data": 1, "fsdp": 1, "model": 1}, jax.devices()[:1])
+    case = Case(target, mesh, config, estimate.total, estimate)
+    assert not case.fits
+    assert fit_line(case).startswith("does not fit: 81.00 of 80.70 GB a device, 0.30 GB too much")

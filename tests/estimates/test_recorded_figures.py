@@ -26,8 +26,8 @@ def test_every_configuration_is_recorded():
     assert set(json.loads(RECORD.read_text())["figures"]) == set(CONFIGURATIONS)
 
 
-def _run(*command: str) -> subprocess.CompletedProcess:
-    pytest.importorskip("libtpu", reason="needs the extra tpu")
+def _run(*command: str, needs: str = "libtpu") -> subprocess.CompletedProcess:
+    pytest.importorskip(needs, reason="needs the compiler")
     return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
 
 
@@ -56,6 +56,23 @@ def test_a_small_step_is_compiled_for_a_tpu():
     )
     assert total and len(parts) == 11
     assert sum(map(float, parts)) == pytest.approx(float(total[1]), abs=0.1)  # of rounded figures
+    assert re.search(r"^attention +backward ", finished.stdout, re.M)
+
+
+@pytest.mark.slow
+def test_a_small_step_is_compiled_for_a_gpu():
+    """In bfloat16, so that cuDNN computes the attention."""
+    fields = ("--config.model.dtype=bfloat16", "--config.model.attention=fused")
+    finished = _run(
+        *("-m", "animal_clip_jax.estimate", *SMALL, *fields, "--target=cuda:h100:2"),
+        needs="jax_cuda12_plugin",
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith("fits: ") and finished.stderr.count("\n") == 1
+    beside = re.search(r"on paper +[\d.]+ G \(compiled ([+-][\d.]+)%\)", finished.stdout)
+    # What does not depend on the clips, such as the graph, each of the two computes whole.
+    assert beside and 0 <= float(beside[1]) < 10
+    assert re.search(r"^all-reduce ", finished.stdout, re.M)
     assert re.search(r"^attention +backward ", finished.stdout, re.M)
 
 

@@ -106,10 +106,10 @@ def test_one_bad_video_of_a_list_is_named(model, video, tmp_path):
 def test_videos_of_every_length_are_one_compilation(model, video):
     frames = read_video(video, select=np.arange).frames
     model.predict(frames)
-    compiled = model._score._cache_size()
+    compiled = model._steps.encode._cache_size()
     for part in (frames[:1], frames[:5], frames[:, :20], np.repeat(frames, 30, axis=0)):
         model.predict(part)
-    assert model._score._cache_size() == compiled
+    assert model._steps.encode._cache_size() == compiled
 
 
 def test_frames_are_sampled_and_sized_as_a_video_is(model, video):

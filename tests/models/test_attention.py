@@ -10,23 +10,32 @@ import pytest
 import tiny
 from flax import nnx
 
-from animal_clip_jax.models.attention import XLA, Attention, at_even_length, attend, fused_kernel
+from animal_clip_jax.models.attention import (
+    RECOMPUTED,
+    XLA,
+    Attention,
+    at_even_length,
+    attend,
+    fused_kernel,
+)
+from animal_clip_jax.models.layers import CrossFrameBlock
 from animal_clip_jax.models.video import VideoTower
 
 INTERPRETED = Attention("pallas", interpreted=True)
 
 
-def fused(query_key_value, num_queries: int) -> jax.Array:
-    """By the kernel, of what `packed` makes; its heads apart."""
+def attended(query_key_value, num_queries: int, attention: Attention, bias=0.0) -> jax.Array:
+    """Of what `packed` makes; its heads apart."""
     rows, tokens, _, heads, head_dim = query_key_value.shape
     flat = query_key_value.reshape(rows, tokens, 3, -1)
-    attended = attend(
+    found = attend(
         *(flat[:, :, part] for part in range(3)),
+        jnp.broadcast_to(jnp.asarray(bias, flat.dtype), (3, heads * head_dim)),
         num_queries=num_queries,
         head_dim=head_dim,
-        attention=INTERPRETED,
+        attention=attention,
     )
-    return attended.reshape(rows, num_queries, heads, head_dim)
+    return found.reshape(rows, num_queries, heads, head_dim)
 
 
 def packed(rows: int, tokens: int, heads: int, head_dim: int) -> np.ndarray:
@@ -55,25 +64,35 @@ def closed_form(query_key_value: np.ndarray, num_queries: int, cotangent: np.nda
 
 # The published towers' 197 patches with the message of their frame, and 577 at 336 pixels; heads
 # that fill no vector of 128; and a row whose tokens all ask.
+@pytest.mark.parametrize("attention", [INTERPRETED, RECOMPUTED], ids=lambda it: it.kernel)
 @pytest.mark.parametrize(
     ("shape", "num_queries"),
     [((2, 198, 2, 64), 197), ((1, 578, 1, 64), 577), ((3, 6, 3, 32), 5), ((2, 7, 1, 80), 7)],
 )
-def test_the_kernel_computes_attention_and_its_gradient(shape, num_queries):
+def test_it_computes_attention_and_its_gradient(attention, shape, num_queries):
     values = packed(*shape)
     cotangent = np.random.default_rng(1).standard_normal((shape[0], num_queries, *shape[2:]))
     cotangent = cotangent.astype(np.float32)
 
-    found, pull = jax.vjp(jax.jit(lambda values: fused(values, num_queries)), values)
-    expected, gradient = closed_form(values, num_queries, cotangent)
+    bias = np.random.default_rng(2).standard_normal((3, shape[2] * shape[3])).astype(np.float32)
+
+    run = jax.jit(lambda values, bias: attended(values, num_queries, attention, bias))
+    found, pull = jax.vjp(run, values, bias)
+    biased = values + bias.reshape(3, *shape[2:])
+    expected, gradient = closed_form(biased, num_queries, cotangent)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_allclose(pull(cotangent)[0], gradient, atol=1e-4 * np.abs(gradient).max())
+    of_values, of_bias = pull(cotangent)
+    largest = np.abs(gradient).max()
+    np.testing.assert_allclose(of_values, gradient, atol=1e-4 * largest)
+    sums = gradient.sum(axis=(0, 1)).reshape(3, -1)
+    np.testing.assert_allclose(of_bias, sums, atol=1e-4 * max(largest, np.abs(sums).max()))
 
 
-def test_the_kernel_in_bfloat16():
+@pytest.mark.parametrize("attention", [INTERPRETED, RECOMPUTED], ids=lambda it: it.kernel)
+def test_it_computes_in_bfloat16(attention):
     """As close to float64 as a format of 8 bits is: half a unit in the last place is 2^-9."""
     values = jnp.asarray(packed(2, 198, 2, 64), jnp.bfloat16)
-    found = fused(values, 197)
+    found = attended(values, 197, attention)
     assert found.dtype == jnp.bfloat16
     expected, _ = closed_form(values, 197, np.zeros(found.shape))
     np.testing.assert_allclose(np.float64(found), expected, atol=2**-7 * np.abs(expected).max())
@@ -161,15 +180,46 @@ def test_a_fused_tower_is_the_same_tower():
         def total(state):
             tower = nnx.merge(graphdef, state)
             features, patches = tower(pixels, with_patches=True, key=jax.random.key(0))
-            return jnp.sum(features**2) + jnp.sum(patches**2), (features, patches)
+            looked_at = tower.attention_weights(pixels)
+            return jnp.sum(features**2) + jnp.sum(patches**2), (features, patches, looked_at)
 
         return jax.jit(jax.grad(total, has_aux=True))(state)
 
-    found, expected = result_of(INTERPRETED), result_of(XLA)
-    jax.tree.map(
-        lambda found, expected: np.testing.assert_allclose(
-            found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()
-        ),
-        found,
-        expected,
+    expected = result_of(XLA)
+    for attention in (INTERPRETED, RECOMPUTED):
+        jax.tree.map(
+            lambda found, expected: np.testing.assert_allclose(
+                found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()
+            ),
+            result_of(attention),
+            expected,
+        )
+
+
+def test_what_is_in_the_place_of_the_message_is_of_no_account():
+    """A fused block overwrites it: neither its result nor its gradient knows what was there."""
+    block = tiny.randomised(
+        lambda rngs: CrossFrameBlock(
+            32,
+            2,
+            depth=2,
+            activation="quick_gelu",
+            drop_path_rate=0.0,
+            attention=INTERPRETED,
+            dtype=jnp.float32,
+            rngs=rngs,
+        )
     )
+
+    @jax.jit
+    def result_and_gradient(x):
+        def total(x):
+            tokens = block(x, num_frames=3)[:, :-1]
+            return jnp.sum(tokens**2), tokens
+
+        return jax.grad(total, has_aux=True)(x)
+
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((6, 6, 32)), jnp.float32)
+    (gradient, expected), (_, found) = map(result_and_gradient, (x, x.at[:, -1].set(7.0)))
+    np.testing.assert_array_equal(found, expected)
+    assert not gradient[:, -1].any() and gradient[:, :-1].all()

@@ -49,8 +49,11 @@ def test_mesh_takes_all_devices_unless_told():
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((4, 1, 1), "config.mesh is data 4 × fsdp 1 × model 1 = 4 devices, but there are 8"),
-        ((-1, 3, 1), "= 6 devices, but there are 8"),
+        (
+            (4, 1, 1),
+            "is data 4 × fsdp 1 × model 1 = 4 devices, but there are 8; set one axis to -1",
+        ),
+        ((-1, 3, 1), "= 6 devices, but there are 8; choose the other axes so that"),
         ((-1, 16, 1), "= 16 devices, but there are 8"),
         ((-1, -1, 1), "expected positive sizes, at most one of them -1"),
         ((0, 8, 1), "expected positive sizes"),
@@ -142,7 +145,10 @@ def test_micro_batches_must_divide_over_the_devices(batch_size, accumulation, fi
     if fits:
         mesh_lib.check_batch_size(batch_size, accumulation, mesh)
         return
-    message = f"config.batch_size {batch_size} is not a multiple of config.accumulation"
+    message = (
+        f"config.batch_size {batch_size} is not a multiple of config.accumulation .*; take a "
+        f"multiple of {8 * accumulation}"
+    )
     with pytest.raises(ValueError, match=message):
         mesh_lib.check_batch_size(batch_size, accumulation, mesh)
 

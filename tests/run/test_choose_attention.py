@@ -11,7 +11,7 @@ from tiny_run import config_on, get_config
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
-from animal_clip_jax.models.attention import XLA
+from animal_clip_jax.models.attention import RECOMPUTED, XLA
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.attention import choose_attention, graphdef_in_use
@@ -40,7 +40,7 @@ def with_attention(run: TrainedRun, attention: str) -> TrainedRun:
 def test_on_a_cpu():
     assert choose_attention(model_config("xla"), here()) == (XLA, "")
     attention, note = choose_attention(model_config("auto"), here())
-    assert attention == XLA and note == "attention is not fused: cpu devices have none"
+    assert attention == RECOMPUTED and note == "attention is not fused: cpu devices have none"
     with pytest.raises(UserError, match="config.model.attention is 'fused', but cpu devices have"):
         choose_attention(model_config("fused"), here())
 
@@ -56,6 +56,31 @@ def test_on_a_tpu(asked, note):
     )
     attention, found = choose_attention(model_config(asked), elsewhere)
     assert (attention.kernel, attention.mesh, found) == ("pallas", elsewhere, note)
+
+
+def on_a_gpu(dtype: str, attention: str):
+    """What is chosen for eight H100s that are not at hand."""
+    elsewhere = types.SimpleNamespace(
+        devices=np.array([types.SimpleNamespace(platform="gpu", compute_capability="9.0")] * 8),
+        shape={"model": 1},
+    )
+    config = config_on("", model__attention=attention, model__dtype=dtype)
+    return choose_attention(config.model, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("asked", "note"), [("auto", "attention is fused: cuDNN's"), ("fused", "")]
+)
+def test_on_a_gpu(asked, note):
+    attention, found = on_a_gpu("bfloat16", asked)
+    assert (attention.kernel, found) == ("cudnn", note)
+
+
+def test_on_a_gpu_in_float32():
+    why = "a GPU's computes in bfloat16, not in float32"
+    assert on_a_gpu("float32", "auto") == (XLA, f"attention is not fused: {why}")
+    with pytest.raises(UserError, match=f"config.model.attention is 'fused', but {why}"):
+        on_a_gpu("float32", "fused")
 
 
 def test_a_training_refuses_what_cannot_be_before_it_looks_for_data(tmp_path):

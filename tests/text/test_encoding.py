@@ -153,12 +153,16 @@ def assert_expected(path) -> None:
 
 
 def test_eight_devices_encode_as_one(tmp_path):
-    """37 and 5 texts divide over none of the meshes."""
+    """37 and 5 texts divide over none of the meshes. Each device computes an eighth."""
     meshes = ("8,1,1", "2,2,2")
     processes = [start(8, tmp_path / f"{mesh}.npz", "none", mesh) for mesh in meshes]
     for mesh, process in zip(meshes, processes, strict=True):
         assert said_by(process) == "actions: encoding 37 texts\nanimals: encoding 5 texts\n"
         assert_expected(tmp_path / f"{mesh}.npz")
+    alone = encode_on_devices.flops_of_a_device(small_tower.tower(), encoding.one_device())
+    for mesh in meshes:
+        with np.load(tmp_path / f"{mesh}.npz") as found:
+            assert found["flops"] == pytest.approx(alone / 8, rel=0.05)
 
 
 @pytest.mark.slow

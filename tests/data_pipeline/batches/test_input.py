@@ -9,18 +9,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from hypothesis import given
+from hypothesis import strategies as st
 from made_dataset import ACTIONS, ANIMALS, NUM_TEST, NUM_TRAIN
 from made_videos import number_of, peak_signal_to_noise
 from PIL import Image
 
 from data_pipeline.batches.crops import evaluation_crops, multi_scale_crops, resize_bilinear
+from data_pipeline.batches.frame_crops import decoded_crops
 from data_pipeline.batches.input import (
     evaluation_batches,
     evaluation_steps,
     steps_per_epoch,
+    streamed_evaluation_batches,
     train_batches,
 )
-from data_pipeline.batches.plan import training_plan
+from data_pipeline.batches.plan import first_uses, training_plan
+from data_pipeline.batches.reading import Source
 from data_pipeline.batches.sampling import evaluation_positions
 from data_pipeline.clip_index import load_index
 from data_pipeline.dataset_files import DatasetError
@@ -52,11 +57,15 @@ def joined(parts):
     ]
 
 
-def stored_frames(dataset, index, row):
+def stored_jpegs(dataset, index, row):
     shard = index.shards[row]
     records = list(tf.data.TFRecordDataset(str(dataset / shard)).as_numpy_iterator())
     example = tf.train.Example.FromString(records[index.shards[:row].count(shard)])
-    frames = example.features.feature["frames"].bytes_list.value
+    return list(example.features.feature["frames"].bytes_list.value)
+
+
+def stored_frames(dataset, index, row):
+    frames = stored_jpegs(dataset, index, row)
     return np.stack([np.asarray(Image.open(io.BytesIO(frame))) for frame in frames])
 
 
@@ -209,6 +218,44 @@ class TestEvaluation:
                     found = [number_of(frame) for frame in frames[row, 3 * view + crop]]
                     assert found == expected.tolist()
 
+    VIEWS = {"num_temporal_views": 3, "num_crops": 3}
+
+    def streamed(self, dataset):
+        return streamed_evaluation_batches(dataset, **self.SETTINGS, **self.VIEWS)
+
+    @pytest.mark.parametrize("looked_at", [(9, 4), (0, 9)])
+    def test_streamed_views_are_those_of_a_whole_batch(self, dataset, looked_at):
+        """However many of them are looked at before the next batch is asked for."""
+        whole = self.batches(dataset, **self.VIEWS)
+        assert len(whole) == 2
+        for batch, expected, count in zip(self.streamed(dataset), whole, looked_at, strict=True):
+            assert len(batch["frames"]) == 9
+            views = list(itertools.islice(batch["frames"], count))
+            assert len(views) == count
+            for view, frames in enumerate(views):
+                np.testing.assert_array_equal(frames, expected["frames"][:, view])
+            for name in ("clip_id", "actions", "animals", "mask"):
+                np.testing.assert_array_equal(batch[name], expected[name])
+
+    @pytest.mark.parametrize(("views", "crops"), [(1, 1), (4, 1), (2, 3)])
+    def test_pixels_are_exactly_those_of_every_crop_decoded_by_itself(self, dataset, views, crops):
+        """Though a JPEG is decoded once for all of them; the clips are shorter than their views
+        together, and longer."""
+        source = Source.open(dataset, "test")
+        index = source.index
+        positions = evaluation_positions(index.num_frames, 4, views)
+        assert len({len(set(clip.flat)) == clip.size for clip in positions}) == 2
+        cuts = evaluation_crops(index.heights, index.widths, crops)
+        batches = self.batches(dataset, num_temporal_views=views, num_crops=crops)
+        found = np.concatenate([batch["frames"] for batch in batches])
+        for row in range(len(index)):
+            jpegs = source.stored_frames(row)
+            for view, crop in itertools.product(range(views), range(crops)):
+                for step, position in enumerate(positions[row, view]):
+                    image = tf.io.decode_and_crop_jpeg(jpegs[position], cuts[row, crop], channels=3)
+                    expected = np.rint(tf.image.resize(image, (40, 40)).numpy())
+                    np.testing.assert_array_equal(found[row, crops * view + crop, step], expected)
+
     def test_a_video_loaded_directly_looks_the_same(self, source, dataset):
         views = {"num_temporal_views": 2, "num_crops": 3}
         (batch, *_) = self.batches(dataset, **views)
@@ -222,6 +269,28 @@ class TestEvaluation:
                 **views,
             )
             assert peak_signal_to_noise(frames, video) > 35
+
+
+def test_only_wanted_frames_are_decoded(dataset):
+    jpeg = stored_jpegs(dataset, load_index(dataset, "test"), 0)[0]
+    crops = np.array([[0, 0, 20, 20], [5, 3, 20, 20], [9, 9, 20, 20]], np.int32)
+    wanted = tf.constant([False, True, False])
+    frames = tf.constant([b"no JPEG", jpeg, b""])
+    found = decoded_crops(frames, wanted, tf.constant(crops), tf.constant(False), 16).numpy()
+    assert found.shape == (3, 3, 16, 16, 3) and found[1].any()
+    assert not found[0].any() and not found[2].any()
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=6, max_size=6), max_size=4))
+def test_first_uses_are_those_of_a_loop(clips):
+    positions = np.array(clips, np.int64).reshape(-1, 3, 2)
+    found = first_uses(positions)
+    assert (found.shape, found.dtype) == (positions.shape, bool)
+    for clip, firsts in zip(positions, found, strict=True):
+        seen: set[int] = set()
+        for position, first in zip(clip.flat, firsts.flat, strict=True):
+            assert first == (position not in seen)
+            seen.add(position)
 
 
 class TestAnimalWeights:
@@ -238,12 +307,6 @@ class TestAnimalWeights:
             np.testing.assert_array_equal(batch["animal_weights"], expected)
             np.testing.assert_array_equal(batch["animals"], labelled["animals"])
             assert "animal_weights" not in labelled
-
-    def test_padded_clips_have_none(self, dataset):
-        settings = {**TestEvaluation.SETTINGS, "animal_weights": self.weights(dataset)}
-        *_, last = evaluation_batches(dataset, **settings)
-        assert last["animal_weights"][last["mask"]].any(axis=1).all()
-        assert not last["mask"].all() and not last["animal_weights"][~last["mask"]].any()
 
     def test_every_clip_needs_them_in_the_right_shape(self, dataset):
         weights = self.weights(dataset)
@@ -419,6 +482,25 @@ class TestDamagedShards:
         content[index.offsets[row] + index.lengths[row] // 2] ^= 1
         path.write_bytes(content)
         return index.clip_ids[row]
+
+    def test_a_frame_of_a_later_view_is_named_too(self, copy):
+        """With the checksums right, and the clip's first view already given out."""
+        index = load_index(copy, "test")
+        row = int(np.argmax(index.num_frames))
+        shard = copy / index.shards[row]
+        records = list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+        frames = stored_jpegs(copy, index, row)
+        position = evaluation_positions(index.num_frames[[row]], 2, 2)[0, 1, 0]
+        assert position not in evaluation_positions(index.num_frames[[row]], 2, 2)[0, 0]
+        place = index.shards[:row].count(index.shards[row])
+        damaged = b"\0\0\0" + frames[position][3:]
+        records[place] = records[place].replace(frames[position], damaged)
+        with tf.io.TFRecordWriter(str(shard)) as writer:
+            for record in records:
+                writer.write(record)
+        settings = {"num_frames": 2, "image_size": 16, "batch_size": 2, "num_temporal_views": 2}
+        with pytest.raises(DatasetError, match=f"the record of the clip '{index.clip_ids[row]}'"):
+            list(evaluation_batches(copy, split="test", **settings))
 
     @pytest.mark.parametrize("batch_size", [1, 4])
     @pytest.mark.parametrize("num_workers", [1, 20])

@@ -1,0 +1,29 @@
+"""What the compiler of processors is told."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from animal_clip_jax.parallel.compiler_options import compiler_options, processor_compiler_knows
+from animal_clip_jax.parallel.mesh import make_mesh
+
+
+def options_here() -> dict[str, str]:
+    mesh = make_mesh({"data": -1, "fsdp": 1, "model": 1})
+    return compiler_options(mesh)
+
+
+def test_an_option_that_this_jaxlib_does_not_have_is_no_error():
+    assert not processor_compiler_knows((("xla_cpu_no_such_option", "1"),))
+
+
+def test_large_products_are_not_left_to_ynnpack():
+    if not (options := options_here()):
+        pytest.skip("of x86 processors")
+    random = np.random.default_rng(0)
+    left, right = (random.standard_normal(shape, np.float32) for shape in ((512, 768), (768, 256)))
+    compiled = jax.jit(jnp.matmul, compiler_options=options).lower(left, right).compile()
+    assert "ynn_fusion" not in compiled.as_text()
+    expected = np.float64(left) @ np.float64(right)
+    np.testing.assert_allclose(compiled(left, right), expected, atol=1e-3)
