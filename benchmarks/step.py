@@ -12,6 +12,7 @@ peak of allocated memory). Processor time is what to look at while other program
 Needs the extra `torch`. Without torch, ours alone is timed.
 """
 
+import importlib.util
 import json
 import os
 import resource
@@ -319,10 +320,7 @@ def main(argv: list[str]) -> None:
     from animal_clip_jax.tables import format_table
 
     names = list(_PROGRAMS)
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError:
+    if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
         print("torch is not installed: ours alone")
         names = ["xclip", "animal_clip"]
     turns_of: dict[str, list[dict[str, Any]]] = {name: [] for name in names}

@@ -1,5 +1,6 @@
 """A configuration from the command line: a file, and fields that are changed by flags."""
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -53,7 +54,7 @@ def _from_python(path: pathlib.Path) -> ConfigDict:
         spec = importlib.util.spec_from_file_location("config_of_the_command_line", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        _of_the_user(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+        _of_the_user(path, functools.partial(spec.loader.exec_module, module))
         config = _of_the_user(path, _get_config(module))
     finally:
         sys.path[:] = before
