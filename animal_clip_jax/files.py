@@ -181,13 +181,17 @@ def write_whole(
             _remove_abandoned(target)
         with _open_own(temporary) as file:
             file.write(data)
-            if not is_remote(target):
+            if is_remote(target):
+                # Only what is closed is there.
+                file.close()
+            else:
                 # Or a crash of the machine could leave the final name with nothing in it.
                 file.flush()
                 os.fsync(file.fileno())
-        if check is not None:
-            check(temporary)
-        temporary.replace(target)
+            # Its lock is held until it has its name, or others would take it for abandoned.
+            if check is not None:
+                check(temporary)
+            temporary.replace(target)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

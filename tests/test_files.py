@@ -88,6 +88,18 @@ class TestWriteWhole:
         write_whole(path, "after", check=check)
         assert path.read_text() == "after" and seen == ["after", "after"]
 
+    def test_another_process_that_writes_there_meanwhile_removes_nothing(self, tmp_path):
+        path, seen = tmp_path / "file", []
+        code = f"from animal_clip_jax.files import write_whole; write_whole({str(path)!r}, 'other')"
+
+        def write_elsewhere(written):
+            subprocess.run([sys.executable, "-c", code], check=True)
+            seen.append((path.read_text(), written.read_text()))
+
+        write_whole(path, "ours", check=write_elsewhere)
+        assert seen == [("other", "ours")]
+        assert path.read_text() == "ours" and os.listdir(tmp_path) == ["file"]
+
     def test_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(UserError, match="none/file cannot be written: No such file"):
             write_whole(tmp_path / "none" / "file", "text")
