@@ -25,6 +25,16 @@ _COMMANDS = {
     ),
     "convert-videos": ("data_pipeline.convert", "main", "videos and annotations to training data"),
     "inspect": ("data_pipeline.inspect", "main", "what is in converted videos"),
+    "pretrain": (
+        "animal_clip_jax.pretrain",
+        "main",
+        "an image-text model, from pictures and texts",
+    ),
+    "convert-pairs": (
+        "data_pipeline.convert_pairs",
+        "main",
+        "pictures and texts to training data",
+    ),
     "convert": ("animal_clip_jax.convert", "main", "pretrained weights, from torch and to it"),
     "describe": ("animal_clip_jax.describe", "main", "a language model describes the labels"),
     "estimate": (

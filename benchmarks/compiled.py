@@ -1,17 +1,19 @@
-"""What the compiler for TPUs makes of a step, beside what was recorded of it.
+"""What the compilers for TPUs and GPUs make of a step, beside what was recorded of it.
 
     python -m benchmarks.compiled                      # prints the figures
     python -m benchmarks.compiled --record             # and writes them to benchmarks/compiled.json
     python -m benchmarks.compiled --check              # fails if one is worse by over 3 %
     python -m benchmarks.compiled --check --only=prediction   # of some of them
 
-Nothing is run, and no TPU is needed: the step is compiled, as `animal-clip estimate` does it. The
-figures are estimates, and the same every time with the same versions of jax and libtpu. A training
-step takes about five minutes of one core, a prediction one.
+Nothing is run, and neither a TPU nor a GPU is needed: the step is compiled, as `animal-clip
+estimate` does it. The figures are estimates, and the same every time with the same versions of jax
+and of the compiler. A training step takes about five minutes of one core for TPUs, three for a GPU,
+a prediction one.
 
-Needs the extra `tpu`.
+Needs the extra `tpu` or `cuda`. What is for a compiler that is not installed is left out, and said.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import pathlib
@@ -29,7 +31,7 @@ class Configuration(NamedTuple):
 
     Attributes:
         program: "train" or "predict", as for `animal-clip estimate`; of the same clips.
-        target: such as "tpu:v5e:2x2".
+        target: such as "tpu:v5e:2x2" or "cuda:h100:1".
         fields: what is changed of configs/animal_kingdom.py, by path.
     """
 
@@ -48,6 +50,9 @@ CONFIGURATIONS = {
     "ViT-B/16, 8 frames, bfloat16, attention=fused, prediction": Configuration(
         "predict", _V5E, _FUSED
     ),
+    "ViT-B/16, 8 frames, bfloat16, attention=fused, H100": Configuration(
+        "train", "cuda:h100:1", _FUSED
+    ),
 }
 
 _CHECK = flags.DEFINE_bool("check", False, "fail if a figure is worse than recorded")
@@ -62,6 +67,7 @@ def figures(configuration: Configuration) -> dict[str, float]:
     from animal_clip_jax.estimates.fit import PREDICT, PROGRAMS
     from animal_clip_jax.estimates.prediction import of_prediction
     from animal_clip_jax.estimates.targets import devices_of, parse_target
+    from animal_clip_jax.estimates.tpu import Tpu
     from animal_clip_jax.parallel.mesh import make_mesh
     from animal_clip_jax.run.start import as_published
     from configs import animal_kingdom
@@ -77,11 +83,14 @@ def figures(configuration: Configuration) -> dict[str, float]:
     mesh = make_mesh(config.mesh, devices_of(target))
     estimate = PROGRAMS[configuration.program](config, mesh, target.chip)
     assert target.chip is not None
+    time = {"est. ms": round(1e3 * estimate.seconds, 2)}
+    if isinstance(target.chip, Tpu):  # its compiler says cycles; of a GPU, it is a roofline
+        time = {"Mcycles": round(estimate.seconds * target.chip.clock / 1e6, 2)}
     return {
         "TFLOP": round(estimate.flops / 1e12, 3),
         "GB accessed": round(estimate.bytes_accessed / 1e9, 2),
         "GB of temporaries": round(estimate.temporaries / 1e9, 3),
-        "Mcycles": round(estimate.seconds * target.chip.clock / 1e6, 2),
+        **time,
         "MB exchanged": round(
             sum(traffic.result_bytes for traffic in estimate.collectives.values()) / 1e6, 1
         ),
@@ -97,8 +106,25 @@ def worse(recorded: dict[str, float], found: dict[str, float]) -> list[str]:
     ]
 
 
+def missing_compiler(target: str) -> str:
+    """The module that would be needed to compile for a target, "" if it is there."""
+    from animal_clip_jax.estimates.targets import check_compiler, parse_target
+
+    try:
+        check_compiler(parse_target(target))
+    except ModuleNotFoundError as error:
+        assert error.name is not None
+        return error.name
+    return ""
+
+
 def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("jax", "libtpu")}
+    """Of what is installed."""
+    versions = {}
+    for name in ("jax", "libtpu", "jax-cuda12-plugin", "nvidia-cudnn-cu12"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def main(argv: list[str]) -> None:
@@ -106,10 +132,18 @@ def main(argv: list[str]) -> None:
     from animal_clip_jax.tables import format_table
 
     recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    asked = {
+        name: configuration
+        for name, configuration in CONFIGURATIONS.items()
+        if name.endswith(_ONLY.value)
+    }
+    if not asked:
+        sys.exit(f"--only={_ONLY.value}: no name ends so; there are {', '.join(CONFIGURATIONS)}")
     found = {}
     failures = []
-    for name, configuration in CONFIGURATIONS.items():
-        if not name.endswith(_ONLY.value):
+    for name, configuration in asked.items():
+        if missing := missing_compiler(configuration.target):
+            print(f"left out, as {missing} is not installed: {name}")
             continue
         found[name] = figures(configuration)
         title = f"{name}; compiled for {configuration.target}, estimated"
@@ -118,12 +152,13 @@ def main(argv: list[str]) -> None:
             before = recorded["figures"].get(name, {})
             failures += [f"{name}: {line}" for line in worse(before, found[name])]
     if not found:
-        sys.exit(f"--only={_ONLY.value}: no name ends so; there are {', '.join(CONFIGURATIONS)}")
+        sys.exit("nothing was compiled: no compiler for any of these is installed")
+    versions = {**recorded.get("versions", {}), **_versions()}
     if _RECORD.value:
-        record = {"versions": _versions(), "figures": {**recorded.get("figures", {}), **found}}
+        record = {"versions": versions, "figures": {**recorded.get("figures", {}), **found}}
         RECORD.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    if _CHECK.value and recorded["versions"] != _versions():
-        print(f"recorded with {recorded['versions']}, compiled with {_versions()}")
+    if _CHECK.value and recorded["versions"] != versions:
+        print(f"recorded with {recorded['versions']}, compiled with {versions}")
     for line in failures:
         print(f"worse than recorded: {line}", file=sys.stderr)
     if failures:

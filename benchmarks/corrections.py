@@ -22,8 +22,11 @@ from PIL import Image
 
 from animal_clip_jax.inference.results import RESULTS_FILE, Results
 from animal_clip_jax.tables import format_table
-from data_pipeline.synthetic.drawn_animals import ANIMALS
-from data_pipeline.synthetic.scenes import ACTIONS, render_clip
+from data_pipeline.synthetic.animals import ANIMALS
+from data_pipeline.synthetic.clips import render_clip
+from data_pipeline.synthetic.description_files import TRAINED_ACTIONS
+from data_pipeline.synthetic.motions import actions_of
+from data_pipeline.synthetic.scenes import SCENES
 from data_pipeline.synthetic.videos import FRAMES_PER_SECOND, write_video
 
 NUM_FRAMES = 16
@@ -51,15 +54,22 @@ def write_recordings(folder: Path, number: int, seed: int) -> dict[str, Truth]:
     truth = {}
     for recording in range(number):
         animal = ANIMALS[recording % len(ANIMALS)]
-        actions = random.permutation(ACTIONS)[:BOUTS_A_RECORDING]
+        able = [action for action in actions_of(animal) if action in TRAINED_ACTIONS]
+        actions = random.permutation(able)[:BOUTS_A_RECORDING]
         seconds = CLIPS_A_BOUT * SECONDS
         name = f"dusk_{recording:02}.mp4"
         truth[name] = [
-            (k * seconds, (k + 1) * seconds, str(action), animal)
+            (k * seconds, (k + 1) * seconds, str(action), animal.name)
             for k, action in enumerate(actions)
         ]
         clips = [
-            render_clip(animal, action, int(random.integers(2**31)), num_frames=NUM_FRAMES)
+            render_clip(
+                animal,
+                str(action),
+                str(random.choice(SCENES)),
+                int(random.integers(2**31)),
+                num_frames=NUM_FRAMES,
+            )
             for action in actions
             for _ in range(CLIPS_A_BOUT)
         ]

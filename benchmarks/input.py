@@ -195,7 +195,7 @@ def clips_of_a_v5e() -> float:
     cycles = min(
         figures["Mcycles"] * 1e6
         for name, figures in recorded.items()
-        if name.startswith(COMPILED) and "prediction" not in name
+        if name.startswith(COMPILED) and "prediction" not in name and "Mcycles" in figures
     )
     return COMPILED_BATCH / COMPILED_CHIPS / (cycles / V5E_CLOCK)
 

@@ -47,9 +47,13 @@ from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.tables import format_table
 from data_pipeline.annotations.datasets import read_annotations
 from data_pipeline.conversion.dataset_writer import Options, convert
-from data_pipeline.synthetic.drawn_animals import ANIMALS
-from data_pipeline.synthetic.scenes import ACTIONS, render_clip
-from data_pipeline.synthetic.videos import FRAMES_PER_SECOND, write_dataset, write_video
+from data_pipeline.synthetic.animals import ANIMALS, Animal
+from data_pipeline.synthetic.clips import render_clip
+from data_pipeline.synthetic.description_files import TRAINED_ACTIONS
+from data_pipeline.synthetic.motions import actions_of
+from data_pipeline.synthetic.plan import plan
+from data_pipeline.synthetic.scenes import SCENES
+from data_pipeline.synthetic.videos import FRAMES_PER_SECOND, write_clips, write_video
 
 _RUN = flags.DEFINE_string("run", "runs/demo/run", "folder of the demo's run")
 _VIDEOS = flags.DEFINE_string("videos", "runs/demo/videos", "folder of the demo's videos")
@@ -62,7 +66,7 @@ ACTIONS_OF_A_VIDEO = 8
 MOTION_FRAMES = (24, 60)
 CLIPS_OF_AN_ACTION = (2, 5)
 
-# Of each pair of an animal and an action; twice as many of those that training lacks.
+# Of each unseen pair of an animal and an action; of the others in proportion.
 FITTED_CLIPS, JUDGED_CLIPS = 8, 16
 KINDS = ("motions", "clips", "whole clips")
 TEST_SEED, CHOICE_SEED = 1000, 2000
@@ -71,20 +75,27 @@ EXPECTED_WINDOWS = (1, 2, 4, 8, 16)
 Timelines = list[list[Segment]]
 
 
-def write_timeline(path: pathlib.Path, seed: int, animal: str, kind: str) -> list[Segment]:
+def write_timeline(path: pathlib.Path, seed: int, animal: Animal, kind: str) -> list[Segment]:
     """Renders a video of one animal that does one thing after the other; what it shows."""
     random = np.random.default_rng(seed)
     frames: list[np.ndarray] = []
     segments: list[Segment] = []
     before, start = "", 0.0
+    able = [action for action in actions_of(animal) if action in TRAINED_ACTIONS]
     for _ in range(ACTIONS_OF_A_VIDEO):
-        action = str(random.choice([name for name in ACTIONS if name != before]))
+        action = str(random.choice([name for name in able if name != before]))
         if kind == "motions":
             lengths = [int(random.integers(*MOTION_FRAMES, endpoint=True))]
         else:
             lengths = [CLIP_FRAMES] * int(random.integers(*CLIPS_OF_AN_ACTION, endpoint=True))
         clips = [
-            render_clip(animal, action, int(random.integers(2**31)), num_frames=length)
+            render_clip(
+                animal,
+                action,
+                str(random.choice(SCENES)),
+                int(random.integers(2**31)),
+                num_frames=length,
+            )
             for length in lengths
         ]
         if kind == "clips":
@@ -220,7 +231,7 @@ def choice_of_a_length(model: Predictor, folder: pathlib.Path) -> str:
 
 def calibration_table(models: dict[str, Predictor], folder: pathlib.Path, title: str) -> str:
     """How honest the probabilities of the test clips in a folder of rendered videos are."""
-    annotations = read_annotations("lote_animal", folder)
+    annotations = read_annotations("csv", folder)
     clips = [clip for clip in annotations.clips if clip.split == "test"]
     rows = []
     for name, model in models.items():
@@ -242,12 +253,16 @@ def calibration_table(models: dict[str, Predictor], folder: pathlib.Path, title:
     return format_table(rows, title=f"{len(clips)} {title}")
 
 
+def write_test_clips(folder: pathlib.Path, test_clips: int, seed: int) -> None:
+    """Renders clips of every test of the world, as one split."""
+    clips = [clip for clip in plan(1, test_clips, seed) if clip.split != "train"]
+    write_clips(folder, clips, seed=seed, split="test")
+
+
 def calibrated_copy(run: pathlib.Path, folder: pathlib.Path) -> str:
     """Calibrates a run on clips of another seed; what the command says."""
-    write_dataset(
-        folder / "videos", clips_per_pair=1, test_clips_per_pair=FITTED_CLIPS, seed=1, workers=1
-    )
-    annotations = read_annotations("lote_animal", folder / "videos")
+    write_test_clips(folder / "videos", FITTED_CLIPS, seed=1)
+    annotations = read_annotations("csv", folder / "videos")
     short_side = TrainedRun.open(run).preprocessing.short_side
     options = Options(short_side=short_side)
     convert("other_seed", annotations, folder / "data", options=options, workers=1)
@@ -267,9 +282,7 @@ def main(arguments: list[str]) -> None:
         plain = animal_clip_jax.load(run)
         print(calibrated_copy(run, folder))
         models = {"before": plain, "after": animal_clip_jax.load(run)}
-        write_dataset(
-            folder / "judged", clips_per_pair=1, test_clips_per_pair=JUDGED_CLIPS, seed=2, workers=1
-        )
+        write_test_clips(folder / "judged", JUDGED_CLIPS, seed=2)
         for place, title in (
             (folder / "judged", "clips of another seed"),
             (pathlib.Path(_VIDEOS.value), "test clips of the demo"),

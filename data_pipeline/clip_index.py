@@ -3,12 +3,14 @@
 TensorFlow is not needed here.
 """
 
+import itertools
 import math
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from animal_clip_jax.errors import quoted, shortened
 from animal_clip_jax.files import as_path, is_file
@@ -134,14 +136,40 @@ def load_index(directory: str | os.PathLike, split: str) -> ClipIndex:
 
     Args:
         directory: a converted dataset.
-        split: one of its splits.
+        split: one of its splits, or several, such as "test+test_unseen_animals": the clips of one
+            after those of the other, and each in the group of its split where it has no other.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        DatasetError: it is no converted dataset, has no such split, or its list of clips is
-            damaged or was changed.
+        DatasetError: it is no converted dataset, has no such split, a split is named twice, or its
+            list of clips is damaged or was changed.
     """
-    folder = as_path(directory)
+    names = split_names(split)
+    if len(set(names)) < len(names):
+        raise DatasetError(f"the splits {quoted(split)} name one twice; name each once")
+    parts = [_index_of_split(as_path(directory), name) for name in names]
+    if len(parts) == 1:
+        return parts[0]
+    parts = [
+        replace(part, groups=tuple(group or name for group in part.groups))
+        for name, part in zip(names, parts, strict=True)
+    ]
+
+    def joined(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            return np.concatenate(values)
+        return tuple(itertools.chain.from_iterable(values))
+
+    return ClipIndex(**{field.name: joined(field.name) for field in fields(ClipIndex)})
+
+
+def split_names(split: str) -> list[str]:
+    """The splits that "test+test_unseen_animals" names."""
+    return split.split("+")
+
+
+def _index_of_split(folder: epath.Path, split: str) -> ClipIndex:
     description = read_description(folder)
     sizes = description["splits"]
     if split not in sizes:

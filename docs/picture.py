@@ -21,11 +21,17 @@ from data_pipeline.video import read_video
 # Test clips, and what is particular about them. Of each pair of actions one is the other played
 # backwards, so that single frames do not tell them apart.
 CLIPS = (
-    ("StandingUp/Zebra5001.mp4", "A zebra standing up. Training shows no zebra."),
-    ("LyingDown/Zebra5001.mp4", "A zebra lying down: the same poses in the other order."),
+    (
+        "StandingUp/Zebra_test_unseen_animals_000.mp4",
+        "A zebra standing up. Training shows no zebra.",
+    ),
+    (
+        "LyingDown/Zebra_test_unseen_animals_000.mp4",
+        "A zebra lying down: the same poses in the other order.",
+    ),
 )
 NUM_FRAMES, FRAME_SIZE, GAP, MARGIN = 8, 120, 4, 20
-SHOWN_ACTIONS, LINE, NAME_WIDTH, PERCENT_WIDTH = 3, 26, 130, 60
+SHOWN_ACTIONS, LINE, NAME_WIDTH, PERCENT_WIDTH = 3, 26, 160, 60
 BAR, OTHER_BAR, TEXT, FAINT = "#2f6f4f", "#b9c9c0", "#222222", "#666666"
 
 

@@ -157,8 +157,8 @@ FAULTS = (
     Fault(
         "the best checkpoint is chosen without its figure",
         f"{RUN}/train.py",
-        "if is_due or is_last or is_new_best or is_interrupted:",
-        "if is_due or is_last or is_interrupted:",
+        "return is_new_best or epoch % config.checkpoint.every_epochs == 0",
+        "return epoch % config.checkpoint.every_epochs == 0",
         "tests/run/test_selection.py::test_the_best_is_chosen_on_clips_that_are_not_trained_on",
     ),
     Fault(

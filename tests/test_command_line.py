@@ -165,7 +165,7 @@ def test_fields_are_read_as_the_kind_that_they_are(in_the_clone):
 def test_a_configuration_is_found_from_any_folder(tmp_path, monkeypatch):
     """A file of configs/ imports its neighbours, wherever the command runs."""
     monkeypatch.chdir(tmp_path)
-    assert config_flags.read_config_file(tiny_run.ROOT / "configs" / "demo.py").batch_size == 32
+    assert config_flags.read_config_file(tiny_run.ROOT / "configs" / "demo.py").batch_size == 16
 
 
 def test_the_configuration_of_a_run_is_one_for_another(run):

@@ -100,6 +100,16 @@ def batch(clips: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"frames": frames, "actions": actions, "animals": animals}
 
 
+def pairs(number: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random pictures and rows of tokens; the end token is the largest."""
+    random = np.random.default_rng(seed)
+    length, end = ARCHITECTURE.context_length, ARCHITECTURE.vocab_size - 1
+    tokens = random.integers(1, end, (number, length), dtype=np.int32)
+    tokens[np.arange(number), random.integers(2, length, number)] = end
+    images = random.integers(0, 256, (number, SIZE, SIZE, 3), dtype=np.uint8)
+    return {"images": images, "tokens": tokens}
+
+
 def settings(**changes) -> StepSettings:
     """Step settings without augmentation, but for `changes`."""
     values: dict[str, Any] = {

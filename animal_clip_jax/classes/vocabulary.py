@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from animal_clip_jax.classes import features
 from animal_clip_jax.classes.context import ClassTexts, class_context
 from animal_clip_jax.classes.labels import read_names
+from animal_clip_jax.classes.similarity import own_edges, said_of, with_similar
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.text import TextTower
@@ -62,6 +63,7 @@ def context_of_labels(
     sources: Mapping[str, str],
     trained_sources: Mapping[str, str],
     relation: np.ndarray | None = None,
+    similarity: float = 0.0,
     pooling: str = "max",
     cache: str = "none",
     mesh: Mesh | None = None,
@@ -72,7 +74,8 @@ def context_of_labels(
 
     A class that training had, under the same name, keeps its features; the others are made from
     their texts. An animal performs the actions that it performed in training, where both have the
-    same name; unseen actions and animals have no relations, unless they are given.
+    same name; unseen actions and animals have no relations, unless they are given, or taken over
+    from animals with similar texts.
 
     Args:
         tower: the model's text tower.
@@ -84,6 +87,8 @@ def context_of_labels(
         trained_sources: those of the training. Where `sources` says otherwise, the texts of all
             classes of that kind come from there.
         relation: (actions, animals) of the new labels, to take instead of the training's.
+        similarity: the temperature at which animals take over what others do, see `with_similar`:
+            the animals of the training, or those of `relation`; 0 leaves it.
         pooling, cache, mesh, say, track: see `context.class_context`.
 
     Raises:
@@ -102,11 +107,14 @@ def context_of_labels(
         texts[kind] = features.class_texts(
             sources[kind], unknown, "action" if kind == "actions" else "animal"
         )
+    performed: np.ndarray | None = None  # by the animals of the training
     if relation is None:
-        relation = carry_over(np.asarray(trained.relation), *trained_labels, *labels)
+        edges = own_edges(np.asarray(trained.relation))
+        relation = carry_over(edges, *trained_labels, *labels)
+        performed = carry_over(edges, *trained_labels, labels.actions, trained_labels.animals)
         say(
             f"relation graph: {int(relation.sum())} of the training's "
-            f"{int(np.sum(trained.relation))} edges, where action and animal are known by name"
+            f"{int(edges.sum())} edges, where action and animal are known by name"
         )
     fresh = class_context(
         tower,
@@ -124,9 +132,20 @@ def context_of_labels(
         found = [kept[kind][name] if name in kept[kind] else next(rows) for name in names]
         return np.stack(found) if found else np.zeros_like(encoded[:0])
 
+    animal_features = in_order(labels.animals, "animals", np.asarray(fresh.animal_features))
+    if similarity and labels.animals:
+        if performed is None:
+            performed, performers, names = relation, animal_features, labels.animals
+        else:
+            performers, names = np.asarray(trained.animal_features), trained_labels.animals
+        is_same = np.array(labels.animals)[:, None] == np.array(names)
+        relation = with_similar(
+            relation, animal_features, performed, performers, is_same, similarity
+        )
+        say(said_of(relation))
     return ClassContext(
         action_features=in_order(labels.actions, "actions", np.asarray(fresh.action_features)),
-        animal_features=in_order(labels.animals, "animals", np.asarray(fresh.animal_features)),
+        animal_features=animal_features,
         relation=np.asarray(relation, np.float32),
     )
 

@@ -16,6 +16,12 @@ from animal_clip_jax.models.description import ModelDescription, build, fields_o
 
 def shapes(description: ModelDescription) -> dict[str, jax.ShapeDtypeStruct]:
     """The parameters of a model by path, without values."""
+    return dict(_shapes(description))
+
+
+# A conversion asks for those of the source and of the target, which often are one.
+@functools.lru_cache(maxsize=8)
+def _shapes(description: ModelDescription) -> dict[str, jax.ShapeDtypeStruct]:
     _, abstract = model_parameters.abstract(
         lambda: build(description, rngs=model_parameters.rngs_for_shapes())
     )

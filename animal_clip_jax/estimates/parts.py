@@ -20,6 +20,7 @@ PARTS = (
     "colour_jitter",
     "cosines",
     "embedding",
+    "gate",
     "gather_parameters",
     "graph",
     "integration",

@@ -70,7 +70,7 @@ def estimate_prediction(config: ConfigDict, mesh: Mesh, chip: Chip | None = None
         assembly.model_description(config.model),
         num_actions=config.data.num_actions,
         num_animals=config.data.num_animals,
-        refinement=config.model.refinement,
+        refinement=assembly.refinement(config.model),
     )
     return estimate_program(
         program.lower(values, *clips, classes, temperature),

@@ -5,16 +5,21 @@ nothing is trained. What is computed a second time to save memory is not in it.
 """
 
 from animal_clip_jax.models.description import ModelDescription
+from animal_clip_jax.models.refinement_options import PUBLISHED, RefinementOptions
 
 
 def training_flops(
-    model: ModelDescription, *, num_actions: int, num_animals: int, refinement: bool = True
+    model: ModelDescription,
+    *,
+    num_actions: int,
+    num_animals: int,
+    refinement: RefinementOptions = PUBLISHED,
 ) -> float:
     """Operations of a training step, a clip.
 
     Args:
         model: of the family "xclip" or "animal_clip".
-        refinement: whether an Animal-CLIP has its graph and its prompts.
+        refinement: what an Animal-CLIP's consists of.
     """
     forward = forward_flops(
         model, num_actions=num_actions, num_animals=num_animals, refinement=refinement
@@ -23,7 +28,11 @@ def training_flops(
 
 
 def forward_flops(
-    model: ModelDescription, *, num_actions: int, num_animals: int, refinement: bool = True
+    model: ModelDescription,
+    *,
+    num_actions: int,
+    num_animals: int,
+    refinement: RefinementOptions = PUBLISHED,
 ) -> float:
     """Operations of a clip's logits; the arguments are those of `training_flops`."""
     embed, frames, patches = (
@@ -44,13 +53,21 @@ def forward_flops(
         total += patches * 2 * width * embed
         keys_and_values, attended = 4 * patches * embed**2, 4 * num_actions * patches * embed
         total += model.prompt_layers * (num_actions * 20 * embed**2 + keys_and_values + attended)
-    elif refinement:
+        return total
+    if refinement.graph != "none":
         assert model.graph_width is not None
-        graph = 4 * num_actions * num_animals * model.graph_width
-        graph += 2 * num_actions * model.graph_width * embed
+        # Means take as many products as sums.
+        total += 4 * num_actions * num_animals * model.graph_width
+        total += 2 * num_actions * model.graph_width * embed
+    if refinement.adaptive_prompts:
         # A context of one token: no queries, no keys.
-        prompts = model.prompt_layers * ((num_actions + 1) * 16 + 2 * 4) * embed**2
-        total += graph + prompts + 2 * num_animals * embed
+        total += model.prompt_layers * ((num_actions + 1) * 16 + 2 * 4) * embed**2
+    if refinement.adaptive_prompts or refinement.gate:
+        total += 2 * num_animals * embed
+    if refinement.gate:
+        total += 4 * embed
+    if refinement.is_any and refinement.unknown_animals == "from_video":
+        total += 2 * num_animals * embed
     return total
 
 

@@ -64,7 +64,7 @@ def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> E
     )
     attention = choose_attention(config.model, mesh).attention
     graphdef, values = assembly.abstract_model(config.model, attention)
-    groups = optimizer_lib.parameter_groups(values, refinement=config.model.refinement)
+    groups = optimizer_lib.parameter_groups(values, refinement=assembly.refinement(config.model))
     optimizer, _ = assembly.make_optimizer(config, groups, steps_per_epoch=1)
     state, shardings = abstract_state(
         values, groups, optimizer, mesh=mesh, with_averages=config.optimizer.ema_decay > 0
@@ -103,7 +103,7 @@ def _model_flops(config: ConfigDict) -> float:
         assembly.model_description(config.model),
         num_actions=config.data.num_actions,
         num_animals=config.data.num_animals,
-        refinement=config.model.refinement,
+        refinement=assembly.refinement(config.model),
     )
 
 

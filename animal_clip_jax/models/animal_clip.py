@@ -9,7 +9,8 @@ from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.clip import LOGIT_SCALE_INIT, unit_length
 from animal_clip_jax.models.layers import layer_norm
-from animal_clip_jax.models.refinement import PromptGenerator, RelationGraph
+from animal_clip_jax.models.refinement import PromptGenerator, RefinementGate, RelationGraph
+from animal_clip_jax.models.refinement_options import PUBLISHED, RefinementOptions
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.models.video import MultiFrameIntegration, VideoTower
 
@@ -21,8 +22,10 @@ class AnimalCLIP(nnx.Module):
     animals; then both they and the video feature receive a prompt generated from the animals; the
     logits are scaled cosines.
 
-    Without `refinement`, for comparison, video and action features are taken as they are: animals
-    do not matter, and the parameters of the graph and the prompts take no part.
+    `refinement` leaves out the graph, the prompts, or both, for comparison, or has them otherwise
+    than published. Parameters of what is left out are there, and take no part. Without both, video
+    and action features are taken as they are, and animals do not matter. A gate's parameters are
+    there only with a gate.
 
     `patch_norm` and `patch_projection` take no part and get no gradient: the published checkpoints
     hold them, and a conversion there and back must not lose them.
@@ -43,11 +46,11 @@ class AnimalCLIP(nnx.Module):
         drop_path_rate: float = 0.0,
         remat: str = "none",
         attention: Attention = XLA,
-        refinement: bool = True,
+        refinement: RefinementOptions = PUBLISHED,
         dtype: jnp.dtype = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.is_refined = refinement
+        self.refinement = refinement
         embed_dim, activation = architecture.embed_dim, architecture.activation
         self.text = TextTower(architecture, dtype=dtype, rngs=rngs)
         self.visual = VideoTower(
@@ -72,7 +75,13 @@ class AnimalCLIP(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.graph = RelationGraph(embed_dim, hidden_width=graph_width, dtype=dtype, rngs=rngs)
+        self.graph = RelationGraph(
+            embed_dim,
+            hidden_width=graph_width,
+            is_averaged=refinement.graph == "averaged",
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.action_prompts, self.video_prompts = (
             PromptGenerator(
                 embed_dim,
@@ -85,11 +94,47 @@ class AnimalCLIP(nnx.Module):
             for _ in range(2)
         )
         self.logit_scale = nnx.Param(jnp.float32(LOGIT_SCALE_INIT))
+        if refinement.gate:
+            self.gate = RefinementGate(embed_dim, dtype=dtype, rngs=rngs)
 
     def encode_video(self, clips: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """Normalised pixels (clips, frames, size, size, 3) → (clips, embed_dim), any length."""
         frame_features, _ = self.visual(clips, key=key)
         return self.integration(frame_features)
+
+    def animals_of(
+        self, video_features: jax.Array, classes: ClassContext, animal_weights: jax.Array
+    ) -> jax.Array:
+        """The animals by which the features of each clip are refined.
+
+        With nothing known, p = 0, the published model gives every clip the same context, a zero,
+        and a graph without animals. With `unknown_animals` of "from_video" the model's own guess
+        takes their place, of the video feature v and the animals' features a:
+
+            p_a = softmax_a(exp(logit_scale) · cos(v, a))
+
+        This is CLIP's zero-shot classification. Its scale is not trained, as elsewhere. The
+        gradient goes through v: it is attention over the animals, and of the losses nothing else
+        keeps v telling animals apart while it is fitted to the actions.
+
+        Args:
+            video_features: (clips, embed_dim).
+            classes: of whose `animal_features` the guess is made.
+            animal_weights: (clips, animals) 0/1 or probabilities; all 0 where none is known.
+
+        Returns:
+            (clips, animals), `animal_weights` where any of them is known.
+        """
+        has_animals = animal_weights.shape[-1] > 0
+        if self.refinement.unknown_animals == "zero" or not has_animals:
+            return animal_weights
+        with jax.named_scope("cosines"):
+            known = unit_length(jnp.asarray(classes.animal_features))
+            cosines = unit_length(video_features) @ known.T
+            scale = jnp.exp(jax.lax.stop_gradient(self.logit_scale[...]))
+            guess = jax.nn.softmax(scale * cosines).astype(animal_weights.dtype)
+        is_known = jnp.any(animal_weights != 0, axis=-1, keepdims=True)
+        return jnp.where(is_known, animal_weights, guess)
 
     def refine(
         self, video_features: jax.Array, classes: ClassContext, animal_weights: jax.Array
@@ -104,17 +149,30 @@ class AnimalCLIP(nnx.Module):
         Returns:
             video features (clips, embed_dim), action features (clips, actions, embed_dim).
         """
-        actions = self.graph(
-            classes.action_features, classes.animal_features, animal_weights, classes.relation
-        )
         dtype = video_features.dtype
+        animal_weights = self.animals_of(video_features, classes, animal_weights)
+        known = jnp.asarray(classes.action_features, dtype)
+        if self.refinement.graph == "none":
+            actions = jnp.broadcast_to(known, (len(video_features), *known.shape))
+        else:
+            actions = self.graph(
+                classes.action_features, classes.animal_features, animal_weights, classes.relation
+            )
+        if not (self.refinement.adaptive_prompts or self.refinement.gate):
+            return video_features, actions
         with jax.named_scope("prompts"):
-            animals = animal_weights.astype(dtype) @ classes.animal_features.astype(dtype)
-            animals = animals[:, None]
-            videos = video_features[:, None]
-            actions = actions + self.action_prompts(actions, animals)
-            videos = videos + self.video_prompts(videos, animals)
-        return videos[:, 0], actions
+            context = animal_weights.astype(dtype) @ classes.animal_features.astype(dtype)
+        videos = video_features
+        if self.refinement.adaptive_prompts:
+            with jax.named_scope("prompts"):
+                actions = actions + self.action_prompts(actions, context[:, None])
+                videos = videos + self.video_prompts(videos[:, None], context[:, None])[:, 0]
+        if self.refinement.gate:
+            with jax.named_scope("gate"):
+                trust = self.gate(video_features, context)
+                videos = _mixed(video_features, videos, trust)
+                actions = _mixed(known, actions, trust[:, None])
+        return videos, actions
 
     def __call__(
         self,
@@ -162,7 +220,7 @@ class AnimalCLIP(nnx.Module):
         Returns:
             logits (clips, actions), float32.
         """
-        if self.is_refined:
+        if self.refinement.is_any:
             videos, actions = self.refine(videos, classes, animal_weights)
             with jax.named_scope("cosines"):
                 cosines = jnp.einsum("be,bke->bk", unit_length(videos), unit_length(actions))
@@ -170,3 +228,8 @@ class AnimalCLIP(nnx.Module):
             with jax.named_scope("cosines"):
                 cosines = unit_length(videos) @ unit_length(jnp.asarray(classes.action_features)).T
         return jnp.exp(self.logit_scale[...]) * cosines
+
+
+def _mixed(plain: jax.Array, refined: jax.Array, trust: jax.Array) -> jax.Array:
+    """(1 − trust) · plain + trust · refined, each of unit length, in float32."""
+    return (1 - trust) * unit_length(plain) + trust * unit_length(refined)

@@ -14,7 +14,8 @@ class ClassContext(NamedTuple):
     Attributes:
         action_features: (actions, embed_dim) float32, not unit length.
         animal_features: (animals, embed_dim) float32, not unit length.
-        relation: (actions, animals) float32, 1 where the animal performs the action, else 0.
+        relation: (actions, animals) float32, 1 where the animal performs the action, else 0; or
+            between them where only animals with similar texts do, see `classes.similarity`.
     """
 
     action_features: Array

@@ -10,6 +10,7 @@ from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.clip import Clip
+from animal_clip_jax.models.refinement_options import PUBLISHED, RefinementOptions
 from animal_clip_jax.models.xclip import XCLIP
 
 FAMILIES = ("clip", "xclip", "animal_clip")
@@ -81,7 +82,7 @@ def build(
     drop_path_rate: float = 0.0,
     remat: str = "none",
     attention: Attention = XLA,
-    refinement: bool = True,
+    refinement: RefinementOptions = PUBLISHED,
     dtype: jnp.dtype = jnp.float32,
     rngs: nnx.Rngs,
 ) -> Clip | XCLIP | AnimalCLIP:
@@ -93,7 +94,7 @@ def build(
     Args:
         drop_path_rate, remat, attention: stochastic depth, rematerialisation and the program of
             attention of the video tower; not used by "clip".
-        refinement: whether an "animal_clip" fits its features to the animals.
+        refinement: how an "animal_clip" fits its features to the animals.
         dtype: dtype of the computation; parameters are float32.
     """
     if description.family == "clip":

@@ -1,6 +1,8 @@
 """From a configuration to what it describes: model, parameters, optimizer, loss, classes."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from animal_clip_jax.classes import context, features, relation_graph
+from animal_clip_jax.classes import context, features, relation_graph, similarity
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_clip import AnimalCLIP
@@ -20,6 +22,7 @@ from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.description import ModelDescription, build
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.models.refinement_options import NO_REFINEMENT, RefinementOptions
 from animal_clip_jax.models.xclip import XCLIP
 from animal_clip_jax.parallel.distributed import on_all
 from animal_clip_jax.run import schema
@@ -69,17 +72,21 @@ def build_model(
     Raises:
         UserError: see `model_description`.
     """
-    model = build(
-        model_description(config),
-        drop_path_rate=config.drop_path_rate,
-        remat=config.remat,
-        attention=attention,
-        refinement=config.refinement,
-        dtype=jnp.dtype(config.dtype),
-        rngs=rngs,
-    )
+    model = _Arguments.of(config, attention).build(rngs)
     assert isinstance(model, AnimalCLIP | XCLIP)
     return model
+
+
+def refinement(config: ConfigDict) -> RefinementOptions:
+    """How `config.model` has features fitted to the animals of a clip."""
+    if not config.refinement:
+        return NO_REFINEMENT
+    return RefinementOptions(
+        graph=config.graph,
+        adaptive_prompts=config.adaptive_prompts,
+        unknown_animals=config.unknown_animals,
+        gate=config.gate,
+    )
 
 
 def abstract_model(
@@ -90,9 +97,44 @@ def abstract_model(
     Args:
         attention: as for `build_model`.
     """
-    return parameters.abstract(
-        lambda: build_model(config, attention=attention, rngs=parameters.rngs_for_shapes())
-    )
+    graphdef, abstract = _abstract(_Arguments.of(config, attention))
+    return graphdef, dict(abstract)
+
+
+class _Arguments(NamedTuple):
+    """Those of `build`, without the random numbers."""
+
+    description: ModelDescription
+    drop_path_rate: float
+    remat: str
+    attention: Attention
+    refinement: RefinementOptions
+    dtype: jnp.dtype
+
+    @classmethod
+    def of(cls, config: ConfigDict, attention: Attention) -> "_Arguments":
+        return cls(
+            model_description(config),
+            drop_path_rate=config.drop_path_rate,
+            remat=config.remat,
+            attention=attention,
+            refinement=refinement(config),
+            dtype=jnp.dtype(config.dtype),
+        )
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        return build(**self._asdict(), rngs=rngs)
+
+
+# Tracing what makes a model takes a second or two, and a run asks for the same one several times.
+@functools.lru_cache(maxsize=8)
+def _abstract(arguments: _Arguments) -> tuple[nnx.GraphDef, Parameters]:
+    return parameters.abstract(lambda: arguments.build(parameters.rngs_for_shapes()))
+
+
+@functools.partial(jax.jit, static_argnames="arguments")
+def _initial_values(key: jax.Array, arguments: _Arguments) -> Parameters:
+    return parameters.split(arguments.build(nnx.Rngs(key)))[1]
 
 
 def normalisation(config: ConfigDict) -> Normalisation:
@@ -113,10 +155,7 @@ def scores(config: ConfigDict) -> str:
 def random_parameters(config: ConfigDict) -> Parameters:
     """Initial values of the model that `config.model` describes, a function of `config.seed`."""
 
-    def initialise(key: jax.Array) -> Parameters:
-        return parameters.split(build_model(config.model, rngs=nnx.Rngs(key)))[1]
-
-    return jax.jit(initialise)(jax.random.key(config.seed))
+    return _initial_values(jax.random.key(config.seed), _Arguments.of(config.model, XLA))
 
 
 def make_optimizer(
@@ -227,7 +266,7 @@ def class_context(
         )
         say(origin)
     architecture = model_description(config.model).architecture
-    return context.class_context(
+    classes = context.class_context(
         context.text_tower(architecture, values),
         on_all(class_texts, config, info.action_names, animal_names),
         relation,
@@ -237,6 +276,14 @@ def class_context(
         say=say,
         track=track,
     )
+    temperature = config.relation.similarity
+    if not (temperature and animal_names):
+        return classes
+    known = np.asarray(classes.animal_features)
+    is_same = np.eye(len(known), dtype=bool)
+    relation = similarity.with_similar(relation, known, relation, known, is_same, temperature)
+    say(similarity.said_of(relation))
+    return classes._replace(relation=relation)
 
 
 def class_texts(

@@ -73,8 +73,8 @@ class RunCheckpoints:
         tidies: bool = False,
         is_written: bool = True,
     ):
-        self._workdir = absolute(workdir)
-        self.directory = self._workdir / "checkpoints"
+        self.workdir = absolute(workdir)
+        self.directory = self.workdir / "checkpoints"
         self._is_written = is_written
         check_no_pipes(self.directory)
         try:
@@ -182,10 +182,10 @@ class RunCheckpoints:
         self._evaluated[step] = figure
         if self._is_written:
             content = {str(step): value for step, value in sorted(self._evaluated.items())}
-            write_whole(self._workdir / EVALUATED_FILE, json.dumps(content, indent=2) + "\n")
+            write_whole(self.workdir / EVALUATED_FILE, json.dumps(content, indent=2) + "\n")
 
     def _read_evaluated(self) -> dict[int, float]:
-        path = self._workdir / EVALUATED_FILE
+        path = self.workdir / EVALUATED_FILE
         if path.exists():
             return _evaluated_in(path)
         # A run older than this file kept the figures within its checkpoints.
@@ -200,11 +200,14 @@ class RunCheckpoints:
     def save(
         self,
         state: TrainState,
-        classes: ClassContext,
+        classes: ClassContext | None,
         description: RunDescription,
         step: int,
     ) -> None:
         """Starts saving; a checkpoint of that step that exists already is kept.
+
+        Args:
+            classes: None for a model that is trained without any.
 
         Raises:
             UserError: the disk is too full; nothing has been written. Or what was saved before
@@ -212,8 +215,11 @@ class RunCheckpoints:
         """
         if step == self.latest_step():
             return
-        held = {name: array for name, array in classes._asdict().items() if array.size}
-        trees = {**_state_items(state), "classes": held}
+        trees = _state_items(state)
+        if classes is not None:
+            trees["classes"] = {
+                name: array for name, array in classes._asdict().items() if array.size
+            }
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
         description = dataclasses.replace(description, digests=_digests(trees), step=step)
         args = ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json()))
@@ -235,7 +241,7 @@ class RunCheckpoints:
 
     def restore(
         self, step: int, shapes: TrainState, shardings: TrainState
-    ) -> tuple[TrainState, ClassContext]:
+    ) -> tuple[TrainState, ClassContext | None]:
         """Reads a checkpoint onto the devices.
 
         Args:
@@ -243,7 +249,7 @@ class RunCheckpoints:
             shardings: of the state, in the same structure.
 
         Returns:
-            the state, and the class context as NumPy arrays.
+            the state, and the class context as NumPy arrays, None where none was saved.
 
         Raises:
             UserError: the checkpoint holds other names or shapes; names the first. Or it is
@@ -259,15 +265,16 @@ class RunCheckpoints:
         )
         args = {name: ocp.args.StandardRestore(tree) for name, tree in _state_items(state).items()}
         with self._reading(step):
-            classes = dict(self._manager.item_metadata(step)["classes"])
-            args["classes"] = ocp.args.StandardRestore(
-                {
-                    name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated)
-                    for name, leaf in classes.items()
-                }
-            )
+            classes = self._manager.item_metadata(step).get("classes")
+            if classes is not None:
+                args["classes"] = ocp.args.StandardRestore(
+                    {
+                        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated)
+                        for name, leaf in dict(classes).items()
+                    }
+                )
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-            _check(restored, args, self._described(step))
+            _check(restored, args, self._described(step), needed=("classes",))
         return (
             TrainState(
                 trained={path: restored.parameters[path] for path in state.trained},
@@ -275,7 +282,9 @@ class RunCheckpoints:
                 averaged=restored.averaged if state.averaged else {},
                 **restored.progress,
             ),
-            _class_context(jax.tree.map(np.asarray, dict(restored.classes))),
+            None
+            if classes is None
+            else _class_context(jax.tree.map(np.asarray, dict(restored.classes))),
         )
 
     def _check_shapes(self, step: int, arrays: Mapping[str, Any]) -> None:
@@ -377,9 +386,12 @@ class RunCheckpoints:
         for step in reversed([step for step in self.steps() if step < before]):
             try:
                 metadata = self._manager.item_metadata(step)
-                # Averages are kept by some runs only; all else must be there.
+                # These are kept by some runs only; all else must be there.
+                optional = ("averaged", "classes")
                 items = [
-                    name for name in _ARRAYS if name != "averaged" or metadata.get(name) is not None
+                    name
+                    for name in _ARRAYS
+                    if name not in optional or metadata.get(name) is not None
                 ]
                 args = {
                     name: ocp.args.StandardRestore(jax.tree.map(target, metadata[name].tree))

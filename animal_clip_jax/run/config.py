@@ -16,6 +16,7 @@ from animal_clip_jax.models.animal_sources import RECOGNISED, SOURCES
 from animal_clip_jax.run import contradictions, schema
 from animal_clip_jax.run.fields import FIELDS, NO_VALUE
 from animal_clip_jax.run.schema import flat_config
+from data_pipeline.clip_index import split_names
 from data_pipeline.dataset import DatasetInfo
 
 # Fields that a run made before they existed lacks, with the values under which it behaves as it
@@ -53,7 +54,12 @@ FREE_WHEN_TRAINED = (
     "prompts.cache",
 )
 # With other actions and animals than the training's, their texts may come from elsewhere too.
-FREE_WITH_OTHER_LABELS = ("prompts.actions", "prompts.animals", "relation.file")
+FREE_WITH_OTHER_LABELS = (
+    "prompts.actions",
+    "prompts.animals",
+    "relation.file",
+    "relation.similarity",
+)
 # What may differ when a training goes on: none of it changes what the steps compute.
 FREE_WHEN_RESUMING = (
     "checkpoint.",
@@ -240,11 +246,20 @@ def check_data(config: ConfigDict, info: DatasetInfo, *, is_trained_on: bool = T
         if config.data.validation_split:
             fields.append("validation_split")
     for field in fields:
-        if config.data[field] not in info.split_sizes:
+        asked = config.data[field]
+        # Several may be tested together; what is trained on is one.
+        splits = split_names(asked) if field == "test_split" else [asked]
+        if missing := [split for split in splits if split not in info.split_sizes]:
             raise UserError(
-                f"config.data.{field} is {config.data[field]!r}, but {directory} has "
+                f"config.data.{field} is {asked!r}, but {directory} has "
                 f"{', '.join(sorted(info.split_sizes))}; name one of them, or convert the videos "
                 "again with --test_share=0.2, which makes splits where there are none"
+                + (f" ({missing[0]!r} is none of them)" if len(splits) > 1 else "")
+            )
+        if empty := [split for split in splits if not info.split_sizes[split]]:
+            raise UserError(
+                f"config.data.{field} is {asked!r}, and the split {empty[0]!r} of {directory} has "
+                "no clips; leave it out, or convert videos for it"
             )
 
 

@@ -121,9 +121,21 @@ def _recogniser_in_use(flat: Flat) -> str:
 
 def _refinement(flat: Flat) -> str:
     family = flat["model.family"]
-    if flat["model.refinement"] or family == "animal_clip":
+    departures = [
+        name
+        for name in ("model.refinement", *_PARTS_OF_REFINEMENT)
+        if flat[name] != FIELDS[name].default
+    ]
+    if not departures:
         return ""
-    return f"config.model.refinement is False; a model of family {family!r} has none to leave out"
+    said = " and ".join(f"config.{name} is {flat[name]!r}" for name in departures)
+    if family != "animal_clip":
+        return f"{said}; a model of family {family!r} has no refinement to change or leave out"
+    if not flat["model.refinement"] and len(departures) > 1:
+        return f"{said}; without refinement there is nothing more to say of it: leave one out"
+    if flat["model.graph"] == "none" and not flat["model.adaptive_prompts"]:
+        return f"{said}; a model without both is config.model.refinement=False"
+    return ""
 
 
 def _mesh(flat: Flat) -> str:
@@ -143,6 +155,12 @@ def _model(flat: Flat) -> str:
     return ""
 
 
+_PARTS_OF_REFINEMENT = (
+    "model.graph",
+    "model.adaptive_prompts",
+    "model.unknown_animals",
+    "model.gate",
+)
 _MODEL = tuple(name for name in FIELDS if name.startswith("model."))
 _MESH = tuple(f"mesh.{axis}" for axis in AXES)
 _TOLD_BY = ("animals.source", "animals.otherwise", "animals.label_dropout")
@@ -150,7 +168,7 @@ _RECOGNITION = ("evaluation.animal_sources", "animals.weights", "init_from")
 
 _IN_TRAINING: tuple[_Rule, ...] = (
     (_MODEL, _model),
-    (("model.family", "model.refinement"), _refinement),
+    (("model.family", "model.refinement", *_PARTS_OF_REFINEMENT), _refinement),
     (("data.validation_split", "data.validation_share"), _validation),
     (("relation.taxonomy", "relation.min_clips"), _inheritance),
     (_TOLD_BY, _one_recognised),

@@ -269,7 +269,7 @@ def classes_of_labels(
     """The class context of a run for other labels; see `vocabulary.context_of_labels`.
 
     Args:
-        config: its `prompts` and `relation.file` are those of the labels.
+        config: its `prompts` and `relation` are those of the labels.
 
     Raises:
         UserError: labels cannot be told apart; a file is missing or does not fit them.
@@ -289,6 +289,7 @@ def classes_of_labels(
             "animals": run.config.prompts.animals,
         },
         relation=relation,
+        similarity=config.relation.similarity,
         pooling=run.config.prompts.pooling,
         cache=config.prompts.cache,
         mesh=mesh,

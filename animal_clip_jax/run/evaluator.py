@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.evaluation import intervals, metrics, per_group, scoring, split_scores
 from animal_clip_jax.evaluation.per_class import per_class_rows
+from animal_clip_jax.evaluation.per_clip import per_clip_rows
 from animal_clip_jax.evaluation.split_scores import Condition, Recognised, Scores
 from animal_clip_jax.models.animal_sources import RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
@@ -57,6 +58,7 @@ class SourceResult:
         figures: of `metrics.summarise` and `per_group.group_figures`, and for multi-label data the
             standard errors of mAP.
         per_class: rows of `per_class_rows`.
+        per_clip: rows of `per_clip_rows`.
         probabilities: (clips, actions), the mean over views.
     """
 
@@ -64,6 +66,7 @@ class SourceResult:
     is_shuffled: bool
     figures: dict[str, float]
     per_class: list[dict[str, object]]
+    per_clip: list[dict[str, object]]
     probabilities: np.ndarray
 
 
@@ -326,8 +329,12 @@ class Evaluator:
                     scored.scores, scored.actions, clips.index.groups
                 )
             is_shuffled = seed is not None
+            probabilities = scored.scores / views
+            per_clip = per_clip_rows(
+                clips.index.clip_ids, info.action_names, probabilities, scored.actions
+            )
             results.append(
-                SourceResult(source, is_shuffled, figures, per_class, scored.scores / views)
+                SourceResult(source, is_shuffled, figures, per_class, per_clip, probabilities)
             )
         recognition = {}
         if self._recognition is not None:

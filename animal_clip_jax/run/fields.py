@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.classes.features import POOLINGS
 from animal_clip_jax.models.animal_sources import RECOGNISED, SOURCES
 from animal_clip_jax.models.attention import CHOICES
+from animal_clip_jax.models.refinement_options import GRAPHS, UNKNOWN_ANIMALS
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.run.accepted import (
     Accepted,
@@ -97,6 +98,24 @@ GROUPS = (
         Field("graph_width", 0, _WIDTH, "hidden width of the relation graph; as published 256"),
         Field("refinement", True, boolean(),
               "False compares video and texts as they are (animal_clip)"),
+        Field("graph", "summed", one_of(*GRAPHS),
+              "how the relation graph puts an action and the animals that perform it together: "
+              "'summed', as published; 'averaged', so that an action of many animals is not theirs "
+              "alone, and animals that are not in the clip do not count; 'none' takes the actions' "
+              "texts as they are",
+              older="summed"),
+        Field("adaptive_prompts", True, boolean(),
+              "False adds no prompts made of the animals to the video and the actions",
+              older=True),
+        Field("unknown_animals", "zero", one_of(*UNKNOWN_ANIMALS),
+              "what stands for the animals of a clip of which none is known: 'zero', as published, "
+              "the same for all such clips; 'from_video' is what the model itself takes them for, "
+              "the animals' texts compared with the video",
+              older="zero"),
+        Field("gate", False, boolean(),
+              "the model learns how far to trust the refinement of each clip; weights without a "
+              "gate are given one that trusts it half",
+              older=False),
         Field("drop_path_rate", 0.0, _SHARE_BELOW_1, "stochastic depth of the video tower"),
         Field("remat", "none", one_of(*REMAT_POLICIES),
               "blocks of the video tower that the backward pass computes again, to save memory: "
@@ -130,7 +149,9 @@ GROUPS = (
     Group("data", "", (
         Field("directory", "", path(), "written by `animal-clip convert-videos`", is_input=True),
         Field("train_split", "train", text(may_be_empty=False), "split of the data"),
-        Field("test_split", "test", text(may_be_empty=False), "split of the data"),
+        Field("test_split", "test", text(may_be_empty=False),
+              "split of the data, or several: 'test+test_night', whose figures are also given for "
+              "each"),
         Field("validation_split", "", text(),
               "split of the data on which the best checkpoint is chosen; this or "
               "validation_share, or neither as published: then no checkpoint is the best",
@@ -172,6 +193,12 @@ GROUPS = (
               "get the actions of all animals of their class; '' leaves the relation as it is",
               is_input=True),
         Field("min_clips", 0, whole(0), "see taxonomy; 0 leaves the relation as it is"),
+        Field("similarity", 0.0, either(0, "to leave the relation as it is", number(1e-6, 1e6)),
+              "the temperature of a softmax over cosines of texts, by which animals also perform, "
+              "with less weight, what animals with similar texts do: so one that training never "
+              "showed is not one that does nothing. Small ones, such as 0.02, take over from the "
+              "most similar animals alone; 0, as published, takes over nothing",
+              older=0.0),
     )),
     Group("animals",
           "Where the animals of a clip come from in training. 'labels', as published: its "

@@ -212,12 +212,14 @@ class TrainingProgress:
     Args:
         screen: to show it on while it is entered.
         start_step, total_steps: the steps from one to the other are run.
-        batch_size: clips a step.
+        batch_size: of the unit, a step.
         rates: (total_steps,) the learning rate of every step.
         best: the figure of the best checkpoint so far, as text; "" if none is chosen.
+        unit: what a batch is of.
 
     Attributes:
         best: as above, to be kept up to date.
+        speed_name: what `advance` calls the speed, such as "clips_per_second".
     """
 
     def __init__(
@@ -229,8 +231,11 @@ class TrainingProgress:
         batch_size: int,
         rates: Sequence[float] | np.ndarray,
         best: str = "",
+        unit: str = "clips",
     ):
         self.best = best
+        self.speed_name = f"{unit}_per_second"
+        self._unit = unit
         self._screen = screen
         self._total_steps = total_steps
         self._batch_size = batch_size
@@ -293,14 +298,14 @@ class TrainingProgress:
             figures: with "loss" and "learning_rate".
 
         Returns:
-            "clips_per_second", and where they are known "peak_memory_gib" and "mfu", the share of
-            the devices' peak arithmetic.
+            `speed_name`, and where they are known "peak_memory_gib" and "mfu", the share of the
+            devices' peak arithmetic.
         """
         last_step, last_time = self._last
         now = self._screen.now()
         self._last = (step, now)
         seconds_a_step = max(now - last_time, 1e-9) / max(step - last_step, 1)
-        speed = {"clips_per_second": self._batch_size / seconds_a_step}
+        speed = {self.speed_name: self._batch_size / seconds_a_step}
         device_figures = ""
         memory = accelerator.peak_memory()
         if memory is not None:
@@ -355,6 +360,6 @@ class TrainingProgress:
         status = f"  loss {self._loss:.4f}  {'rate' if short else 'learning rate'} {rate:.2e}"
         seconds = self._seconds_a_step()
         if seconds:
-            status += f"  {self._batch_size / seconds:.1f} clips/s"
+            status += f"  {self._batch_size / seconds:.1f} {self._unit}/s"
         status += self._device_figures
         return status + (f"  best {self.best}" if self.best else "")

@@ -25,7 +25,7 @@ from data_pipeline.long_tail import HEAD_CLIPS, TAIL_CLIPS
 
 FOLDER = "evaluations"
 METRICS_FILE, PER_CLASS_FILE, REPORT_FILE = "metrics.json", "per_class.csv", "report.txt"
-PER_GROUP_FILE, PAGE_FILE = "per_group.csv", "report.html"
+PER_CLIP_FILE, PER_GROUP_FILE, PAGE_FILE = "per_clip.csv", "per_group.csv", "report.html"
 _FILE_WIDTH = 100
 # What a person looks at: the heading of a column, the figure in it, and its number of clips.
 SINGLE_LABEL = (
@@ -120,8 +120,8 @@ def write(
     multi_label: bool,
     page: str = "",
 ) -> epath.Path:
-    """Writes a result into a folder of its own: metrics.json, per_class.csv, report.txt,
-    per_group.csv if clips have groups, and report.html if there is a page.
+    """Writes a result into a folder of its own: metrics.json, per_class.csv, per_clip.csv,
+    report.txt, per_group.csv if clips have groups, and report.html if there is a page.
 
     One that is there stays until this one is whole.
 
@@ -141,6 +141,7 @@ def write(
     content = {**source, "metrics": result.figures()}
     files = {
         PER_CLASS_FILE: as_csv(_of_parts(result, lambda part: part.per_class)),
+        PER_CLIP_FILE: as_csv(_of_parts(result, lambda part: part.per_clip)),
         REPORT_FILE: report(source, result, multi_label=multi_label) + "\n",
         **({PER_GROUP_FILE: as_csv(grouped)} if grouped else {}),
         **({PAGE_FILE: page} if page else {}),

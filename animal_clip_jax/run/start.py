@@ -20,6 +20,7 @@ from animal_clip_jax.models.architectures import ARCHITECTURES, dimensions
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.models.refinement import initial_gate
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.by_data import left_to_data
 from animal_clip_jax.run.fields import FIELDS
@@ -126,6 +127,7 @@ def initial_parameters(config: ConfigDict) -> Start:
     initialised: tuple[str, ...] = ()
     if start.metadata.model.family != model.family:
         parameters, initialised, _ = families.complete(parameters, model, seed=config.seed)
+    parameters = _with_gate_asked_for(config, parameters)
     for path, target in families.shapes(model).items():
         shape = parameters[path].shape if path in parameters else "nothing"
         if shape != target.shape:
@@ -133,12 +135,34 @@ def initial_parameters(config: ConfigDict) -> Start:
                 f"{config.init_from}: {path} has shape {shape}; expected {target.shape}"
             )
     note = ""
+    if len(parameters) > len(start.parameters) and not initialised:
+        note = f"{config.init_from} has no gate; it is initialised, and trusts refinement half"
     if initialised:
         note = (
             f"{config.init_from} is a {start.metadata.model.family}; what {model.family} has "
             f"beyond it is initialised: {len(initialised)} arrays ({counts(initialised)})"
         )
     return Start(dict(parameters), digests, note)
+
+
+def _with_gate_asked_for(
+    config: ConfigDict, parameters: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """The parameters with a gate of initial values if a configuration asks for one and they have
+    none.
+
+    Raises:
+        UserError: they have one and it does not.
+    """
+    has_gate = any(path.startswith("gate.") for path in parameters)
+    if has_gate and not config.model.gate:
+        raise UserError(
+            f"config.model.gate is False, and {config.init_from} was trained with a gate; give "
+            "--config.model.gate=True"
+        )
+    if has_gate or not config.model.gate:
+        return parameters
+    return {**parameters, **initial_gate(config.model.architecture.embed_dim)}
 
 
 def _describe_start(config: ConfigDict) -> weights.WeightsMetadata:

@@ -18,7 +18,6 @@ from animal_clip_jax.run.data import ClipSet
 
 FOLDER = "tensorboard"
 INSTALL = "pip install 'animal-clip-jax[tensorboard]'"
-TRAINING_CURVES = ("loss", "learning_rate", "clips_per_second")
 _SAMPLES = 8
 _STRIP_HEIGHT, _LINE_HEIGHT, _FONT_SIZE = 96, 20, 14
 

@@ -14,11 +14,10 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
-from animal_clip_jax.errors import Interrupted, UserError
+from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import absolute, is_remote, write_whole
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
-from animal_clip_jax.parallel import accelerator
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import (
     check_same_config,
@@ -45,12 +44,13 @@ from animal_clip_jax.run.evaluator import Evaluator, Known, check_batch_size
 from animal_clip_jax.run.inputs import record_inputs
 from animal_clip_jax.run.interruption import InterruptionNotice
 from animal_clip_jax.run.judge import Judge
+from animal_clip_jax.run.loop import Batch, Steps, TrainingLoop
 from animal_clip_jax.run.metrics_log import MetricsLog
 from animal_clip_jax.run.profile import Profile
 from animal_clip_jax.run.progress import Screen, TrainingProgress
 from animal_clip_jax.run.run_description import RunDescription
 from animal_clip_jax.run.start import initial_parameters, resolved
-from animal_clip_jax.run.tensorboard import TRAINING_CURVES, TensorBoard
+from animal_clip_jax.run.tensorboard import TensorBoard
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.watch import StepWatch
 from animal_clip_jax.training import optimizer as optimizer_lib
@@ -117,7 +117,7 @@ def _train(
     classes = jax.device_put(host_classes, NamedSharding(mesh, mesh_lib.REPLICATED))
 
     train_step = _train_step(config, data, plan, state, shardings)
-    batches = _training_batches(config, data, mesh, recognition, start_step)
+    batches = _on_devices(_training_batches(config, data, mesh, recognition, start_step), mesh)
     evaluator = Evaluator(
         config,
         plan.graphdef,
@@ -165,74 +165,43 @@ def _train(
     if broken_off:
         screen.say(broken_off)
 
-    watch = StepWatch(workdir, checkpoints)
-    profile = Profile(
-        workdir / "profile" if config.profile else None,
-        start_step=start_step,
-        total_steps=total_steps,
+    def after_epoch(state: TrainState, step: int) -> bool:
+        epoch, is_new_best = step // steps_per_epoch, False
+        if judge.is_due(epoch):
+            figure = judge.after_epoch(epoch, step, state, classes)
+            is_new_best = judge.record(step, figure)
+        return is_new_best or epoch % config.checkpoint.every_epochs == 0
+
+    def save(state: TrainState, step: int) -> None:
+        checkpoints.save(state, classes, description, step)
+        progress.best = judge.best
+
+    loop = TrainingLoop(
+        steps=Steps(start_step, total_steps, steps_per_epoch, config.log_every_steps),
+        rate=plan.rates[optimizer_lib.BASE],
+        screen=screen,
+        notice=notice,
+        progress=progress,
+        watch=StepWatch(workdir, checkpoints),
+        profile=Profile(
+            workdir / "profile" if config.profile else None,
+            start_step=start_step,
+            total_steps=total_steps,
+        ),
+        log=log,
+        tensorboard=tensorboard,
+        checkpoints=checkpoints,
+        save=save,
+        after_round=after_epoch,
+        micro_batches=config.accumulation,
     )
-    compiled_step = None
     screen.doing("")
     # Closing waits for a checkpoint that is being saved, whatever ends the steps.
-    with progress, profile, contextlib.closing(checkpoints):
+    with progress, loop.profile, contextlib.closing(checkpoints):
         if is_owed:
             figure = judge.after_epoch(epoch, start_step, state, classes)
             judge.record(start_step, figure)
-        for step in range(start_step + 1, total_steps + 1):
-            host_batch = next(batches)
-            batch = mesh_lib.put_batch(
-                {name: host_batch[name] for name in _ON_DEVICE if name in host_batch}, mesh
-            )
-            if compiled_step is None:
-                screen.doing("compiling the training step")
-                compiled_step = train_step.lower(state, batch, classes).compile()
-                screen.doing("")
-                progress.set_ideal(
-                    accelerator.ideal_seconds(compiled_step, micro_batches=config.accumulation)
-                )
-                progress.restart_clock(start_step)
-            profile.before(step)
-            state, metrics = compiled_step(state, batch, classes)
-            watch.add(step, metrics, list(host_batch["clip_id"]))
-            progress.dispatched(step, metrics["loss"])
-            profile.after(step, state)
-
-            is_last = step == total_steps
-            if step % config.log_every_steps == 0 or is_last:
-                figures = watch.check()
-                figures["learning_rate"] = float(plan.rates[optimizer_lib.BASE](step - 1))
-                figures |= progress.advance(step, figures)
-                log.write(step, "train", figures)
-                tensorboard.curves(
-                    step, "training", {name: figures[name] for name in TRAINING_CURVES}
-                )
-
-            epoch, rest = divmod(step, steps_per_epoch)
-            is_interrupted = notice.is_due()
-            if rest and not is_interrupted:
-                continue
-            watch.check()
-            is_new_best = False
-            if not rest and judge.is_due(epoch) and not is_interrupted:
-                try:
-                    figure = judge.after_epoch(epoch, step, state, classes)
-                except Interrupted:
-                    is_interrupted = True
-                else:
-                    is_new_best = judge.record(step, figure)
-            is_due = not rest and epoch % config.checkpoint.every_epochs == 0
-            if is_due or is_last or is_new_best or is_interrupted:
-                checkpoints.save(state, classes, description, step)
-            progress.best = judge.best
-            progress.restart_clock(step)
-            if is_interrupted:
-                checkpoints.wait()
-                raise Interrupted(
-                    f"stopped; step {step} of {total_steps} is saved in "
-                    f"{workdir}: run the same command again to go on"
-                )
-        checkpoints.wait()
-        progress.finish()
+        state = loop.run(train_step, state, batches, classes)
         screen.say(judge.at_the_end(workdir, total_steps, state, classes))
 
 
@@ -301,7 +270,7 @@ class _Begun(NamedTuple):
 def _plan(config: ConfigDict, mesh: Mesh, steps_per_epoch: int) -> _Plan:
     attention = choose_attention(config.model, mesh).attention
     graphdef, abstract = assembly.abstract_model(config.model, attention)
-    groups = optimizer_lib.parameter_groups(abstract, refinement=config.model.refinement)
+    groups = optimizer_lib.parameter_groups(abstract, refinement=assembly.refinement(config.model))
     optimizer, rates = assembly.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
     return _Plan(mesh, graphdef, abstract, groups, optimizer, rates)
 
@@ -340,6 +309,7 @@ def _go_on(config: ConfigDict, workdir: epath.Path, step: int, plan: _Plan) -> _
     )
     checkpoints = _checkpoints(config, workdir)
     state, classes = checkpoints.restore(step, shapes, shardings)
+    assert classes is not None  # a video model's checkpoint without them is damaged
     return _Begun(step, state, shardings, classes, checkpoints)
 
 
@@ -403,6 +373,12 @@ def _training_batches(
         animal_weights=animal_weights,
         rows=data.train.rows,
     )
+
+
+def _on_devices(batches: Iterator[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[Batch]:
+    for batch in batches:
+        arrays = {name: batch[name] for name in _ON_DEVICE if name in batch}
+        yield Batch(mesh_lib.put_batch(arrays, mesh), list(batch["clip_id"]))
 
 
 def _recogniser_of(earlier: TrainedRun | None) -> str:

@@ -17,16 +17,18 @@ class StepWatch:
 
     Args:
         workdir, checkpoints: where the run saves, for the message of an error.
+        unit: what a batch is of, likewise.
     """
 
-    def __init__(self, workdir: epath.Path, checkpoints: RunCheckpoints):
+    def __init__(self, workdir: epath.Path, checkpoints: RunCheckpoints, *, unit: str = "clips"):
         self._workdir = workdir
         self._checkpoints = checkpoints
+        self._unit = unit
         self._pending: list[tuple[int, dict[str, jax.Array], Sequence[str]]] = []
 
-    def add(self, step: int, metrics: dict[str, jax.Array], clip_ids: Sequence[str]) -> None:
+    def add(self, step: int, metrics: dict[str, jax.Array], ids: Sequence[str]) -> None:
         """Notes a step; does not wait for it."""
-        self._pending.append((step, metrics, clip_ids))
+        self._pending.append((step, metrics, ids))
 
     def check(self) -> dict[str, float]:
         """Waits for the steps noted since the last call, and looks at all of them.
@@ -35,11 +37,11 @@ class StepWatch:
             the figures of the last one; empty if there is none.
 
         Raises:
-            DivergenceError: a figure is not finite; names the step, the clips of its batch, and
+            DivergenceError: a figure is not finite; names the step, what was in its batch, and
                 the last good checkpoint.
         """
         figures: dict[str, float] = {}
-        for step, metrics, clip_ids in self._pending:
+        for step, metrics, ids in self._pending:
             figures = {name: float(np.asarray(value)) for name, value in metrics.items()}
             wrong = [name for name, value in figures.items() if not math.isfinite(value)]
             if wrong:
@@ -48,7 +50,7 @@ class StepWatch:
                 good = "there is no checkpoint" if last is None else f"step {last} is the last good"
                 raise DivergenceError(
                     f"step {step}: {', '.join(f'{name} is {figures[name]}' for name in wrong)}; "
-                    f"its clips: {', '.join(gather_texts(', '.join(clip_ids)))}; {good} in "
+                    f"its {self._unit}: {', '.join(gather_texts(', '.join(ids)))}; {good} in "
                     f"{self._workdir}"
                 )
         self._pending.clear()

@@ -23,6 +23,8 @@ from animal_clip_jax.version import VERSION as PROGRAM_VERSION
 VERSION = 2
 CONFIG_FILE, RECORD_FILE, README_FILE = "config.json", "run.json", "README.txt"
 CALIBRATION_FILE = "calibration.json"
+# In the folder of a pretraining, which is none of a run.
+PRETRAINING_FILE = "pretraining.json"
 # What lies in a workdir, for whoever finds one; written into it.
 README = """\
 A training run of animal_clip_jax. It is complete by itself: copied to another
@@ -35,7 +37,8 @@ machine, it predicts, and is trained further where its data is too.
                      the newest, and the best where one is chosen
   evaluated.json     the figure of every step that the best is chosen by
   evaluations/NAME/  an evaluation: report.txt to read, metrics.json for other
-                     programs, per_class.csv with a line for each action
+                     programs, per_class.csv with a line for each action,
+                     per_clip.csv with one for each clip
   calibration.json   how sure its answers are to be taken, from
                      `animal-clip calibrate`
   metrics.jsonl      a line for every few steps (loss, learning rate, speed)
@@ -85,6 +88,10 @@ def check_is_run(folder: epath.Path) -> None:
     """
     if not folder.is_dir():
         raise MissingFileError(f"{folder}: there is no such folder; expected that of a run", folder)
+    if (folder / PRETRAINING_FILE).exists():
+        raise UserError(
+            f"{folder} is the folder of a pretraining, not of a run; give the weights that it wrote"
+        )
     if not (folder / CONFIG_FILE).exists() and not (folder / "checkpoints").is_dir():
         raise UserError(
             f"{folder}: not the folder of a run: it has neither {CONFIG_FILE} nor checkpoints; "
@@ -107,6 +114,8 @@ def check_is_free(folder: epath.Path) -> None:
             f"--workdir: {folder} is a file; expected the folder of a run, or a new one"
         )
     names = sorted(path.name for path in folder.iterdir())
+    if PRETRAINING_FILE in names:
+        raise UserError(f"--workdir: {folder} is that of a pretraining; choose another folder")
     if {CONFIG_FILE, RECORD_FILE, "checkpoints"} & set(names):
         return
     # A run that was killed as it began has left files half written.

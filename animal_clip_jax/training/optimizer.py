@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from animal_clip_jax.models.refinement_options import PUBLISHED, RefinementOptions
+
 FROZEN = "frozen"
 BASE = "base"
 NEW = "new"  # what CLIP does not bring: a higher rate
@@ -15,9 +17,16 @@ DECAY_ONLY = "decay_only"  # no gradient ever reaches it, so it needs no moments
 
 # A path is in a group if one of its dotted parts begins with one of these.
 _FROZEN_PARTS = ("text", "logit_scale")
-_NEW_PARTS = ("message_", "integration", "patch_norm", "patch_projection", "prompts", "graph")
+_NEW_PARTS = (
+    "message_",
+    "integration",
+    "patch_norm",
+    "patch_projection",
+    "prompts",
+    "graph",
+    "gate",
+)
 _PROMPT_GENERATORS = ("action_prompts", "video_prompts")
-_REFINEMENT = ("graph", *_PROMPT_GENERATORS)
 _UNREACHED_IN_PROMPTS = ("query", "key", "attention_norm")
 
 
@@ -42,15 +51,19 @@ def parameter_group(path: str) -> str:
     return NEW if is_new else BASE
 
 
-def parameter_groups(paths: Iterable[str], *, refinement: bool = True) -> dict[str, str]:
+def parameter_groups(
+    paths: Iterable[str], *, refinement: RefinementOptions = PUBLISHED
+) -> dict[str, str]:
     """`parameter_group` of all parameters of one model: {path: group}.
 
     Args:
-        refinement: whether the model refines its features; if not, what does it is frozen.
+        refinement: of the model; parts of it that are left out are frozen.
     """
     groups = {path: parameter_group(path) for path in paths}
-    if not refinement:
-        groups.update({path: FROZEN for path in groups if path.startswith(_REFINEMENT)})
+    left_out: tuple[str, ...] = () if refinement.adaptive_prompts else _PROMPT_GENERATORS
+    if refinement.graph == "none":
+        left_out += ("graph",)
+    groups.update({path: FROZEN for path in groups if path.startswith(left_out)})
     if any(path.startswith(_PROMPT_GENERATORS) for path in groups):
         unused = ("patch_norm.scale", "patch_norm.bias", "patch_projection")
         groups.update({path: FROZEN for path in unused if path in groups})

@@ -24,6 +24,8 @@ from data_pipeline.annotations.times import seconds
 NEEDED = ("video", "actions")
 COLUMNS = (*NEEDED, "animals", "split", "start", "stop", "individual")
 SPLITS = ("train", "val", "test")
+# Further tests, each a split of its own.
+_FURTHER_TEST = re.compile(r"test_[a-z0-9_]{1,60}")
 # What people call them.
 SPLIT_WORDS = {
     **{name: name for name in SPLITS},
@@ -88,9 +90,10 @@ def _read_rows(path: Path, roots: Roots, animal: str) -> tuple[list[Row], list[s
     for place, cells in lines:
         row = dict(zip(header, cells, strict=True))
         split = row.get("split", "").casefold() or "train"
-        if split not in SPLITS:
+        if split not in SPLITS and not _FURTHER_TEST.fullmatch(split):
             raise AnnotationError(
-                f"{place}: the split is {quoted(row['split'])}, not {', '.join(SPLITS)}"
+                f"{place}: the split is {quoted(row['split'])}, not {', '.join(SPLITS)} or, for "
+                "further tests, test_NAME with small letters, digits and _"
             )
         start, stop = (
             seconds(row[name], place, name, decimal_comma=separator != ",")

@@ -1,20 +1,18 @@
-"""Writes the demo's data set: short videos of drawn animals, in the layout of LoTE-Animal.
+"""Writes the synthetic world: short videos of animals that act, listed for training and tests.
 
     python -m data_pipeline.synthetic --output=DIR
 
 The folder then holds
 
-    videos/StandingUp/Bear0001.mp4     H.264, 12 frames a second
-    annotations/train.txt, test.txt    `StandingUp/Bear0001.mp4 <action id> <animal id>` a line,
-                                       and a blank line at the end
-    annotations/label.csv              `id,label` of the actions
-    annotations/animal_label.csv       `id,label` of the animals
-    synthetic.json                     the parameters of the set
+    clips.csv                      `video,animals,actions,split` a line, as
+                                   `animal-clip convert-videos --dataset=csv` reads it
+    videos/StandingUp/Zebra_...mp4     H.264, 12 frames a second
+    unseen_action/                 the same for the test of an action that training does not know
+    pairs/                         captioned pictures, for `python -m animal_clip_jax.pretrain`
+    descriptions/                  texts of the actions and animals, and the class of each animal
+    synthetic.json                 the parameters of the set
 
-Test clips are new clips of the animals and actions of the training set, and two harder kinds:
-actions that training shows only in other animals (`UNSEEN_PAIRS`), and an animal that training does
-not show at all (`UNSEEN_ANIMAL`). An action and its reverse are withheld together: were one of them
-left in training, a single frame of it would give away its label.
+What the splits ask is said in `plan`.
 """
 
 import argparse
@@ -24,7 +22,7 @@ from collections.abc import Sequence
 
 from animal_clip_jax import command_line
 from animal_clip_jax.command_line import Parser, numeric
-from data_pipeline.synthetic.videos import plan, write_dataset
+from data_pipeline.synthetic.dataset import Parameters, write_dataset
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,24 +35,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.prog = "python -m data_pipeline.synthetic"
     add, positive = parser.add_argument, numeric(int, least=1)
+    default = Parameters()
+
+    def number(name: str, metavar: str, text: str) -> None:
+        value = getattr(default, name)
+        add(f"--{name}", metavar=metavar, type=positive, default=value, help=f"{text} ({value})")
+
     add("--output", metavar="DIR", required=True, help="folder to write the set into")
+    number("train_clips", "N", "training videos, about")
+    number("test_clips", "N", "test videos of each unseen pair and action, others in proportion")
     add(
-        "--clips_per_pair",
-        metavar="N",
-        type=positive,
-        default=28,
-        help="training videos of each animal and action (28)",
+        "--seed", metavar="N", type=int, default=default.seed, help="another seed, other videos (0)"
     )
+    number("size", "PIXELS", "height and width, even")
+    number("num_frames", "N", "of each video")
     add(
-        "--test_clips_per_pair",
+        "--stills",
         metavar="N",
-        type=positive,
-        default=4,
-        help="test videos of each, and twice as many of unseen pairs (4)",
+        type=numeric(int, least=0),
+        default=default.stills,
+        help=f"captioned pictures for training, 0 for none ({default.stills})",
     )
-    add("--seed", metavar="N", type=int, default=0, help="another seed, other videos (0)")
-    add("--size", metavar="PIXELS", type=positive, default=64, help="height and width, even (64)")
-    add("--num_frames", metavar="N", type=positive, default=16, help="of each video (16)")
+    number("test_stills", "N", "captioned pictures for the test")
     add("--workers", metavar="N", type=positive, help="processes (as many as there are cores)")
     return command_line.run(
         lambda: _render(parser.parse(arguments)),
@@ -64,20 +66,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _render(options: argparse.Namespace) -> None:
     start = time.perf_counter()
-    rendered = write_dataset(
-        options.output,
-        clips_per_pair=options.clips_per_pair,
-        test_clips_per_pair=options.test_clips_per_pair,
+    parameters = Parameters(
         seed=options.seed,
+        train_clips=options.train_clips,
+        test_clips=options.test_clips,
         size=options.size,
         num_frames=options.num_frames,
-        workers=options.workers,
+        stills=options.stills,
+        test_stills=options.test_stills,
     )
+    done = write_dataset(options.output, parameters, workers=options.workers)
     seconds = time.perf_counter() - start
-    total = len(plan(options.clips_per_pair, options.test_clips_per_pair))
     print(
-        f"rendered {rendered} of {total} clips (seed {options.seed}) in {seconds:.1f} s, "
-        f"{rendered / seconds:.0f} clips/s: {options.output}"
+        f"rendered {done.videos} of {done.of_videos} clips and {done.pictures} of "
+        f"{done.of_pictures} pictures (seed {options.seed}) in {seconds:.1f} s: {options.output}"
     )
 
 

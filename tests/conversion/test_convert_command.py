@@ -106,15 +106,17 @@ def test_a_failed_conversion_writes_nothing(tmp_path, source, capsys):
 
 
 def test_the_exit_code_and_what_is_imported(tmp_path):
+    """As a command, which at its end says what it imported."""
     program = (
-        "import sys, animal_clip_jax.convert, animal_clip_jax.conversion.weights;"
-        "print({'torch', 'tensorflow', 'transformers', 'tokenizers'} & set(sys.modules))"
+        "import atexit, runpy, sys, animal_clip_jax.conversion.weights\n"
+        "libraries = {'torch', 'tensorflow', 'transformers', 'tokenizers'}\n"
+        "atexit.register(lambda: print(libraries & set(sys.modules)))\n"
+        "runpy.run_module('animal_clip_jax.convert', run_name='__main__')"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert result.stdout == "set()\n", result.stderr
-    command = [sys.executable, "-m", "animal_clip_jax.convert"]
-    command += [f"--source={tmp_path / 'no.pth'}", f"--output={tmp_path / 'new'}"]
+    arguments = [f"--source={tmp_path / 'no.pth'}", f"--output={tmp_path / 'new'}"]
+    command = [sys.executable, "-c", program, *arguments]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr == f"error: {tmp_path / 'no.pth'}: no such file or folder\n"
+    assert result.stdout == "set()\n"
     assert not list(tmp_path.iterdir())

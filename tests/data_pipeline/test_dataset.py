@@ -29,6 +29,17 @@ def test_info(dataset):
     assert (info.short_side, info.max_frames, info.multi_label) == (40, 16, False)
 
 
+def test_several_splits_are_one_after_the_other(dataset):
+    train, test = load_index(dataset, "train"), load_index(dataset, "test")
+    both = load_index(dataset, "test+train")
+    assert both.groups == ("test",) * NUM_TEST + ("train",) * NUM_TRAIN
+    for rows, part in ((range(NUM_TEST), test), (range(NUM_TEST, len(both)), train)):
+        found = dataclasses.asdict(both.take(np.array(rows)))
+        for name, expected in dataclasses.asdict(part).items():
+            if name != "groups":
+                np.testing.assert_array_equal(found[name], expected)
+
+
 def test_it_is_read_without_tensorflow(dataset):
     code = (
         "import sys; from data_pipeline.dataset import load_info;"
@@ -92,6 +103,12 @@ class TestWrongFolders:
     def test_unknown_split(self, copy):
         with pytest.raises(DatasetError, match="no split 'val'; it has train, test"):
             load_index(copy, "val")
+
+    def test_splits_named_twice_or_not_there(self, copy):
+        with pytest.raises(DatasetError, match="no split 'val'"):
+            load_index(copy, "test+val")
+        with pytest.raises(DatasetError, match="the splits 'test.test' name one twice"):
+            load_index(copy, "test+test")
 
     def test_index_with_clips_missing(self, copy):
         as_older_version(copy)

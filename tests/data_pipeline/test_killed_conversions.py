@@ -52,8 +52,8 @@ def test_commands_that_are_killed_at_random_moments(name, source, tmp_path):
             *("--short_side=40", "--max_frames=16", "--clips_per_shard=4", "--workers=2"),
         ],
         "synthetic": [
-            *("data_pipeline.synthetic", "--clips_per_pair=2", "--test_clips_per_pair=1"),
-            *("--size=32", "--num_frames=4", "--workers=2"),
+            *("data_pipeline.synthetic", "--train_clips=48", "--test_clips=1", "--size=16"),
+            *("--num_frames=2", "--workers=2"),
         ],
     }
     command = commands[name]

@@ -64,6 +64,7 @@ def run_all(folder: pathlib.Path, *, show: Callable[[Outcome], None]) -> list[Ou
     stand_ins.copy_project(project)
     stand_ins.add_environment(project)
     stand_ins.add_videos(project)
+    stand_ins.add_pictures(project)
     stand_ins.add_weights(project, hub)
     environment = stand_ins.environment(project, hub)
     outcomes = []

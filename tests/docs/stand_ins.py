@@ -12,12 +12,11 @@ import shutil
 import subprocess
 import sys
 
+import made_pairs
 import numpy as np
 import open_clip
 import published
 import tiny_run
-
-from data_pipeline.synthetic.videos import plan, write_dataset
 
 _SMALLER = '''
 
@@ -61,9 +60,12 @@ def copy_project(folder: pathlib.Path) -> None:
             config.write_text(text + _SMALLER)
     makefile = (folder / "Makefile").read_text()
     rendering = "data_pipeline.synthetic --output=$(DEMO)/videos"
-    assert rendering in makefile
-    fewer = f"{rendering} --clips_per_pair=2 --test_clips_per_pair=1"
-    (folder / "Makefile").write_text(makefile.replace(rendering, fewer))
+    fewer = f"{rendering} --train_clips=48 --test_clips=1 --size=16 --num_frames=4"
+    fewer += " --stills=72 --test_stills=36"
+    for long, short in ((rendering, fewer), ("--steps=300", "--steps=3 --batch_size=16")):
+        assert long in makefile
+        makefile = makefile.replace(long, short)
+    (folder / "Makefile").write_text(makefile)
 
 
 def add_environment(folder: pathlib.Path) -> None:
@@ -81,12 +83,10 @@ def add_environment(folder: pathlib.Path) -> None:
 def add_videos(folder: pathlib.Path) -> None:
     """Labelled clips, as one's own and as two of the published data sets; and one to predict."""
     rendered = folder.parent / "rendered"
-    write_dataset(
-        rendered, clips_per_pair=2, test_clips_per_pair=1, size=32, num_frames=8, workers=1
-    )
+    tiny_run.render(rendered, train=2)
     videos = rendered / "videos"
-    shutil.copy(videos / "Walking" / "Fox0001.mp4", folder / "clip.mp4")
-    clips = plan(2, 1)
+    shutil.copy(videos / "Walking" / "Fox_train_000.mp4", folder / "clip.mp4")
+    clips = tiny_run.clips(train=2)
     for place in (folder, folder / "footage"):
         shutil.copytree(videos, place / "videos")
     shutil.copytree(videos, folder / "recordings")  # a folder for each action
@@ -125,6 +125,18 @@ def add_videos(folder: pathlib.Path) -> None:
 def _write_table(path: pathlib.Path, rows: list[list], *, delimiter: str) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows(rows)
+
+
+def add_pictures(folder: pathlib.Path) -> None:
+    """Pictures with a list of what is on them."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    rows = [["image", "text", "label", "split"]]
+    for number, pair in enumerate(made_pairs.pairs(range(8))):
+        (pictures / f"{number}.png").write_bytes(pair.image)
+        split = "test" if number > 5 else "train"
+        rows += [[f"{number}.png", text, pair.label, split] for text in pair.texts]
+    _write_table(pictures / "pairs.csv", rows, delimiter=",")
 
 
 def add_weights(folder: pathlib.Path, hub: pathlib.Path) -> None:

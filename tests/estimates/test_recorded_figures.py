@@ -1,5 +1,6 @@
-"""The recorded figures of compiled programs, and the compiler for TPUs where it is installed."""
+"""The recorded figures of compiled programs, and the compilers where they are installed."""
 
+import importlib.util
 import json
 import pathlib
 import re
@@ -7,8 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
-from benchmarks.compiled import CONFIGURATIONS, RECORD, worse
+from benchmarks.compiled import CONFIGURATIONS, RECORD, main, missing_compiler, worse
+from benchmarks.input import clips_of_a_v5e
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -24,6 +28,28 @@ def test_what_is_worse_by_more_than_three_per_cent_is_said():
 
 def test_every_configuration_is_recorded():
     assert set(json.loads(RECORD.read_text())["figures"]) == set(CONFIGURATIONS)
+
+
+@pytest.mark.parametrize(
+    ("target", "compiler"), [("tpu:v5e:2x2", "libtpu"), ("cuda:h100:1", "jax_cuda12_plugin")]
+)
+def test_what_cannot_be_compiled_is_left_out_and_said(target, compiler, capsys):
+    if importlib.util.find_spec(compiler):
+        assert missing_compiler(target) == ""
+        return
+    assert missing_compiler(target) == compiler
+    only = next(name for name, of in CONFIGURATIONS.items() if of.target == target)
+    with flagsaver.flagsaver(), pytest.raises(SystemExit, match="nothing was compiled"):
+        flags.FLAGS(["compiled", "--check", f"--only={only}"])
+        main([])
+    assert capsys.readouterr().out == f"left out, as {compiler} is not installed: {only}\n"
+
+
+def test_the_input_benchmark_takes_the_fastest_step_of_a_tpu():
+    """Beside those of GPUs, which have no cycles: 16 clips a chip at 1.5 GHz."""
+    recorded = json.loads(RECORD.read_text())["figures"]
+    cycles = recorded["ViT-B/16, 8 frames, bfloat16, attention=fused"]["Mcycles"]
+    assert clips_of_a_v5e() == pytest.approx(16 * 1500 / cycles)
 
 
 def _run(*command: str, needs: str = "libtpu") -> subprocess.CompletedProcess:

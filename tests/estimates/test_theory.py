@@ -6,13 +6,17 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
-from flax import nnx
 
 from animal_clip_jax.estimates.theory import forward_flops, training_flops
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ARCHITECTURES, ClipArchitecture
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.description import ModelDescription, build
+from animal_clip_jax.models.refinement_options import (
+    NO_REFINEMENT,
+    PUBLISHED,
+    RefinementOptions,
+)
 
 ACTIONS, ANIMALS = 5, 3
 SMALL = ClipArchitecture(
@@ -55,16 +59,17 @@ def products(jaxpr) -> int:
     return total
 
 
-def traced(model: ModelDescription, clips: int, *, refinement: bool, training: bool) -> int:
-    options = {} if model.family == "xclip" else {"refinement": refinement}
+def traced(
+    model: ModelDescription, clips: int, *, refinement: RefinementOptions, training: bool
+) -> int:
     graphdef, values = parameters.abstract(
         lambda: build(
             model,
             drop_path_rate=0.0,
             remat="none",
-            rngs=nnx.Rngs(0),
+            rngs=parameters.rngs_for_shapes(),
             dtype=jnp.float32,
-            **{"refinement": True, **options},
+            refinement=refinement,
         )
     )
     size, embed_dim = model.architecture.image_size, model.architecture.embed_dim
@@ -86,7 +91,14 @@ def traced(model: ModelDescription, clips: int, *, refinement: bool, training: b
 
 
 @pytest.mark.parametrize(
-    ("family", "refinement"), [("animal_clip", True), ("animal_clip", False), ("xclip", True)]
+    ("family", "refinement"),
+    [
+        ("animal_clip", PUBLISHED),
+        ("animal_clip", NO_REFINEMENT),
+        ("animal_clip", RefinementOptions(graph="averaged", adaptive_prompts=False, gate=True)),
+        ("animal_clip", RefinementOptions(graph="none", unknown_animals="from_video")),
+        ("xclip", PUBLISHED),
+    ],
 )
 def test_as_many_as_are_traced_for_one_clip_more(family, refinement):
     model = described(family, SMALL)

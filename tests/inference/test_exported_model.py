@@ -25,7 +25,7 @@ def exported(run, tmp_path_factory):
 
 def test_it_says_what_the_run_says(exported, run, videos, tmp_path):
     """The program of README.txt, with frames of a video where it has zeros."""
-    video = videos / "videos" / "Walking" / "Zebra5001.mp4"
+    video = videos / "videos" / "Walking" / "Zebra_test_000.mp4"
     labels = json.loads((exported / "model.json").read_text())
     model = animal_clip_jax.load(run)
     views = load_video(

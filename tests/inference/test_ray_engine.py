@@ -70,7 +70,7 @@ def test_a_worker_is_killed_while_it_predicts(prediction, predicted, address, tm
 @pytest.fixture(scope="module")
 def conversion(videos):
     return [
-        *("--dataset=lote_animal", f"--source={videos}", "--short_side=20"),
+        *("--dataset=csv", f"--source={videos}", "--short_side=20"),
         "--clips_per_shard=8",
     ]
 

@@ -1,9 +1,11 @@
 """The relation graph and the prompts against their definitions, written out in numpy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from jax.test_util import check_grads
 
 from animal_clip_jax.models.refinement import (
     CrossAttention,
@@ -21,30 +23,51 @@ def _norm(x: np.ndarray, norm) -> np.ndarray:
     return x * np.asarray(norm.scale[...]) + np.asarray(norm.bias[...])
 
 
-@pytest.mark.parametrize("hidden_width", [16, 64, 128])
-def test_relation_graph_is_dense_layers_over_all_nodes(hidden_width):
-    """Whichever layer narrows is activated, both where they are equally wide."""
-    graph = tiny.randomised(
+def _graph(*, is_averaged: bool, hidden_width: int = 32, dtype=jnp.float32) -> RelationGraph:
+    return tiny.randomised(
         lambda rngs: RelationGraph(
-            tiny.EMBED, hidden_width=hidden_width, dtype=jnp.float32, rngs=rngs
+            tiny.EMBED, hidden_width=hidden_width, is_averaged=is_averaged, dtype=dtype, rngs=rngs
         )
     )
+
+
+def _summed(relation: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The published adjacency, and how the nodes are weighted before the first layer."""
+    actions, animals = relation.shape
+    adjacency = np.eye(animals + actions)
+    for action, animal in np.argwhere(relation):
+        adjacency[animal, animals + action] = 1
+        adjacency[animals + action, animal] = 1
+    nodes = np.concatenate([weights, np.ones((CLIPS, actions))], axis=1)
+    return np.broadcast_to(adjacency, (CLIPS, *adjacency.shape)), nodes
+
+
+def _averaged(relation: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that sum to 1; an animal counts by its weight in the clip where others look at it."""
+    actions, animals = relation.shape
+    adjacency = np.tile(np.eye(animals + actions), (CLIPS, 1, 1))
+    for clip in range(CLIPS):
+        for action in range(actions):
+            for animal in range(animals):
+                edge = relation[action, animal]
+                adjacency[clip, animals + action, animal] = edge * weights[clip, animal]
+                adjacency[clip, animal, animals + action] = edge
+    adjacency /= adjacency.sum(axis=2, keepdims=True)
+    return adjacency, np.ones((CLIPS, animals + actions))
+
+
+@pytest.mark.parametrize("dense", [_summed, _averaged])
+@pytest.mark.parametrize("hidden_width", [16, 64, 128])
+def test_relation_graph_is_dense_layers_over_all_nodes(hidden_width, dense):
+    """Whichever layer narrows is activated, both where they are equally wide."""
+    graph = _graph(is_averaged=dense is _averaged, hidden_width=hidden_width)
     classes = tiny.classes()
     weights = RANDOM.random((CLIPS, tiny.ANIMALS)).astype(np.float32)
     weights[0] = 0  # not told of any animal
 
-    nodes = tiny.ANIMALS + tiny.ACTIONS
-    adjacency = np.eye(nodes)
-    for action, animal in np.argwhere(classes.relation):
-        adjacency[animal, tiny.ANIMALS + action] = 1
-        adjacency[tiny.ANIMALS + action, animal] = 1
-    x = np.concatenate(
-        [
-            weights[:, :, None] * classes.animal_features,
-            np.broadcast_to(classes.action_features, (CLIPS, *classes.action_features.shape)),
-        ],
-        axis=1,
-    ).astype(np.float64)
+    adjacency, of_nodes = dense(classes.relation, weights)
+    nodes = np.concatenate([classes.animal_features, classes.action_features])
+    x = of_nodes[:, :, None] * nodes.astype(np.float64)
     for layer in graph.layers:
         kernel = np.asarray(layer.kernel[...])
         x = adjacency @ (x @ kernel)
@@ -54,6 +77,41 @@ def test_relation_graph_is_dense_layers_over_all_nodes(hidden_width):
 
     found = graph(classes.action_features, classes.animal_features, weights, classes.relation)
     np.testing.assert_allclose(found, x[:, tiny.ANIMALS :], rtol=1e-4, atol=1e-5)
+
+
+def test_means_know_no_animal_that_is_not_in_the_clip():
+    """Nor how many perform an action: an animal that stands there twice, each with half its weight,
+    is that animal once. The published sums know both."""
+    classes = tiny.classes()
+    assert classes.relation[:, 1].any()
+    weights = np.float32([[0, 1, 0, 0], [0.3, 0.2, 0, 0.5]])
+    features = np.concatenate([classes.animal_features, classes.animal_features[1:2]])
+    relation = np.concatenate([classes.relation, classes.relation[:, 1:2]], axis=1)
+    absent = np.concatenate([weights, np.zeros((2, 1), np.float32)], axis=1)
+    shared = np.concatenate([weights, weights[:, 1:2]], axis=1) * np.float32([1, 0.5, 1, 1, 0.5])
+    for is_averaged in (True, False):
+        graph = jax.jit(_graph(is_averaged=is_averaged))
+        before = graph(*classes[:2], weights, classes.relation)
+        for given in (absent, shared):
+            after = graph(classes.action_features, features, given, relation)
+            assert np.allclose(after, before, rtol=1e-5, atol=1e-5) == is_averaged
+
+
+def test_gradients_through_means_are_finite_differences():
+    """Of an action's features, of an animal's weights and edges, in float64."""
+    classes = tiny.classes()
+    weights = RANDOM.random((CLIPS, tiny.ANIMALS))
+    weights[0] = 0
+    direction = RANDOM.standard_normal((CLIPS, tiny.ACTIONS, tiny.EMBED))
+    with jax.enable_x64(True):
+        graph = _graph(is_averaged=True, dtype=jnp.float64)
+
+        def total(actions, weights, relation):
+            return jnp.sum(direction * graph(actions, classes.animal_features, weights, relation))
+
+        given = (np.float64(classes.action_features), weights, np.float64(classes.relation))
+        # Nodes near 0, where the leaky ReLU bends, have gradients that differences do not find.
+        check_grads(jax.jit(total), given, order=1, modes=["rev"], eps=1e-6, rtol=1e-4)
 
 
 def _attend(attention: CrossAttention, queries: np.ndarray, context: np.ndarray) -> np.ndarray:

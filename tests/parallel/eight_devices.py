@@ -6,7 +6,7 @@ A program of its own, because the number of devices is settled when JAX starts:
       python tests/parallel/eight_devices.py FOLDER 1,1,1 2,2,2 2,2,2,fused
 
 writes FOLDER/1,1,1.npz and so on: "losses", "num_spread_moments" and the parameters. "fused" is
-with the Pallas kernel of attention, interpreted.
+with the Pallas kernel of attention, interpreted; "contrastive" is a CLIP, trained on pairs.
 """
 
 import math
@@ -15,13 +15,18 @@ import sys
 
 import jax
 import numpy as np
+from flax import nnx
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[level]) for level in (1, 2)]
 import tiny  # noqa: E402
 
+from animal_clip_jax.models import parameters  # noqa: E402
 from animal_clip_jax.models.attention import XLA, Attention  # noqa: E402
+from animal_clip_jax.models.clip import Clip  # noqa: E402
+from animal_clip_jax.models.normalisation import IMAGENET  # noqa: E402
 from animal_clip_jax.parallel.mesh import AXES, BATCH, make_mesh, put_batch  # noqa: E402
 from animal_clip_jax.training import losses, optimizer  # noqa: E402
+from animal_clip_jax.training.contrastive import make_contrastive_step  # noqa: E402
 from animal_clip_jax.training.step import create_state, make_train_step  # noqa: E402
 
 STEPS, CLIPS = 5, 16
@@ -64,14 +69,39 @@ def train(shape: tuple[int, ...], devices: list[jax.Device], *, is_fused: bool):
     return np.array(history), jax.device_get({**state.trained, **state.frozen}), num_spread
 
 
+def pretrain(shape: tuple[int, ...], devices: list[jax.Device]):
+    """The same of a CLIP on pictures and texts."""
+    mesh = make_mesh(dict(zip(AXES, shape, strict=True)), devices)
+    graphdef, abstract = parameters.abstract(lambda: Clip(tiny.ARCHITECTURE, rngs=nnx.Rngs(0)))
+    values = tiny.random_parameters(abstract)
+    groups = dict.fromkeys(values, optimizer.BASE)
+    adamw = optimizer.build_optimizer(
+        groups, {optimizer.BASE: 1e-3, optimizer.NEW: 1e-3}, weight_decay=0.02, epsilon=1e-6
+    )
+    state, shardings = create_state(values, groups, adamw, seed=0, mesh=mesh)
+    step = make_contrastive_step(
+        graphdef, adamw, normalisation=IMAGENET, mesh=mesh, state_shardings=shardings
+    )
+    history = []
+    for index in range(STEPS):
+        state, metrics = step(state, put_batch(tiny.pairs(CLIPS, seed=index), mesh))
+        history.append(float(metrics["loss"]))
+    moments = jax.tree.leaves(state.optimizer)
+    num_spread = sum(not leaf.sharding.is_fully_replicated for leaf in moments)
+    return np.array(history), jax.device_get(state.trained), num_spread
+
+
 def main(folder: str, *meshes: str) -> None:
     # Compiling takes most of the time.
     jax.config.update("jax_disable_most_optimizations", True)
     for name in meshes:
-        sizes = name.removesuffix(",fused")
-        shape = tuple(int(size) for size in sizes.split(","))
+        *sizes, kind = name.split(",") if name.count(",") == 3 else (*name.split(","), "")
+        shape = tuple(map(int, sizes))
         devices = jax.devices()[: math.prod(shape)]
-        history, values, num_spread = train(shape, devices, is_fused=name != sizes)
+        if kind == "contrastive":
+            history, values, num_spread = pretrain(shape, devices)
+        else:
+            history, values, num_spread = train(shape, devices, is_fused=kind == "fused")
         path = pathlib.Path(folder) / f"{name}.npz"
         np.savez(path, losses=history, num_spread_moments=num_spread, **values)
 

@@ -169,7 +169,10 @@ def trained(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for meshes in (("1,1,1", "8,1,1", "2,2,2,fused"), ("2,4,1", "2,2,2"))
+        for meshes in (
+            ("1,1,1", "8,1,1", "2,2,2,fused"),
+            ("2,4,1", "2,2,2", "1,1,1,contrastive", "2,1,1,contrastive", "4,2,1,contrastive"),
+        )
     ]
     errors = [process.communicate()[1] for process in processes]
     for process, error in zip(processes, errors, strict=True):
@@ -190,6 +193,16 @@ def test_eight_devices_train_as_one(trained, mesh):
     for path in expected.keys() - {"losses", "num_spread_moments"}:
         difference = np.linalg.norm(found[path] - expected[path])
         assert difference <= 1e-5 * np.linalg.norm(expected[path]), path
+
+
+@pytest.mark.parametrize("mesh", ["2,1,1", "4,2,1"])
+def test_the_pairs_of_all_devices_are_told_from_one_another(trained, mesh):
+    """The loss is over the whole batch: over the share of a device it would be smaller."""
+    expected, found = trained["1,1,1,contrastive"], trained[f"{mesh},contrastive"]
+    np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
+    for path in expected.keys() - {"losses", "num_spread_moments"}:
+        difference = np.linalg.norm(found[path] - expected[path])
+        assert difference <= 1e-4 * np.linalg.norm(expected[path]), path
 
 
 def test_moments_are_spread_where_there_is_an_axis_to_spread_them_over(trained):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import made_pairs
 import numpy as np
 from damage import Format
 from made_clips import write_noise
@@ -18,6 +19,7 @@ from data_pipeline.clip_index import load_index
 from data_pipeline.dataset import load_info
 from data_pipeline.decoding import VideoError
 from data_pipeline.frame_folders import map_folder
+from data_pipeline.pairs.index import PairSet
 from data_pipeline.video import load_video
 
 
@@ -46,6 +48,12 @@ def _read_shards(folder: Path) -> Any:
 
     source = Source.open(folder / "data", "train")
     return [source.stored_frames(row) for row in range(len(source.index.clip_ids))]
+
+
+def _read_pairs(folder: Path) -> Any:
+    found = PairSet.open(folder / "pairs")
+    indexes = [found.index(split) for split in ("train", "test")]
+    return [(index.offsets, index.lengths, index.labels, index.texts) for index in indexes], found
 
 
 def _make_frames(folder: Path) -> None:
@@ -95,6 +103,12 @@ FORMATS = (
         files=("dataset.json", "clips.csv", "actions.txt", "animals.txt", "relation.csv"),
     ),
     Format("converted dataset, its records", _make_dataset, _read_shards, files=("*train*-of-*",)),
+    Format(
+        "image–text pairs, their lists",
+        lambda folder: made_pairs.write(folder / "pairs", train=4, test=2),
+        _read_pairs,
+        files=("pairs.json", "*.npz"),
+    ),
     Format(
         "video (the shape of its frames)",
         lambda folder: write_noise(folder / "a.mp4", num_frames=6, height=32, width=48),

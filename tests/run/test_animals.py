@@ -128,7 +128,7 @@ def test_a_probe_is_fitted_to_the_clips_of_the_training_alone(
     (copy / PROBE_FILE).unlink()
     config = config_on(data, recogniser_folder, predict__source="learned")
     with pytest.raises(MissingFileError, match=f"{PROBE_FILE}: this run has learned no animals"):
-        load(copy, config=config).predict(str(videos / "videos" / "Walking" / "Zebra5001.mp4"))
+        load(copy, config=config).predict(str(videos / "videos" / "Walking" / "Zebra_test_000.mp4"))
     other = config_on(other_data, recogniser_folder, evaluation__open_vocabulary=True)
     with pytest.raises(MissingFileError, match=f"{PROBE_FILE}: this run has learned no animals"):
         evaluate(copy, other)
@@ -161,7 +161,7 @@ def test_a_recogniser_that_is_gone_is_asked_for_by_name(
     copy, gone = tmp_path / "run", tmp_path / "gone"
     shutil.copytree(workdir, copy)
     tiny_run.change_configuration(copy, re.escape(str(recogniser_folder)), str(gone))
-    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    video = str(videos / "videos" / "Walking" / "Zebra_test_000.mp4")
     config = read_config(as_path(copy))
     config.predict.source = "predicted"
     with pytest.raises(MissingFileError, match=f"is not at {gone}, which config.animals.weights"):
@@ -187,11 +187,11 @@ def test_a_video_is_recognised_as_its_clip_was(
     source, workdir, recognition, data, videos, recogniser_folder
 ):
     model = load(workdir, config=config_on(data, recogniser_folder, predict__source=source))
-    video = videos / "videos" / "Walking" / "Zebra5001.mp4"
+    video = videos / "videos" / "Walking" / "Zebra_test_000.mp4"
     found = model.predict(video)
     assert found.animal_source == source
     names = load_info(data).animal_names
-    clip = recognition.weights(source, whole_split(str(data), "test"))["Walking/Zebra5001"]
+    clip = recognition.weights(source, whole_split(str(data), "test"))["Walking/Zebra_test_000"]
     weights = np.zeros(len(names))
     for name, weight in found.animals:
         weights[names.index(name)] = weight
@@ -231,11 +231,11 @@ def test_other_actions_and_animals(workdir, data, videos, recogniser_folder):
     config = config_on(data, recogniser_folder, predict__source="predicted")
     model = load(workdir, config=config)
     other = model.with_actions(["Grooming", "Walking"], animals=["Okapi", "Zebra", "Owl"])
-    found = other.predict(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    found = other.predict(videos / "videos" / "Walking" / "Zebra_test_000.mp4")
     assert {label for label, _ in found.actions} == {"Grooming", "Walking"}
     assert {label for label, _ in found.animals} == {"Okapi", "Zebra", "Owl"}
     with pytest.raises(UserError, match="'Fox' not among the animals \\(Okapi, Zebra, Owl\\)"):
-        other.predict(videos / "videos" / "Walking" / "Zebra5001.mp4", animals=["Fox"])
+        other.predict(videos / "videos" / "Walking" / "Zebra_test_000.mp4", animals=["Fox"])
     assert model.actions == load_info(data).action_names
 
 
@@ -275,15 +275,15 @@ def other_data(videos, tmp_path_factory) -> pathlib.Path:
     rows = ["video,animals,actions,split"]
     for animal, name in (("Zebra", "Okapi"), ("Fox", "Fox")):
         rows += [
-            f"Walking/{animal}5001.mp4,{name},Walking,test",
-            f"LyingDown/{animal}5001.mp4,{name},Resting,test",
+            f"Walking/{animal}_test_000.mp4,{name},Walking,test",
+            f"LyingDown/{animal}_test_000.mp4,{name},Resting,test",
         ]
     (folder / "clips.csv").write_text("\n".join(rows) + "\n")
     for action in ("Walking", "LyingDown"):
         for animal in ("Zebra", "Fox"):
-            target = folder / "videos" / action / f"{animal}5001.mp4"
+            target = folder / "videos" / action / f"{animal}_test_000.mp4"
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(videos / "videos" / action / f"{animal}5001.mp4", target)
+            shutil.copy(videos / "videos" / action / f"{animal}_test_000.mp4", target)
     annotations = read_annotations("csv", folder)
     convert("other", annotations, folder / "data", options=Options(short_side=20), workers=1)
     assert load_info(folder / "data").action_names == tuple(actions)

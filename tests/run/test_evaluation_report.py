@@ -126,7 +126,7 @@ def evaluated_on(data, *, actions=None, multi_label=False, clips=None) -> Evalua
         rows = per_class_rows(
             info.action_names, scores, targets, known.action_clips, multi_label=multi_label
         )
-        parts.append(SourceResult(source, False, figures, rows, scores))
+        parts.append(SourceResult(source, False, figures, rows, [], scores))
     features = random.standard_normal((number, 8)).astype(np.float32)
     outputs = "sigmoid" if multi_label else "softmax"
     return Evaluated(SOURCE, Result(parts, {}, features), clip_set, known, outputs, str(data))

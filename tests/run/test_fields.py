@@ -139,9 +139,11 @@ def parameter_shapes(place: Place, config: ConfigDict) -> dict[str, tuple[int, .
 
 
 @once
-def logits(place: Place, config: ConfigDict, *, seed: int | None = None) -> np.ndarray:
+def logits(
+    place: Place, config: ConfigDict, *, seed: int | None = None, is_told: bool = True
+) -> np.ndarray:
     """Of two clips, by random parameters; with a seed as in training, where blocks may be
-    dropped."""
+    dropped; told of their animals or not."""
     graphdef, abstract = assembly.abstract_model(config.model)
     size, width = config.model.architecture.image_size, config.model.architecture.embed_dim
     random = np.random.default_rng(0)
@@ -150,7 +152,7 @@ def logits(place: Place, config: ConfigDict, *, seed: int | None = None) -> np.n
         action_features=random.normal(size=(tiny.ACTIONS, width)).astype(np.float32),
         animal_features=random.normal(size=(tiny.ANIMALS, width)).astype(np.float32),
     )
-    animals = np.eye(tiny.ANIMALS, dtype=np.float32)[:2]
+    animals = np.eye(tiny.ANIMALS, dtype=np.float32)[:2] * is_told
     key = {} if seed is None else {"key": jax.random.key(seed)}
 
     @jax.jit
@@ -163,6 +165,10 @@ def logits(place: Place, config: ConfigDict, *, seed: int | None = None) -> np.n
 
 def training_logits(place: Place, config: ConfigDict) -> np.ndarray:
     return logits(place, config, seed=0)
+
+
+def logits_of_nobody(place: Place, config: ConfigDict) -> np.ndarray:
+    return logits(place, config, is_told=False)
 
 
 def saved_for_backward(place: Place, config: ConfigDict) -> int:
@@ -531,6 +537,10 @@ ROWS = [
     Row("model.prompt_layers", 2, parameter_shapes, training_clips),
     Row("model.graph_width", 32, parameter_shapes, training_clips),
     Row("model.refinement", False, logits, parameter_shapes),
+    Row("model.graph", "averaged", logits, parameter_shapes),
+    Row("model.adaptive_prompts", False, logits, parameter_shapes),
+    Row("model.unknown_animals", "from_video", logits_of_nobody, logits),
+    Row("model.gate", True, parameter_shapes, training_clips),
     Row(
         "model.drop_path_rate",
         0.9,
@@ -567,6 +577,7 @@ ROWS = [
     Row("relation.file", "{relation}", relation, action_features),
     Row("relation.taxonomy", "{taxonomy}", relation, action_features, {"relation.min_clips": 99}),
     Row("relation.min_clips", 99, relation, action_features, {"relation.taxonomy": "{taxonomy}"}),
+    Row("relation.similarity", 0.1, relation, animal_features),
     Row("animals.source", "none", step_loss, loss_values, PLAIN),
     Row("animals.label_dropout", 0.9, step_loss, plain_step_loss, PLAIN),
     Row(
@@ -677,10 +688,10 @@ def place(data, videos, recogniser_folder, tmp_path_factory) -> Place:
     for name, text in texts.items():
         (folder / name).write_text(text)
     rows = [
-        (f"{action}/{animal}{number}.mp4", animal, action, split)
-        for action in ("Walking", "Climbing")
+        (f"{action}/{animal}_{split}_000.mp4", animal, action, split)
+        for action in ("Walking", "LyingDown")
         for animal in ("Bear", "Cow")
-        for number, split in (("0001", "train"), ("5001", "test"))
+        for split in ("train", "test")
     ]
     paths = {
         "data": data,
@@ -689,7 +700,7 @@ def place(data, videos, recogniser_folder, tmp_path_factory) -> Place:
         "init": folder / "init",
         "run": folder / "run",
         "cache": folder / "cache",
-        "video": videos / "videos" / "Walking" / "Zebra5001.mp4",
+        "video": videos / "videos" / "Walking" / "Zebra_test_000.mp4",
         **{name.partition(".")[0]: folder / name for name in texts},
     }
     config = tiny_run.config_on(data)

@@ -56,7 +56,7 @@ def test_training_leaves_metrics_checkpoints_and_its_configuration(run, data):
     assert config["data"]["directory"] == str(data)
     run_checkpoints, step = RunCheckpoints.open(run)
     assert step == steps
-    assert run_checkpoints.describe(step).action_names[0] == "Walking"
+    assert run_checkpoints.describe(step).action_names[0] == "Approaching"
     run_checkpoints.close()
 
 
@@ -86,7 +86,7 @@ def test_predict_names_what_is_wrong(run, data, videos, tmp_path):
     broken.write_bytes(b"not a video")
     with pytest.raises(UserError, match=r"broken\.mp4: not a readable video"):
         wrong(video=str(broken))
-    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    video = str(videos / "videos" / "Walking" / "Zebra_test_000.mp4")
     with pytest.raises(UserError, match="'Unicorn' not among the animals"):
         wrong(video=video, animals="Unicorn")
     with pytest.raises(MissingFileError, match="there is no such folder"):
@@ -180,7 +180,7 @@ def config_flags_of(run, fields):
 
 
 def test_a_run_is_used_without_its_configuration_from_any_folder(run, videos, tmp_path):
-    video = videos / "videos" / "Walking" / "Zebra5001.mp4"
+    video = videos / "videos" / "Walking" / "Zebra_test_000.mp4"
     result = subprocess.run(
         [
             sys.executable,
@@ -268,12 +268,21 @@ def test_an_evaluation_leaves_the_record_of_the_training_alone(run, data, tmp_pa
             "none",
             "labels",
         }
+        clips = [
+            row
+            for row in csv.DictReader((folder / "per_clip.csv").open())
+            if (row["animals_from"], row["frames"]) == ("none", "in order")
+        ]
+        assert len(clips) == content["metrics"]["none/clips"] == len({row["clip"] for row in clips})
+        right = sum(row["best"] == row["actions"] for row in clips)
+        assert right == sum(int(row["is_right"]) for row in clips)
+        assert right / len(clips) == pytest.approx(content["metrics"]["none/top1"])
     assert found.keys() == {1, 2} and len(set(found.values())) == 2
 
 
 def test_all_devices_answer_as_one(run, videos):
     """On four virtual devices, where the other tests have one."""
-    video = str(videos / "videos" / "Walking" / "Zebra5001.mp4")
+    video = str(videos / "videos" / "Walking" / "Zebra_test_000.mp4")
     program = (
         "import jax, animal_clip_jax\n"
         f"answers = animal_clip_jax.load({str(run)!r}).predict([{video!r}] * 3)\n"

@@ -94,13 +94,18 @@ def test_results(bucket, data):
         selection=selection(config),
     )
     result = Result(
-        [SourceResult("none", False, figures, [{"class": "Walking, slowly"}], scores)],
+        [
+            SourceResult(
+                "none", False, figures, [{"class": "Walking, slowly"}], [{"clip": "a"}], scores
+            )
+        ],
         {},
         np.zeros((1, 2), np.float32),
     )
     results.write(epath.Path(ROOT), source, result, multi_label=False)
     (folder,) = (bucket / "runs" / "one" / "evaluations").iterdir()
-    assert sorted(os.listdir(folder)) == ["metrics.json", "per_class.csv", "report.txt"]
+    names = ["metrics.json", "per_class.csv", "per_clip.csv", "report.txt"]
+    assert sorted(os.listdir(folder)) == names
     assert '"Walking, slowly"' in (folder / "per_class.csv").read_text()
 
 

@@ -152,7 +152,9 @@ def test_of_many_groups_the_largest_are_shown():
 
 def test_rows_of_groups_are_written(tmp_path):
     parts = [
-        SourceResult(name, False, SINGLE | figures, [{"class": "Walking"}], np.ones((1, 2)))
+        SourceResult(
+            name, False, SINGLE | figures, [{"class": "Walking"}], [{"clip": "a"}], np.ones((1, 2))
+        )
         for name, figures in (("none", GROUPED), ("labels", GROUPED))
     ]
     source, result = {**SOURCE, "shuffle_frames": False}, Result(parts, {}, FEATURES)

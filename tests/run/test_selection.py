@@ -1,19 +1,24 @@
 """Which checkpoint is the best, and on which clips that is decided."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 import tiny_run
+from etils import epath
 
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.run import results
 from animal_clip_jax.run.checkpoints import RunCheckpoints
+from animal_clip_jax.run.config import check_data
 from animal_clip_jax.run.data import open_training_data
 from animal_clip_jax.run.evaluate import evaluate
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.trained_run import TrainedRun
 from data_pipeline.clip_index import load_index
+from data_pipeline.dataset import load_info
 
 BRIEF = dict(
     evaluation__temporal_views=1,
@@ -135,6 +140,8 @@ def test_an_evaluation_that_a_stop_prevented_is_made_up_for(validated, data, tmp
     [
         ({"data__validation_share": 0.2, "data__validation_split": "test"}, "give one of them"),
         ({"data__validation_split": "dev"}, r"data.validation_split is 'dev', but .* has test, tr"),
+        ({"data__test_split": "test+night"}, r"has test, train; .*'night' is none of them"),
+        ({"data__train_split": "test+train"}, r"data.train_split is 'test.train', but"),
     ],
 )
 def test_what_cannot_be_chosen_on(fields, message, data, tmp_path):
@@ -147,3 +154,28 @@ def test_a_split_of_the_data(data, tmp_path):
     config = tiny_run.config_on(data, data__validation_split="test")
     assert open_training_data(config).validation.name == "test"
     assert len(open_training_data(config).train.index) == tiny_run.TRAIN_CLIPS
+
+
+def test_a_split_without_clips(data):
+    info = dataclasses.replace(load_info(data), split_sizes={"train": 48, "test": 80, "test_x": 0})
+    config = tiny_run.config_on(data, data__test_split="test+test_x")
+    with pytest.raises(UserError, match="the split 'test_x' of .* has no clips; leave it out"):
+        check_data(config, info)
+
+
+def test_several_splits_are_tested_together_and_each_by_itself(run, data, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(run, workdir)
+
+    def figures(split: str) -> dict[str, float]:
+        evaluate(workdir, tiny_run.config_on(data, data__test_split=split))
+        found = [results.read(epath.Path(each)) for each in (workdir / results.FOLDER).iterdir()]
+        (metrics,) = [content["metrics"] for content in found if content["split"] == split]
+        return metrics
+
+    both = figures("test+train")
+    for split, clips in (("train", tiny_run.TRAIN_CLIPS), ("test", tiny_run.TEST_CLIPS)):
+        alone = figures(split)
+        for source in ("none", "labels"):
+            assert both[f"{source}/top1_group_{split}"] == pytest.approx(alone[f"{source}/top1"])
+            assert both[f"{source}/clips_group_{split}"] == clips

@@ -16,6 +16,8 @@ from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.models.architectures import ARCHITECTURES
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import CLIP, IMAGENET
+from animal_clip_jax.models.refinement import initial_gate
+from animal_clip_jax.run import assembly
 from animal_clip_jax.run.architecture_flag import with_dimensions
 from animal_clip_jax.run.config import flat_config
 from animal_clip_jax.run.evaluate import open_for_use
@@ -27,7 +29,7 @@ from animal_clip_jax.run.start import (
 )
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.workdir import read_config
-from configs import default, demo, lote_animal
+from configs import default, lote_animal
 
 # Nothing of it is as published.
 TOWERS = dataclasses.replace(
@@ -114,6 +116,32 @@ def test_a_plain_clip_becomes_the_model_as_a_conversion_makes_it(saved):
     assert start.digests["init_from"] == weights.load_weights(saved / "clip").digest()
 
 
+def test_a_gate_that_the_weights_lack_is_initialised(saved):
+    for name in ("animal_clip", "clip"):
+        plain = from_weights(saved / name)
+        start = initial_parameters(resolved(plain))
+        config = resolved(from_weights(saved / name, model__gate=True))
+        gated = initial_parameters(config)
+        new = gated.parameters.keys() - start.parameters.keys()
+        assert new == {"gate.linear.kernel", "gate.linear.bias"}
+        assert not any(np.any(gated.parameters[path]) for path in new)
+        _, expected = assembly.abstract_model(config.model)
+        assert gated.parameters.keys() == expected.keys()
+        assert gated.digests == start.digests
+        assert ("has no gate" in gated.note) == (name == "animal_clip")
+
+
+def test_a_gate_of_the_weights_is_not_dropped(saved, tmp_path):
+    held = weights.load_weights(saved / "animal_clip")
+    values = {**held.parameters, **initial_gate(TOWERS.embed_dim)}
+    weights.save_weights(tmp_path / "gated", values, held.metadata)
+    with pytest.raises(UserError, match="model.gate is False, and .* was trained with a gate"):
+        initial_parameters(resolved(from_weights(tmp_path / "gated")))
+    config = resolved(from_weights(tmp_path / "gated", model__gate=True))
+    start = initial_parameters(config)
+    assert start.parameters.keys() == values.keys() and not start.note
+
+
 def test_a_plain_clip_becomes_an_xclip(saved):
     config = from_weights(saved / "clip", model__family="xclip", model__graph_width=7)
     start = initial_parameters(resolved(config))
@@ -138,7 +166,7 @@ def test_without_weights_it_is_as_published():
 
 def test_what_is_left_open_comes_from_the_run_that_goes_on(run, data, tmp_path):
     """The weights that it started from may be gone then."""
-    config = demo.get_config()
+    config = default.get_config()
     config.init_from = str(tmp_path / "gone")
     found = resolved(config, read_config(run))
     assert open_fields(config) and not open_fields(found)

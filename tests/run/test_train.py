@@ -159,6 +159,8 @@ def test_killed_at_random_moments(uninterrupted, data, tmp_path):
 # Bytes; the token embedding alone has 12 million.
 WITH_SMALL_FILES = """
 import os, resource, sys
+# What Python compiles of the libraries would be cut off there too, and kept.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
 os.execv(sys.argv[1], sys.argv[1:])
 """

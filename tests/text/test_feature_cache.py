@@ -226,7 +226,8 @@ for index in range(times):
 
 def start_writer(folder: pathlib.Path, seed: int, times: int, limit: int = 0):
     arguments = [str(value) for value in (folder, seed, times, limit)]
-    command = [sys.executable, "-c", WRITER, *arguments]
+    # -B: the limit is for the cache, not for what Python compiles and keeps.
+    command = [sys.executable, "-B", "-c", WRITER, *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 

@@ -35,6 +35,13 @@ def test_rows_become_clips(tmp_path):
     assert annotations.roots == (tmp_path,)
 
 
+def test_there_may_be_further_tests(tmp_path):
+    rows = "video,actions,split\na.mp4,Running,train\nb.mp4,Running,test_night\n"
+    (tmp_path / "clips.csv").write_text(rows)
+    clips = read_annotations("csv", tmp_path).clips
+    assert [clip.split for clip in clips] == ["train", "test_night"]
+
+
 def test_a_file_may_be_given_and_videos_may_have_their_folder(tmp_path):
     (tmp_path / "videos").mkdir()
     path = tmp_path / "june.csv"
@@ -90,6 +97,8 @@ def test_a_file_may_be_given_and_videos_may_have_their_folder(tmp_path):
         ("video,animals,actions\na.mp4,Fox,\n", "line 2: the clip 'a' has no action"),
         ("video,animals,actions\n,Fox,Running\n", "line 2: the video '' is not a path"),
         ("video,animals,actions,split\na.mp4,Fox,Running,dev\n", "line 2: the split is 'dev'"),
+        ("video,actions,split\na.mp4,Running,test-night\n", "line 2: the split is 'test-night'"),
+        ("video,actions,split\na.mp4,Running,test_a+b\n", "line 2: the split is 'test_a.b'"),
         ("video,animals,actions\na.mp4,F,R\na.avi,F,R\n", "line 3: the clip 'a' is twice"),
         ("video,animals,actions\n", "clips.csv lists no clip"),
         (
