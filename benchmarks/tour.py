@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from animal_clip_jax.errors import UserError
+from animal_clip_jax import command_line
+from animal_clip_jax.command_line import Parser
 from animal_clip_jax.evaluation.intervals import wilson
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.tables import format_table
@@ -55,23 +56,30 @@ def table(right: Right, num_actions: int, num_actions_with_new: int) -> str:
     return format_table(rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = Parser(
+        "",
+        usage="--run=RUN --new_action=DATA --new_texts=DIR",
+        summary="What the demo's model is able to, in a few lines.",
+        examples=("make demo",),
+    )
+    parser.prog = "python -m benchmarks.tour"
+    add = parser.add_argument
+    add("--run", required=True, help="the demo's trained model")
+    add("--new_action", metavar="DATA", required=True, help="converted videos with a new action")
+    add("--new_texts", metavar="DIR", required=True, help="their descriptions")
+    return command_line.run(lambda: _tour(parser.parse(arguments)))
+
+
+def _tour(options: argparse.Namespace) -> None:
     """Tests the model on the new action, and prints the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tour", description=__doc__)
-    parser.add_argument("--run", required=True, help="the demo's trained model")
-    parser.add_argument("--new_action", required=True, help="converted videos with a new action")
-    parser.add_argument("--new_texts", required=True, help="folder of their descriptions")
-    options = parser.parse_args(arguments)
-    try:
-        config = TrainedRun.open(options.run).config
-        places = map(os.path.abspath, (options.new_action, options.new_texts))
-        new = for_new_action(config, *places)
-        right = right_of(options.run, config, new)
-        numbers = [len(load_info(each.data.directory).action_names) for each in (config, new)]
-        print(f"\n{TITLE}\n\n{table(right, *numbers)}")
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    config = TrainedRun.open(options.run).config
+    new = for_new_action(config, *map(os.path.abspath, (options.new_action, options.new_texts)))
+    right = right_of(options.run, config, new)
+    numbers = [len(load_info(each.data.directory).action_names) for each in (config, new)]
+    print(f"\n{TITLE}\n\n{table(right, *numbers)}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,7 @@
 """How well each class is recognised, as rows of a table."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ def per_class_rows(
     *,
     multi_label: bool,
     class_segments: ArrayLike | None = None,
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """How well each class is recognised, a row a class, in label order.
 
     The columns are class, segment, training_clips, test_clips and average_precision (multi-label)

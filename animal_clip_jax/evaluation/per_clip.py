@@ -1,6 +1,7 @@
 """What was said of each clip, as rows of a table."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +14,7 @@ def per_clip_rows(
     class_names: Sequence[str],
     scores: ArrayLike,
     targets: ArrayLike,
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """What was said of each clip, a row a clip, in their order.
 
     The columns are clip, actions (the annotated ones, separated by ";"), best (the one with the

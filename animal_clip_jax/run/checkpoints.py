@@ -1,25 +1,20 @@
-"""Checkpoints of a run: the training state, the class context, and what describes the run.
-
-With the description goes a digest of every array. An array that lies on the devices of several
-processes is put together for that, one after the other: so its digest is the same on any devices.
-"""
+"""Checkpoints of a run: the training state, the class context, and what describes the run, with a
+digest of every array."""
 
 import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from animal_clip_jax.digests import check_digests, digests_of
 from animal_clip_jax.errors import DamagedError, MissingFileError, UserError, brief
 from animal_clip_jax.files import (
     absolute,
@@ -31,6 +26,12 @@ from animal_clip_jax.files import (
 )
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.run.checkpoint_items import (
+    array_digests,
+    check_items,
+    class_context_of,
+    state_items,
+)
 from animal_clip_jax.run.run_description import RunDescription
 from animal_clip_jax.training.step import TrainState
 
@@ -215,13 +216,13 @@ class RunCheckpoints:
         """
         if step == self.latest_step():
             return
-        trees = _state_items(state)
+        trees = state_items(state)
         if classes is not None:
             trees["classes"] = {
                 name: array for name, array in classes._asdict().items() if array.size
             }
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
-        description = dataclasses.replace(description, digests=_digests(trees), step=step)
+        description = dataclasses.replace(description, digests=array_digests(trees), step=step)
         args = ocp.args.Composite(**items, description=ocp.args.JsonSave(description.to_json()))
         self._check_space(sum(leaf.nbytes for leaf in jax.tree.leaves((state, classes))))
         with self._saving():
@@ -263,7 +264,7 @@ class RunCheckpoints:
             shapes,
             shardings,
         )
-        args = {name: ocp.args.StandardRestore(tree) for name, tree in _state_items(state).items()}
+        args = {name: ocp.args.StandardRestore(tree) for name, tree in state_items(state).items()}
         with self._reading(step):
             classes = self._manager.item_metadata(step).get("classes")
             if classes is not None:
@@ -274,7 +275,7 @@ class RunCheckpoints:
                     }
                 )
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-            _check(restored, args, self._described(step), needed=("classes",))
+            check_items(restored, args, self._described(step), needed=("classes",))
         return (
             TrainState(
                 trained={path: restored.parameters[path] for path in state.trained},
@@ -284,7 +285,7 @@ class RunCheckpoints:
             ),
             None
             if classes is None
-            else _class_context(jax.tree.map(np.asarray, dict(restored.classes))),
+            else class_context_of(jax.tree.map(np.asarray, dict(restored.classes))),
         )
 
     def _check_shapes(self, step: int, arrays: Mapping[str, Any]) -> None:
@@ -319,11 +320,11 @@ class RunCheckpoints:
                 if name != "averaged" or metadata.get(name) is not None
             }
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-            _check(
+            check_items(
                 restored, args, self._described(step), needed=("parameters", "averaged", "classes")
             )
         averaged = restored.averaged if "averaged" in args else {}
-        return {**restored.parameters, **averaged}, _class_context(dict(restored.classes))
+        return {**restored.parameters, **averaged}, class_context_of(dict(restored.classes))
 
     def wait(self) -> None:
         """Returns once everything that was saved is on disk."""
@@ -398,7 +399,7 @@ class RunCheckpoints:
                     for name in items
                 }
                 restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-                _check(restored, args, self._described(step), needed=_ARRAYS)
+                check_items(restored, args, self._described(step), needed=_ARRAYS)
             except Exception:  # damage comes as whatever Orbax and tensorstore trip over
                 continue
             return step
@@ -418,51 +419,6 @@ def _without_a_time(directory: epath.Path) -> epath.Path | None:
     return None
 
 
-def _digests(trees: Mapping[str, Any]) -> dict[str, str]:
-    """The digest of each array of a checkpoint, by its place: "parameters/visual.projection"."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(trees)
-    return digests_of(
-        ("/".join(map(_name, path)), _whole(leaf)) for path, leaf in leaves if leaf is not None
-    )
-
-
-def _name(key: Any) -> str:
-    """Of a dictionary's key, a tuple's index or a named tuple's field, as Orbax has them too."""
-    return str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key))))
-
-
-def _whole(array: Any) -> np.ndarray:
-    """An array on this host. All processes must call it, in the same order."""
-    if isinstance(array, jax.Array) and not array.is_fully_addressable:
-        if array.is_fully_replicated:
-            return np.asarray(array.addressable_data(0))
-        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
-    return np.asarray(array)
-
-
-def _check(
-    restored: Mapping[str, Any],
-    items: Collection[str],
-    described: RunDescription,
-    needed: Collection[str] = (),
-) -> None:
-    """Raises DamagedError unless items of a checkpoint are those that were saved.
-
-    Args:
-        items: that were restored.
-        needed: items of which none may be missing, if they were saved; those of `items` in any
-            case.
-    """
-    if described.digests is None:
-        return
-    recorded = {
-        place: digest
-        for place, digest in described.digests.items()
-        if place.partition("/")[0] in {*items, *needed}
-    }
-    check_digests(_digests({name: restored[name] for name in items}), recorded)
-
-
 def _evaluated_in(path: epath.Path) -> dict[int, float]:
     """The figures of a file, by step."""
     mend = f"delete {path}, and no checkpoint is the best"
@@ -478,24 +434,3 @@ def _evaluated_in(path: epath.Path) -> dict[int, float]:
                 f"0 to 1; {mend}"
             )
     return {int(step): float(figure) for step, figure in content.items()}
-
-
-def _class_context(arrays: Mapping[str, Any]) -> ClassContext:
-    """The class context of a checkpoint; of no animals, where it has none, as Orbax saves no empty
-    arrays."""
-    actions, width = arrays["action_features"].shape
-    empty = {
-        "animal_features": np.zeros((0, width), np.float32),
-        "relation": np.zeros((actions, 0), np.float32),
-    }
-    return ClassContext(**{**empty, **arrays})
-
-
-def _state_items(state: TrainState) -> dict[str, Any]:
-    """The state, in parts that can be read by themselves."""
-    items: dict[str, Any] = {
-        "parameters": {**state.trained, **state.frozen},
-        "progress": {"step": state.step, "optimizer": state.optimizer, "rng": state.rng},
-    }
-    # Orbax saves no empty trees.
-    return {**items, "averaged": state.averaged} if state.averaged else items

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -65,8 +66,8 @@ class SourceResult:
     source: str
     is_shuffled: bool
     figures: dict[str, float]
-    per_class: list[dict[str, object]]
-    per_clip: list[dict[str, object]]
+    per_class: list[dict[str, Any]]
+    per_clip: list[dict[str, Any]]
     probabilities: np.ndarray
 
 

@@ -13,7 +13,7 @@ MEAN = "mean of groups"
 _MOST_SHOWN = 20
 
 
-def group_rows(figures: Mapping[str, Any], *, multi_label: bool) -> list[dict[str, object]]:
+def group_rows(figures: Mapping[str, Any], *, multi_label: bool) -> list[dict[str, Any]]:
     """A row a group, and one of their mean: group, clips, the figure and its 95 % interval.
 
     The figure is called accuracy, or mean_average_precision for several labels.
@@ -52,7 +52,7 @@ def _row(
     value: float,
     bounds: tuple[float, float] | None,
     multi_label: bool,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     low, high = bounds or (None, None)
     name = "mean_average_precision" if multi_label else "accuracy"
     return {"group": group, "clips": clips, name: value, "low": low, "high": high}

@@ -10,19 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from flax import nnx
 from jax.sharding import Mesh
 
 from animal_clip_jax.conversion import weights
-from animal_clip_jax.conversion.configs import published_normalisation
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import absolute, is_remote, write_whole
 from animal_clip_jax.locks import only_writer
-from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ClipArchitecture
-from animal_clip_jax.models.clip import Clip
 from animal_clip_jax.models.description import ModelDescription
-from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.recognition.zero_shot import Recogniser
@@ -31,7 +26,8 @@ from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.interruption import InterruptionNotice
 from animal_clip_jax.run.loop import Batch, Steps, TrainingLoop
 from animal_clip_jax.run.metrics_log import MetricsLog
-from animal_clip_jax.run.pretraining_settings import CHOICES, Settings, Surroundings, is_begun
+from animal_clip_jax.run.pretraining_settings import Settings, Surroundings, is_begun
+from animal_clip_jax.run.pretraining_start import Start, start_of
 from animal_clip_jax.run.profile import Profile
 from animal_clip_jax.run.progress import Screen, TrainingProgress
 from animal_clip_jax.run.run_description import RunDescription
@@ -47,29 +43,6 @@ from data_pipeline.pairs.index import NO_LABEL, PairIndex, PairSet
 TABLE_FILE = "zero_shot.txt"
 _WARMUP = 0.05  # share of the steps in which the rate rises
 _KEPT = 2  # checkpoints
-
-
-class _Start(NamedTuple):
-    """The model before the first step; the values are made when they are needed."""
-
-    graphdef: nnx.GraphDef
-    abstract: Parameters
-    architecture: ClipArchitecture
-    normalisation: Normalisation
-    given: Recogniser | None
-
-    @property
-    def digest(self) -> str:
-        return "" if self.given is None else self.given.digest
-
-    def values(self, seed: int) -> Parameters:
-        if self.given is not None:
-            return self.given.values
-
-        def initialise(key: jax.Array) -> Parameters:
-            return parameters.split(Clip(self.architecture, rngs=nnx.Rngs(key)))[1]
-
-        return jax.jit(initialise)(jax.random.key(seed))
 
 
 class _Test(NamedTuple):
@@ -108,7 +81,7 @@ def pretrain(settings: Settings, around: Surroundings) -> str:
             f"multiple of {mesh.size}"
         )
     test = _test(pairs, index, around)
-    start = _start(settings)
+    start = start_of(settings)
     if around.profile and is_remote(workdir):
         raise UserError(f"--profile: a trace is written to a local workdir only, not {workdir}")
     record = {
@@ -143,22 +116,6 @@ def pretrain(settings: Settings, around: Surroundings) -> str:
         if not log.holds(settings.steps, "evaluation"):
             log.write(settings.steps, "evaluation", {one.name: one.top1 for one in found})
         return f"{table}\n{said}"
-
-
-def _start(settings: Settings) -> _Start:
-    if settings.init_from:
-        given = Recogniser.load(settings.init_from)
-        architecture, normalisation = given.architecture, given.normalisation
-    else:
-        # Those that a video model takes which is made of these weights.
-        given, normalisation = None, published_normalisation("animal_clip")
-        architecture = CHOICES[settings.architecture]
-    graphdef, abstract = parameters.abstract(
-        lambda: Clip(
-            architecture, dtype=np.dtype(settings.dtype), rngs=parameters.rngs_for_shapes()
-        )
-    )
-    return _Start(graphdef, abstract, architecture, normalisation, given)
 
 
 def _test(pairs: PairSet, train: PairIndex, around: Surroundings) -> _Test | None:
@@ -206,7 +163,7 @@ def _train(
     settings: Settings,
     around: Surroundings,
     index: PairIndex,
-    start: _Start,
+    start: Start,
     mesh: Mesh,
     checkpoints: RunCheckpoints,
     record: dict[str, Any],
@@ -280,7 +237,7 @@ def _train(
 def _opening(
     settings: Settings,
     index: PairIndex,
-    start: _Start,
+    start: Start,
     mesh: Mesh,
     done: int,
     workdir: os.PathLike[str],

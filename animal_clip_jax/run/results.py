@@ -156,7 +156,7 @@ def write(
 
 def _of_parts(
     result: Result, rows_of: Callable[[SourceResult], Sequence[Mapping[str, object]]]
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """The rows of all parts of a result, each with the part that it is of."""
     return [
         {"animals_from": part.source, "frames": "shuffled" if part.is_shuffled else "in order"}

@@ -17,9 +17,12 @@ import sys
 import time
 from collections.abc import Sequence
 
+from animal_clip_jax import command_line
+from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.files import write_whole
 from benchmarks.ablations import page
-from benchmarks.ablations.one_training import FINISHED, Job
+from benchmarks.ablations.one_training import FINISHED, Job, record_of
 from benchmarks.ablations.variants import BY_NAME, VARIANTS
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -68,10 +71,12 @@ def finished(job: Job) -> dict[str, dict[str, dict[str, int]]] | None:
     if not path.exists():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    if content["job"] != job._asdict():
+    wanted = record_of(job)
+    if different := [name for name in wanted if content["of"].get(name) != wanted[name]]:
         raise UserError(
-            f"{job.workdir} holds a training of {content['job']}, not of {job._asdict()}; take "
-            "another --output"
+            f"{job.workdir} holds another training: {different[0]} was "
+            f"{content['of'].get(different[0])}, and is {wanted[different[0]]}; take another "
+            "--output, or remove this folder"
         )
     return content["right"]
 
@@ -124,45 +129,54 @@ def train_all(jobs: list[Job], processes: int) -> None:
             raise
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = Parser(
+        "",
+        usage="--world=DATA --new_action=DATA --new_texts=DIR --weights=CLIP --output=DIR",
+        summary="What parts of the method are worth. Interrupted, it goes on.",
+        examples=("make ablations",),
+    )
+    parser.prog = "python -m benchmarks.ablations"
+    add, positive = parser.add_argument, numeric(int, least=1)
+    add("--world", metavar="DATA", required=True, help="the demo's converted videos")
+    add("--new_action", metavar="DATA", required=True, help="those with a new action")
+    add("--new_texts", metavar="DIR", required=True, help="the descriptions of these")
+    add("--weights", metavar="CLIP", required=True, help="pretrained on pictures of that world")
+    add("--output", metavar="DIR", required=True, help="folder of the trainings")
+    add("--page", metavar="FILE", help="page to write the tables into; not given, none is")
+    add("--epochs", metavar="N", type=positive, default=10, help="of each training (10)")
+    add("--seeds", metavar="N,N", default="0,1,2", help="of the trainings (0,1,2)")
+    add("--variants", metavar="NAMES", default="", help="see variants.py; not given, all")
+    cores = os.cpu_count() or 1
+    add("--processes", metavar="N", type=positive, default=cores, help="trainings at once")
+    return command_line.run(
+        lambda: _ablate(parser.parse(arguments)),
+        if_interrupted="run the same command again to go on",
+    )
+
+
+def _ablate(options: argparse.Namespace) -> None:
     """Runs all trainings, and writes what came of them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablations", description=__doc__)
-    add = parser.add_argument
-    add("--world", required=True, help="the demo's converted videos")
-    add("--new_action", required=True, help="its converted videos of a new action")
-    add("--new_texts", required=True, help="the folder of their descriptions")
-    add("--weights", required=True, help="its pretrained image-text model")
-    add("--output", required=True, help="folder of the trainings")
-    add("--page", help="page to write the tables into; not given, none is")
-    add("--epochs", type=int, default=10, help="of each training")
-    add("--seeds", default="0,1,2", help="of the trainings")
-    add("--variants", default="", help="their names, see variants.py; not given, all")
-    add("--processes", type=int, default=os.cpu_count(), help="trainings at once")
-    options = parser.parse_args(arguments)
-    try:
-        seeds = checked_seeds(_listed(options.seeds))
-        names = checked_variants(_listed(options.variants))
-        folder = pathlib.Path(options.output).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        places = [
-            os.path.abspath(place)
-            for place in (options.world, options.new_action, options.new_texts, options.weights)
-        ]
-        jobs = [
-            Job(name, seed, *places, options.epochs, str(folder))
-            for seed in seeds
-            for name in names
-        ]
-        train_all(jobs, options.processes)
-        right = page.Right.of_jobs({(job.variant, job.seed): finished(job) for job in jobs})
-        text = page.written(right)
-        (folder / "tables.md").write_text(text, encoding="utf-8")
-        print(text)
-        if options.page:
-            page.draw(right, pathlib.Path(options.page).parent / page.FIGURE)
-            page.put_into(pathlib.Path(options.page), text)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    seeds = checked_seeds(_listed(options.seeds))
+    names = checked_variants(_listed(options.variants))
+    folder = pathlib.Path(options.output).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    places = [
+        os.path.abspath(place)
+        for place in (options.world, options.new_action, options.new_texts, options.weights)
+    ]
+    jobs = [
+        Job(name, seed, *places, options.epochs, str(folder)) for seed in seeds for name in names
+    ]
+    train_all(jobs, options.processes)
+    outcomes = page.Outcomes.of_jobs({(job.variant, job.seed): finished(job) for job in jobs})
+    text = page.written(outcomes)
+    write_whole(folder / "tables.md", text)
+    print(text)
+    if options.page:
+        page.draw(outcomes, pathlib.Path(options.page).parent / page.FIGURE)
+        page.put_into(pathlib.Path(options.page), text)
 
 
 def _listed(text: str) -> list[str]:
@@ -170,4 +184,4 @@ def _listed(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,6 +5,7 @@ A process of its own for each, started by `benchmarks.ablations`:
     python -m benchmarks.ablations.one_training '{"variant": "published", "seed": 0, ...}'
 """
 
+import functools
 import json
 import pathlib
 import sys
@@ -12,12 +13,14 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from animal_clip_jax.conversion.weights import load_weights
 from animal_clip_jax.files import write_whole
 from animal_clip_jax.run.compiled_programs import keep_compiled_programs
 from animal_clip_jax.run.train import train
 from benchmarks.ablations.variants import BY_NAME, PUBLISHED
 from benchmarks.questions import all_splits, for_new_action, right_of
 from configs import demo
+from data_pipeline.dataset import dataset_digest
 
 SOURCES = ("labels", "predicted", "learned", "none")
 FINISHED = "finished.json"
@@ -53,6 +56,22 @@ class Job(NamedTuple):
         return pathlib.Path(self.folder) / f"{self.variant}-seed{self.seed}"
 
 
+def record_of(job: Job) -> dict[str, Any]:
+    """What a training is made of, wherever it lies: other content is another training."""
+    return {
+        "seed": job.seed,
+        "epochs": job.epochs,
+        "fields": {**PUBLISHED, **BY_NAME[job.variant].fields},
+        "data": [dataset_digest(folder) for folder in (job.data, job.new_action)],
+        "weights": _digest_of_weights(job.weights),
+    }
+
+
+@functools.lru_cache
+def _digest_of_weights(path: str) -> str:
+    return load_weights(path).digest()
+
+
 def config_of(job: Job) -> ConfigDict:
     """The configuration of a training: the demo's, with the published settings, but for what the
     variant changes."""
@@ -82,7 +101,7 @@ def run(job: Job) -> None:
     kind = config.prompts.actions if config.prompts.actions in KINDS else "descriptions"
     new = for_new_action(config, job.new_action, job.new_texts, kind=kind)
     right = right_of(job.workdir, config, new)
-    write_whole(job.workdir / FINISHED, json.dumps({"job": job._asdict(), "right": right}))
+    write_whole(job.workdir / FINISHED, json.dumps({"of": record_of(job), "right": right}))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ _WORDS = {
 _OF_SOURCES = ("published", "dropout", "from-video", "mended", "recommended")
 
 
-class Right(NamedTuple):
+class Outcomes(NamedTuple):
     """Whether each clip was right.
 
     Attributes:
@@ -39,7 +39,7 @@ class Right(NamedTuple):
     @classmethod
     def of_jobs(
         cls, finished: Mapping[tuple[str, int], Mapping[str, Mapping[str, Mapping[str, int]]]]
-    ) -> "Right":
+    ) -> "Outcomes":
         """From what each training left, by variant and seed: question, source, clip, 0 or 1."""
         gathered: dict[tuple[str, str, str], list[list[int]]] = {}
         for (variant, _), by_question in sorted(finished.items()):
@@ -55,13 +55,13 @@ class Right(NamedTuple):
         return [name for name in BY_NAME if name in trained]
 
 
-def differences(right: Right) -> list[tuple[Claim, str, Difference]]:
+def differences(outcomes: Outcomes) -> list[tuple[Claim, str, Difference]]:
     """Every claim on each of its questions, where both of its sides were trained."""
     found = []
     for claim in CLAIMS:
         for question in claim.questions:
             sides = [
-                right.of.get((side.variant, question, side.source))
+                outcomes.of.get((side.variant, question, side.source))
                 for side in (claim.ours, claim.theirs)
             ]
             if sides[0] is not None and sides[1] is not None:
@@ -69,10 +69,10 @@ def differences(right: Right) -> list[tuple[Claim, str, Difference]]:
     return found
 
 
-def written(right: Right) -> str:
+def written(outcomes: Outcomes) -> str:
     """Everything in Markdown."""
-    seeds, _ = next(iter(right.of.values())).shape
-    clips = {question: rows.shape[1] for (_, question, _), rows in right.of.items()}
+    seeds, _ = next(iter(outcomes.of.values())).shape
+    clips = {question: rows.shape[1] for (_, question, _), rows in outcomes.of.items()}
     of_each = ", ".join(
         f"{question} {clips[question]}" for question in QUESTIONS if question in clips
     )
@@ -80,50 +80,50 @@ def written(right: Right) -> str:
         f"Top-1 in percent, the mean of {seeds} seeds ± their standard deviation. Clips: "
         f"{of_each}.",
         "**Animals recognised from the clip** (zero-shot), as on a video that nobody labelled:",
-        _by_variant(right, "predicted"),
+        _by_variant(outcomes, "predicted"),
         "**Animals given**, as in the published test:",
-        _by_variant(right, "labels"),
+        _by_variant(outcomes, "labels"),
         "**Where the animals come from** in the test:",
-        _by_source(right),
+        _by_source(outcomes),
         "**What is better than what**: the difference in points, and its 95 % interval by a paired "
         "bootstrap over clips and seeds. Better or worse is said where the interval leaves 0 out.",
-        _of_claims(differences(right)),
+        _of_claims(differences(outcomes)),
         "**In words:**",
-        in_words(differences(right)),
+        in_words(differences(outcomes)),
         "**What was expected** before anything was trained:",
-        _of_expectations(right),
+        _of_expectations(outcomes),
         f"![Every difference with its interval]({FIGURE})",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _by_variant(right: Right, source: str) -> str:
+def _by_variant(outcomes: Outcomes, source: str) -> str:
     rows = [
         [
             BY_NAME[variant].title,
-            *(_cell(right, variant, question, source) for question in QUESTIONS),
+            *(_cell(outcomes, variant, question, source) for question in QUESTIONS),
         ]
-        for variant in right.variants()
+        for variant in outcomes.variants()
     ]
     return _markdown(["", *QUESTIONS], rows)
 
 
-def _by_source(right: Right) -> str:
+def _by_source(outcomes: Outcomes) -> str:
     rows = [
         [
             BY_NAME[variant].title,
             _WORDS[source],
-            *(_cell(right, variant, question, source) for question in QUESTIONS),
+            *(_cell(outcomes, variant, question, source) for question in QUESTIONS),
         ]
         for variant in _OF_SOURCES
-        if variant in right.variants()
+        if variant in outcomes.variants()
         for source in SOURCES
     ]
     return _markdown(["", "animals", *QUESTIONS], rows)
 
 
-def _cell(right: Right, variant: str, question: str, source: str) -> str:
-    rows = right.of.get((variant, question, source))
+def _cell(outcomes: Outcomes, variant: str, question: str, source: str) -> str:
+    rows = outcomes.of.get((variant, question, source))
     if rows is None:
         return "–"
     shares = 100 * rows.mean(axis=1)
@@ -166,11 +166,11 @@ def _listed(parts: list[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _of_expectations(right: Right) -> str:
+def _of_expectations(outcomes: Outcomes) -> str:
     rows = []
     for expected in EXPECTED:
         ours, theirs = (
-            right.of.get((side.variant, expected.question, side.source))
+            outcomes.of.get((side.variant, expected.question, side.source))
             for side in (expected.ours, expected.theirs)
         )
         if ours is not None and theirs is not None:
@@ -202,7 +202,7 @@ def _markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|" + " --- |" * len(header), *lines[1:]])
 
 
-def draw(right: Right, path: pathlib.Path) -> None:
+def draw(outcomes: Outcomes, path: pathlib.Path) -> None:
     """Draws every claim's differences with their intervals, into an SVG file."""
     import matplotlib
 
@@ -212,7 +212,7 @@ def draw(right: Right, path: pathlib.Path) -> None:
     matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
     import matplotlib.pyplot as plt
 
-    found = differences(right)
+    found = differences(outcomes)
     colours = dict(
         zip(QUESTIONS, ("#1b6ca8", "#c1440e", "#2e7d32", "#7a5195", "#8a6d00"), strict=True)
     )

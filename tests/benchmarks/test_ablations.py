@@ -1,5 +1,8 @@
 """The ablations' statistics, tables and what they are told to train."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,13 +14,13 @@ from benchmarks.ablations import page
 from benchmarks.ablations.__main__ import checked_seeds, checked_variants, finished
 from benchmarks.ablations.claims import CLAIMS, EXPECTED
 from benchmarks.ablations.intervals import Difference, paired_difference
-from benchmarks.ablations.one_training import FINISHED, SOURCES, Job, config_of
+from benchmarks.ablations.one_training import FINISHED, SOURCES, Job, config_of, record_of
 from benchmarks.ablations.variants import BY_NAME, PUBLISHED, VARIANTS
 from benchmarks.questions import QUESTIONS
 
 
-def job(variant: str = "published", folder: str = "/runs") -> Job:
-    return Job(variant, 3, "/data", "/new", "/texts", "/weights", 5, folder)
+def job(variant: str) -> Job:
+    return Job(variant, 3, "/data", "/new", "/texts", "/weights", 5, "/runs")
 
 
 def test_the_interval_of_a_difference_is_that_of_its_standard_error():
@@ -108,7 +111,7 @@ def test_claims_are_about_what_is_trained_and_asked():
     assert {expected.question for expected in EXPECTED} <= set(QUESTIONS)
 
 
-def right_of(accuracies: dict[str, float]) -> page.Right:
+def right_of(accuracies: dict[str, float]) -> page.Outcomes:
     """Two seeds of 200 clips of each question, right in shares that are told by variant."""
     finished = {}
     for variant, share in accuracies.items():
@@ -118,7 +121,7 @@ def right_of(accuracies: dict[str, float]) -> page.Right:
             }
             by_source = dict.fromkeys(SOURCES, clips)
             finished[variant, seed] = {question: by_source for question in QUESTIONS}
-    return page.Right.of_jobs(finished)
+    return page.Outcomes.of_jobs(finished)
 
 
 def test_the_tables_say_means_deviations_and_verdicts():
@@ -186,10 +189,25 @@ def test_the_tables_have_their_place_in_a_page(tmp_path):
     assert path.read_text() == "# Nothing\n"
 
 
-def test_a_training_that_is_there_is_the_one_that_is_asked_for(tmp_path):
-    ours = job(folder=str(tmp_path))
-    assert finished(ours) is None
-    ours.workdir.mkdir()
-    (ours.workdir / FINISHED).write_text('{"job": {"epochs": 4}, "right": {}}')
-    with pytest.raises(UserError, match="holds a training of .*'epochs': 4.*another --output"):
-        finished(ours)
+def test_a_training_that_is_there_is_the_one_that_is_asked_for(data, recogniser_folder, tmp_path):
+    folders = (str(data), str(data), "/texts", str(recogniser_folder))
+
+    def there(epochs: int = 5, variant: str = "published") -> Job:
+        return Job(variant, 3, *folders, epochs, str(tmp_path))
+
+    assert finished(there()) is None
+    there().workdir.mkdir()
+    content = {"of": record_of(there()), "right": {"seen pairs": {}}}
+    (there().workdir / FINISHED).write_text(json.dumps(content))
+    assert finished(there()) == {"seen pairs": {}}
+    # The same content in another place is the same training.
+    moved = tmp_path / "moved"
+    shutil.copytree(data, moved)
+    assert finished(there()._replace(data=str(moved))) == {"seen pairs": {}}
+    with pytest.raises(UserError, match="holds another training: epochs was 5, and is 6; take"):
+        finished(there(epochs=6))
+    # A variant that is defined otherwise than it was.
+    there(variant="gate").workdir.mkdir()
+    (there(variant="gate").workdir / FINISHED).write_text(json.dumps(content))
+    with pytest.raises(UserError, match="holds another training: fields was"):
+        finished(there(variant="gate"))

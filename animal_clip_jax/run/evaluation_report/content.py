@@ -47,7 +47,7 @@ def per_class(evaluated: Evaluated) -> dict[str, Any]:
     ]
     chart = charts.per_class_bars(
         [evaluated.actions[k] for k in order],
-        [row[metric] for row in first],  # type: ignore[misc]
+        [row[metric] for row in first],
         [str(row["segment"]) for row in first],
         what,
     )
@@ -111,7 +111,7 @@ def groups(evaluated: Evaluated) -> dict[str, Any]:
             [
                 plain(str(row["group"])),
                 row["clips"],
-                percent(row[name], row["clips"], bounds),  # type: ignore[arg-type]
+                percent(row[name], row["clips"], bounds),
             ]
         )
     what = "mAP in %" if evaluated.multi_label else "top-1 in %"
