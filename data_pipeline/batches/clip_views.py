@@ -18,7 +18,7 @@ import numpy as np
 from animal_clip_jax.errors import shortened
 from data_pipeline.batches.frame_crops import decoded_crops
 from data_pipeline.batches.plan import Plan, first_uses
-from data_pipeline.batches.reading import CORRUPTION, Source, parse, read_record
+from data_pipeline.batches.reading import CORRUPTION, Source, parse, read_record, reading_options
 from data_pipeline.batches.shared_frames import SharedFrames
 from data_pipeline.dataset_files import DatasetError
 from data_pipeline.tensorflow_import import tf
@@ -183,13 +183,9 @@ def _temporal_views(
         dataset = dataset.map(read, num_workers, deterministic=True).batch(batch_size)
         dataset = dataset.map(lambda clips: _by_view(clips, batch_size)).unbatch()
         dataset = dataset.map(decode, num_workers, deterministic=True)
-    options = tf.data.Options()
-    options.deterministic = True
-    options.threading.max_intra_op_parallelism = 1
-    options.threading.private_threadpool_size = num_workers
     prefetched = max(1, PREFETCHED_VIEWS // shape.num_crops)
-    dataset = dataset.batch(batch_size).prefetch(prefetched).with_options(options)
-    return dataset.as_numpy_iterator()
+    dataset = dataset.batch(batch_size).prefetch(prefetched)
+    return dataset.with_options(reading_options(num_workers)).as_numpy_iterator()
 
 
 def _planned(

@@ -117,6 +117,18 @@ def _sorted(labels: Iterable[int]) -> list[int]:
     return sorted({int(label) for label in labels})
 
 
+def reading_options(num_workers: int) -> tf.data.Options:
+    """How datasets are read: in their order, by so many threads and no more."""
+    chosen = tf.data.Options()
+    chosen.deterministic = True
+    chosen.threading.max_intra_op_parallelism = 1
+    chosen.threading.private_threadpool_size = num_workers
+    # There is nothing to tune, and the end of an iterator waits for the thread that would do it,
+    # for as long as that sleeps: 11 seconds after 30 were seen, and it may be a minute.
+    chosen.autotune.enabled = False
+    return chosen
+
+
 def read_record(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """One record from the middle of a shard; its checksums are verified."""
     # Of a file of this machine, a buffer would be another copy. From elsewhere, it makes one

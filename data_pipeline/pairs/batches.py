@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from animal_clip_jax.errors import DamagedError, UserError, shortened
-from data_pipeline.batches.reading import CORRUPTION, read_record
+from data_pipeline.batches.reading import CORRUPTION, read_record, reading_options
 from data_pipeline.pairs.index import PairIndex
 from data_pipeline.tensorflow_import import tf
 
@@ -179,15 +179,12 @@ def _batches(
         image, texts = _parsed(read_record(path, offset, length))
         return _cut(image, crop, mirrored, image_size), texts[text]
 
-    options = tf.data.Options()
-    options.deterministic = True
-    options.threading.max_intra_op_parallelism = 1
-    options.threading.private_threadpool_size = num_workers
     dataset = tf.data.Dataset.from_generator(planned, output_signature=signature).unbatch()
     dataset = dataset.map(read, num_workers, deterministic=True)
-    elements = iter(
-        dataset.batch(batch_size).prefetch(_PREFETCHED).with_options(options).as_numpy_iterator()
+    dataset = (
+        dataset.batch(batch_size).prefetch(_PREFETCHED).with_options(reading_options(num_workers))
     )
+    elements = iter(dataset.as_numpy_iterator())
     while True:
         try:
             images, texts = next(elements)
