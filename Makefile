@@ -4,9 +4,10 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 DEMO := runs/demo
+ABLATIONS := runs/ablations
 FOR_TESTS := .[all,test]
 
-.PHONY: demo demo-data ablations test lint slow docs clean
+.PHONY: demo ablations test lint slow docs clean
 
 # A module is compiled when it is first imported: most of what is installed never is. What was
 # compiled is kept, whatever the environment says: otherwise every process compiles all that it
@@ -32,9 +33,10 @@ install = $(BIN)/pip install --quiet --no-compile $(1) || { echo "error: not ins
 
 # Renders a world, pretrains a small CLIP on pictures of it, trains on its videos, tests, and looks at
 # an animal that it was never shown. Interrupted, it goes on where it was.
-demo: demo-data
+demo: .venv/run.stamp
+	$(call world,$(DEMO),--stills=8000)
 	$(BIN)/animal-clip pretrain --data=$(DEMO)/videos/pairs --output=$(DEMO)/clip --architecture=tiny \
-	  --steps=300 --learning_rate=2e-3 --labels=$(DEMO)/videos/descriptions/animals.csv --overwrite
+	  --steps=200 --learning_rate=2e-3 --labels=$(DEMO)/videos/descriptions/animals.csv --overwrite
 	$(BIN)/python main.py --config=configs/demo.py --workdir=$(DEMO)/run \
 	  --config.init_from=$(DEMO)/clip
 	$(BIN)/python docs/picture.py --run=$(DEMO)/run --videos=$(DEMO)/videos/videos \
@@ -45,22 +47,25 @@ demo: demo-data
 	$(BIN)/python -m benchmarks.tour --run=$(DEMO)/run --new_action=$(DEMO)/new_action \
 	  --new_texts=$(DEMO)/videos/unseen_action/descriptions
 
-demo-data: .venv/run.stamp
-	$(BIN)/python -m data_pipeline.synthetic --output=$(DEMO)/videos
-	$(BIN)/animal-clip convert-videos --dataset=csv --source=$(DEMO)/videos \
-	  --output=$(DEMO)/data --short_side=36
-	$(BIN)/animal-clip convert-videos --dataset=csv --source=$(DEMO)/videos/unseen_action \
-	  --output=$(DEMO)/new_action --short_side=36
-
 # What parts of the method are worth in that world: dozens of trainings, up to an hour. Writes the
 # tables of docs/results.md.
-ablations: demo-data
-	$(BIN)/animal-clip pretrain --data=$(DEMO)/videos/pairs --output=$(DEMO)/ablations_clip \
+ablations: .venv/run.stamp
+	$(call world,$(ABLATIONS),)
+	$(BIN)/animal-clip pretrain --data=$(ABLATIONS)/videos/pairs --output=$(ABLATIONS)/clip \
 	  --architecture=tiny --steps=700 --learning_rate=1e-3 --overwrite \
-	  --labels=$(DEMO)/videos/descriptions/animals.csv
-	$(BIN)/python -m benchmarks.ablations --world=$(DEMO)/data --new_action=$(DEMO)/new_action \
-	  --new_texts=$(DEMO)/videos/unseen_action/descriptions --weights=$(DEMO)/ablations_clip \
-	  --output=$(DEMO)/ablations --page=docs/results.md
+	  --labels=$(ABLATIONS)/videos/descriptions/animals.csv
+	$(BIN)/python -m benchmarks.ablations --world=$(ABLATIONS)/data \
+	  --new_action=$(ABLATIONS)/new_action --new_texts=$(ABLATIONS)/videos/unseen_action/descriptions \
+	  --weights=$(ABLATIONS)/clip --output=$(ABLATIONS)/results --page=docs/results.md
+
+# Renders the world into the folder $(1), with the options $(2), and converts its videos.
+define world
+$(BIN)/python -m data_pipeline.synthetic --output=$(1)/videos $(2)
+$(BIN)/animal-clip convert-videos --dataset=csv --source=$(1)/videos --output=$(1)/data \
+  --short_side=36
+$(BIN)/animal-clip convert-videos --dataset=csv --source=$(1)/videos/unseen_action \
+  --output=$(1)/new_action --short_side=36
+endef
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

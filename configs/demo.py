@@ -48,7 +48,7 @@ def get_config() -> ConfigDict:
     config.batch_size = 16
     config.accumulation = 1
 
-    config.evaluation.every_epochs = 5
+    config.evaluation.every_epochs = config.epochs
     config.evaluation.batch_size = 64
     config.evaluation.temporal_views = 1
     config.evaluation.crops = 1
