@@ -4,10 +4,10 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 DEMO := runs/demo
-ABLATIONS := runs/ablations
+TABLES := runs/tables
 FOR_TESTS := .[all,test]
 
-.PHONY: demo ablations test lint slow docs clean
+.PHONY: demo ablations models tables-world test lint slow docs clean
 
 # A module is compiled when it is first imported: most of what is installed never is. What was
 # compiled is kept, whatever the environment says: otherwise every process compiles all that it
@@ -56,14 +56,22 @@ demo: .venv/run.stamp
 
 # What parts of the method are worth in that world: dozens of trainings, up to an hour. Writes the
 # tables of docs/results.md.
-ablations: .venv/run.stamp
-	$(call world,$(ABLATIONS),)
-	$(BIN)/animal-clip pretrain --data=$(ABLATIONS)/videos/pairs --output=$(ABLATIONS)/clip \
+ablations: tables-world
+	$(BIN)/python -m benchmarks.ablations $(FOR_TABLES) --output=$(TABLES)/ablations
+
+# The same for the models that Animal-CLIP was published beside.
+models: tables-world
+	$(BIN)/python -m benchmarks.models $(FOR_TABLES) --output=$(TABLES)/models
+
+FOR_TABLES := --world=$(TABLES)/data --new_action=$(TABLES)/new_action --weights=$(TABLES)/clip \
+  --new_texts=$(TABLES)/videos/unseen_action/descriptions --page=docs/results.md
+
+# A CLIP that saw more pictures of the world, for longer, than the demo's.
+tables-world: .venv/run.stamp
+	$(call world,$(TABLES),)
+	$(BIN)/animal-clip pretrain --data=$(TABLES)/videos/pairs --output=$(TABLES)/clip \
 	  --architecture=tiny --steps=700 --learning_rate=1e-3 --overwrite \
-	  --labels=$(ABLATIONS)/videos/descriptions/animals.csv
-	$(BIN)/python -m benchmarks.ablations --world=$(ABLATIONS)/data \
-	  --new_action=$(ABLATIONS)/new_action --new_texts=$(ABLATIONS)/videos/unseen_action/descriptions \
-	  --weights=$(ABLATIONS)/clip --output=$(ABLATIONS)/results --page=docs/results.md
+	  --labels=$(TABLES)/videos/descriptions/animals.csv
 
 # Renders the world into the folder $(1), with the options $(2), and converts its videos.
 define world

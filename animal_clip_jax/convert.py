@@ -1,8 +1,9 @@
 """Converts a checkpoint: `animal-clip convert --source=ViT-B-16.pt --output=weights`.
 
 Sources: OpenAI CLIP archives and state dicts, X-CLIP and Animal-CLIP `.pth`, OpenCLIP and Hugging
-Face folders, models of Hugging Face's hub by name, and checkpoints of this project. Destinations:
-a checkpoint of this project (--output), a torch file with the published keys (--to_torch), or both.
+Face folders, models of Hugging Face's hub by name, checkpoints of this project, and, where --to
+says what they hold, files of PySlowFast, Caffe2, Efficient-Prompt and EVL. Destinations: a
+checkpoint of this project (--output), a torch file with the published keys (--to_torch), or both.
 """
 
 import argparse
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--to", choices=FAMILIES, help="model to make; by default the source's own")
     for name, purpose in _DIMENSIONS.items():
         add(f"--{name}", metavar="N", type=numeric(int, least=1), help=purpose)
+    add("--preset", metavar="NAME", default="", help="dimensions of a baseline, such as X3D-M")
+    add("--clip", metavar="DIR", help="our CLIP, for a VideoPrompt or EVL without its own")
     add(
         "--activation",
         choices=("quick_gelu", "gelu"),
@@ -95,6 +98,8 @@ def _convert(options: argparse.Namespace) -> None:
             family=options.to,
             dimensions={name: value for name, value in given.items() if value is not None},
             activation=options.activation,
+            preset=options.preset,
+            clip=options.clip,
             seed=options.seed,
             allow_missing=options.allow_missing,
             allow_unused=options.allow_unused,

@@ -66,18 +66,21 @@ def for_new_action(
     return config
 
 
-def right_of(workdir: str | os.PathLike[str], config: ConfigDict, new_action: ConfigDict) -> Right:
+def right_of(
+    workdir: str | os.PathLike[str], config: ConfigDict, new_action: ConfigDict | None
+) -> Right:
     """Which clips a trained run is right about. Tests it on the new action; the rest was tested at
     the end of the training.
 
     Args:
         config: the run's.
-        new_action: of `for_new_action`.
+        new_action: of `for_new_action`; None does not ask of it.
 
     Raises:
         UserError: as `run.evaluate.evaluate`.
     """
-    evaluate(workdir, new_action)
+    if new_action is not None:
+        evaluate(workdir, new_action)
     found: Right = {question: {} for question in QUESTIONS}
     question_of = {
         clip: question
@@ -86,7 +89,7 @@ def right_of(workdir: str | os.PathLike[str], config: ConfigDict, new_action: Co
     }
     for row in _clips(workdir, config):
         _add(found[question_of[row["clip"]]], row)
-    for row in _clips(workdir, new_action):
+    for row in [] if new_action is None else _clips(workdir, new_action):
         if PAIR_OF[row["actions"]].name == UNSEEN_ACTION:
             _add(found[NEW_ACTION], row)
     return found

@@ -1,8 +1,28 @@
-"""Child processes that do not outlive their parent."""
+"""Child processes: how they are started, and that they do not outlive their parent."""
 
 import multiprocessing
 import os
 import threading
+from multiprocessing.context import ForkServerContext, SpawnContext
+
+
+def fresh_processes(module: str) -> ForkServerContext | SpawnContext:
+    """How processes are started that share no threads with this one: a fork of a process in which
+    JAX or TensorFlow runs threads can hang.
+
+    They are forks of a process that has imported the module and has done nothing else, so that the
+    libraries it needs are imported once and not by every process. Where the system has no such
+    forks, each starts from nothing.
+
+    Args:
+        module: the name of the one whose functions they run. All processes that this one starts
+            are forks of the same, which has imported what was named first.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
 
 
 def end_with_parent() -> None:

@@ -5,7 +5,6 @@ processes there are, and only a few are held ahead.
 """
 
 import contextlib
-import multiprocessing
 import os
 import queue
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 from animal_clip_jax.errors import UserError
 from data_pipeline.batches.sampling import uniform_indices
 from data_pipeline.decoding import VideoError
-from data_pipeline.processes import end_with_parent
+from data_pipeline.processes import end_with_parent, fresh_processes
 from data_pipeline.video import Views, frames_of_array, read_video, views_of_frames
 from data_pipeline.window_frames import FrameTimes, chosen_frames, frame_times, windows_of
 
@@ -188,8 +187,7 @@ class Decoders:
     def __init__(self, videos: Sequence[Video], plan: RowPlan, workers: int) -> None:
         self._videos, self._plan = list(videos), plan
         self._number = min(workers, len(self._videos))
-        # Spawned: a fork of a process in which JAX runs threads can hang.
-        self._context = multiprocessing.get_context("spawn")
+        self._context = fresh_processes(__name__)
         self._processes: dict[int, tuple[Any, Any]] = {}
 
     def __enter__(self) -> "Decoders":

@@ -50,6 +50,20 @@ FAULTS = (
         f"{WIRING}::test_the_figures_of_an_evaluation",
     ),
     Fault(
+        "what passes by a widening MLP of MViT is not normed",
+        "animal_clip_jax/models/pooling_attention.py",
+        "else self.widening(normed)",
+        "else self.widening(x)",
+        "tests/models/test_pooling_attention.py::test_a_block_is_a_plain_loop",
+    ),
+    Fault(
+        "EVL reads what comes next where it reads what was",
+        "animal_clip_jax/models/evl_decoder.py",
+        "told(before, self.past[...])",
+        "told(before, self.future[...])",
+        "tests/models/test_evl_decoder.py::test_motion_is_a_plain_loop",
+    ),
+    Fault(
         "optimizer.new_multiplier is ignored",
         f"{RUN}/assembly.py",
         "(optimizer_lib.NEW, options.new_multiplier),",
@@ -213,8 +227,8 @@ FAULTS = (
     Fault(
         "the step hands the model no key",
         "animal_clip_jax/training/step.py",
-        "logits = model(frames, classes, animals, key=path_key)",
-        "logits = model(frames, classes, animals, key=None)",
+        "lambda model: model(frames, classes, animals, key=path_key)",
+        "lambda model: model(frames, classes, animals, key=None)",
         "tests/training/test_step.py",
     ),
     Fault(
@@ -279,6 +293,41 @@ FAULTS = (
         "cleanup_tmp_directories=tidies,",
         "cleanup_tmp_directories=False,",
         "tests/run/test_checkpoints.py",
+    ),
+    Fault(
+        "running variances are those that normalise",
+        "animal_clip_jax/models/convolution.py",
+        "variance * (count / (count - 1))",
+        "variance",
+        "tests/models/test_convolution.py::test_batch_statistics_and_their_running_means",
+    ),
+    Fault(
+        "strided convolutions pad at the end first",
+        "animal_clip_jax/models/convolution.py",
+        "padding=[(size // 2, size // 2) for size in kernel],",
+        'padding="SAME",',
+        "tests/models/test_convolution.py::test_a_convolution_and_its_norm_in_training",
+    ),
+    Fault(
+        "a step leaves the running statistics as they were",
+        "animal_clip_jax/training/step.py",
+        "            statistics=statistics,\n            optimizer",
+        "            statistics=state.statistics,\n            optimizer",
+        "tests/training/test_step.py::test_running_statistics_follow_the_micro_batches",
+    ),
+    Fault(
+        "SGD's momentum is not Nesterov's",
+        "animal_clip_jax/training/optimizer.py",
+        "optax.trace(beta1, nesterov=True)",
+        "optax.trace(beta1)",
+        "tests/training/test_optimizer.py::test_sgd_is_torch_s_with_nesterov_s_momentum",
+    ),
+    Fault(
+        "the frozen tower of an EVL is trained",
+        "animal_clip_jax/models/evl.py",
+        'return path.partition(".")[0] != "visual"',
+        "return True",
+        "tests/training/test_optimizer.py::test_groups_of_the_baselines",
     ),
 )
 

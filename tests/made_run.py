@@ -20,13 +20,14 @@ def make_run(config: ConfigDict, workdir: pathlib.Path) -> FirstStep:
     """
     start = first_step(config, workdir)
     trained = tiny.random_parameters(start.state.trained)
-    trained["integration.position_embedding"] *= 5
+    if "integration.position_embedding" in trained:
+        trained["integration.position_embedding"] *= 5
     state = start.state._replace(
         step=np.int32(1),
         trained=trained,
         frozen={
-            **{path: np.asarray(value) for path, value in start.state.frozen.items()},
-            "logit_scale": np.float32(4.6),
+            path: np.float32(4.6) if path == "logit_scale" else np.asarray(value)
+            for path, value in start.state.frozen.items()
         },
     )
     data = open_training_data(config)

@@ -14,7 +14,7 @@ from animal_clip_jax.run.start import as_published
 
 ROOT = pathlib.Path(__file__).parent.parent
 GOLDEN = pathlib.Path(__file__).parent / "golden_configs"
-NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "__init__")
+NAMES = sorted(path.stem for path in (ROOT / "configs").glob("[!_]*.py"))
 
 
 def lines_of(config: ConfigDict, prefix: str = "") -> list[str]:

@@ -71,7 +71,7 @@ def random_parameters(abstract: dict[str, Any], seed: int = 0) -> dict[str, np.n
         noise = random.standard_normal(target.shape)
         if path == "logit_scale":
             value = np.asarray(2.0)
-        elif path.endswith((".scale", ".alpha")):
+        elif path.endswith((".scale", ".alpha", ".running_variance")):
             value = 1 + 0.1 * noise
         else:
             value = 0.1 * noise

@@ -95,6 +95,8 @@ def context_of_labels(
         UserError: labels cannot be told apart; a description file is missing or does not fit them.
     """
     check_labels(labels)
+    if not len(trained.animal_features):  # the model is never told the animals
+        trained_labels, labels = (each._replace(animals=()) for each in (trained_labels, labels))
     kept: dict[str, dict[str, np.ndarray]] = {}
     texts: dict[str, list[list[str]]] = {}
     for kind, known, new, held in (

@@ -245,9 +245,13 @@ def hugging_face_normalisation(
     )
 
 
+# A tower that stays as it is goes on with the pixels that it was trained on.
+_OF_CLIP = ("clip", "video_prompt", "evl")
+
+
 def published_normalisation(family: str) -> Normalisation:
     """The pixel statistics that published weights of a family were trained with."""
-    return CLIP if family == "clip" else IMAGENET
+    return CLIP if family in _OF_CLIP else IMAGENET
 
 
 def _normalisation(mean: Any, std: Any, default: Normalisation, *, where: str) -> Normalisation:

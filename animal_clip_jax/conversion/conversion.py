@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from animal_clip_jax.conversion import configs, families, hub, readers
+from animal_clip_jax.conversion.baselines import read_baseline
 from animal_clip_jax.conversion.dimensions import describe
 from animal_clip_jax.conversion.state_dicts import (
     KeyTable,
@@ -27,7 +28,8 @@ from animal_clip_jax.errors import (
     shortened,
 )
 from animal_clip_jax.files import check_space
-from animal_clip_jax.models.description import FAMILIES, ModelDescription
+from animal_clip_jax.models.architectures import ClipArchitecture
+from animal_clip_jax.models.description import BASELINES, FAMILIES, ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.whole_outputs import replacing
 
@@ -78,6 +80,8 @@ def convert(
     family: str | None = None,
     dimensions: Mapping[str, int] | None = None,
     activation: str | None = None,
+    preset: str = "",
+    clip: str | None = None,
     seed: int = 0,
     allow_missing: Sequence[str] = (),
     allow_unused: Sequence[str] = (),
@@ -93,11 +97,13 @@ def convert(
     Args:
         path: see `readers.read_checkpoint`; or a weights checkpoint of this project; or the name of
             a model on Hugging Face's hub, see `hub.local_path`.
-        family: "clip", "xclip" or "animal_clip"; None for the source's own. What the source lacks
-            is initialised, and named in the result's metadata.
+        family: one of `FAMILIES`; None for the source's own, unless that is one of `BASELINES` in a
+            file of others, see `baselines.read_baseline`. What the source lacks is initialised, and
+            named in the result's metadata.
         dimensions: num_frames, integration_layers, prompt_layers, graph_width, for parts that the
             source lacks.
         activation: "quick_gelu" or "gelu", for a source that does not say; None is quick_gelu.
+        preset, clip: see `baselines.read_baseline`.
         seed: of the initial values.
         allow_missing: shell-style patterns of keys that the source may lack.
         allow_unused: shell-style patterns of unknown keys that may be left out.
@@ -114,6 +120,22 @@ def convert(
     requested = dict(dimensions or {})
     local = hub.local_path(path)
     show("reading")
+    if family in BASELINES and not is_weights(local):
+        baseline = read_baseline(
+            local,
+            family,
+            preset_name=preset,
+            clip=clip,
+            dimensions=requested,
+            seed=seed,
+            allow_missing=allow_missing,
+            allow_unused=allow_unused,
+            allow_nonfinite=allow_nonfinite,
+        )
+        return Conversion(*baseline.weights, family, baseline.left_out)
+    for name, value in (("preset", preset), ("clip", clip)):
+        if value:
+            raise UserError(f"--{name}={value} is of --to={', '.join(BASELINES)}, of a file")
     source = _read(local, activation=activation, requested=requested)
     target = families.describe_target(source.model, family or source.model.family, requested)
     show("comparing")
@@ -157,18 +179,19 @@ def _read(path: pathlib.Path, *, activation: str | None, requested: Mapping[str,
     else:
         source = _read_foreign(path, activation=activation, requested=requested)
     found = source.model.architecture
-    if activation not in (None, found.activation):
-        raise UserError(f"--activation={activation}: {path} says {found.activation}")
-    _check_sizes(source, path)
+    if isinstance(found, ClipArchitecture):
+        if activation not in (None, found.activation):
+            raise UserError(f"--activation={activation}: {path} says {found.activation}")
+        _check_sizes(source, found, path)
     return source
 
 
-def _check_sizes(source: _Source, path: pathlib.Path) -> None:
+def _check_sizes(source: _Source, towers: ClipArchitecture, path: pathlib.Path) -> None:
     """Refuses what could not be built, or not in a lifetime."""
     model = source.model
     layers = {
-        "vision": model.architecture.vision_layers,
-        "text": model.architecture.text_layers,
+        "vision": towers.vision_layers,
+        "text": towers.text_layers,
         "integration": model.integration_layers or 0,
         "prompt": model.prompt_layers or 0,
     }
@@ -177,7 +200,7 @@ def _check_sizes(source: _Source, path: pathlib.Path) -> None:
         raise UserError(f"{path}: {len(source.tensors)} arrays, too few for {shown} layers")
     if sum(layers.values()) > _MOST_LAYERS:
         raise UserError(f"{path}: {shown} layers; models of at most {_MOST_LAYERS} are built")
-    dimensions = {**dataclasses.asdict(model.architecture), **dataclasses.asdict(model)}
+    dimensions = {**dataclasses.asdict(towers), **dataclasses.asdict(model)}
     for name, value in dimensions.items():
         if isinstance(value, int) and value > _LARGEST_DIMENSION:
             raise UserError(
@@ -234,14 +257,21 @@ def _described(
 
 
 def save_torch(
-    path: str | os.PathLike[str], parameters: Mapping[str, np.ndarray], *, overwrite: bool = False
+    path: str | os.PathLike[str],
+    parameters: Mapping[str, np.ndarray],
+    *,
+    keys: KeyTable | None = None,
+    field: str = "model",
+    overwrite: bool = False,
 ) -> None:
     """Writes a torch checkpoint, `{"model": state dict}`, with the published keys, float32.
 
     It appears at `path` once it is complete, and one that it replaces stays until then.
 
     Args:
-        parameters: arrays by our path, of any of the three families.
+        parameters: arrays by our path.
+        keys: see `state_dicts.to_state_dict`.
+        field: where the state dict lies; PySlowFast looks for it in `model_state`.
 
     Raises:
         FileExistsError: there is something at `path`, and `overwrite` is false.
@@ -251,13 +281,14 @@ def save_torch(
 
     path = pathlib.Path(path)
     check_torch_destination(path, overwrite=overwrite)
-    state_dict = {key: torch.from_numpy(array) for key, array in to_state_dict(parameters).items()}
+    arrays = to_state_dict(parameters, keys)
+    state_dict = {key: torch.from_numpy(array) for key, array in arrays.items()}
     with replacing(path) as written:
         check_torch_destination(path, overwrite=overwrite)
         size = sum(tensor.nbytes for tensor in state_dict.values())
         check_space(written, size, "a torch checkpoint")
         try:
-            torch.save({"model": state_dict}, written)
+            torch.save({field: state_dict}, written)
         except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
             raise UserError(f"{path} cannot be written: {brief(error)}") from error
 

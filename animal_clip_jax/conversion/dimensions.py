@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.description import ModelDescription, fields_of
 
 
-def default_dimensions(family: str, embed_dim: int) -> dict[str, int]:
+def default_dimensions(family: str, embed_dim: int) -> dict[str, Any]:
     """What the published models of a family have beyond their CLIP towers, by field name."""
     values = {
         "num_frames": 8,
@@ -20,6 +21,10 @@ def default_dimensions(family: str, embed_dim: int) -> dict[str, int]:
         "prompt_layers": 2 if family == "xclip" else 3,
         "prompt_heads": heads_of(embed_dim),
         "graph_width": 256,
+        "prompt_prefix": 16,
+        "prompt_suffix": 16,
+        "decoder_layers": 4,
+        "num_classes": None,
     }
     return {name: values[name] for name in fields_of(family)}
 

@@ -10,8 +10,14 @@ from flax import nnx
 from animal_clip_jax.conversion.dimensions import default_dimensions
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters as model_parameters
-from animal_clip_jax.models.architectures import heads_of
-from animal_clip_jax.models.description import ModelDescription, build, fields_of
+from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
+from animal_clip_jax.models.description import (
+    BASELINES,
+    ModelDescription,
+    build,
+    fields_of,
+)
+from animal_clip_jax.models.presets import PRESETS
 
 
 def shapes(description: ModelDescription) -> dict[str, jax.ShapeDtypeStruct]:
@@ -43,8 +49,14 @@ def describe_target(
     Raises:
         ValueError: a requested dimension contradicts the source's, or the family has none such.
     """
+    if family == source.family and family in BASELINES:
+        for name, value in requested.items():
+            raise UserError(f"--{name}={value}: the source says all of its dimensions")
+        return source
+    if not isinstance(source.architecture, ClipArchitecture):
+        raise UserError(f"a model of family {source.family} has no CLIP to make a {family} of")
     fields = fields_of(family)
-    values = default_dimensions(family, source.architecture.embed_dim)
+    values = default_dimensions(family, source.towers.embed_dim)
     # X-CLIP's prompt generator is another part than Animal-CLIP's two: nothing of it is taken over.
     decided = {
         name
@@ -59,6 +71,18 @@ def describe_target(
             raise UserError(f"--{name}={value}: the source's {name} is {values[name]}")
         values[name] = value
     return ModelDescription(family, source.architecture, **values)
+
+
+# Paths of the classifier, by the first part that they have in one of the families.
+_HEADS = ("projection.kernel", "projection.bias", "head.kernel", "head.bias")
+
+
+def other_classes(source: ModelDescription, target: ModelDescription) -> tuple[str, ...]:
+    """The paths of a classifier that has another number of classes in `target`, of whose family
+    `source` is; none where it has as many, or there is no classifier."""
+    if source.family != target.family or source.num_classes == target.num_classes:
+        return ()
+    return tuple(path for path in shapes(target) if path in _HEADS)
 
 
 def complete(
@@ -101,14 +125,16 @@ def differences_from_published(description: ModelDescription) -> list[str]:
     A state dict holds neither the activation nor the number of heads; the published programs take
     quick_gelu and width/64.
     """
-    architecture = description.architecture
+    if description.family in PRESETS:
+        return []
+    architecture = description.towers
     heads: dict[str, tuple[int | None, int]] = {
         "vision_heads": (architecture.vision_heads, architecture.vision_width),
         "text_heads": (architecture.text_heads, architecture.text_width),
     }
-    if description.family != "clip":
-        heads["integration_heads"] = (description.integration_heads, architecture.embed_dim)
-        heads["prompt_heads"] = (description.prompt_heads, architecture.embed_dim)
+    for name in ("integration_heads", "prompt_heads"):
+        if getattr(description, name) is not None:
+            heads[name] = (getattr(description, name), architecture.embed_dim)
     found = [
         f"{name} is {count}, theirs {heads_of(width)}"
         for name, (count, width) in heads.items()

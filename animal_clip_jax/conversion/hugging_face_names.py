@@ -1,8 +1,7 @@
 """The state-dict names of Hugging Face's `CLIPModel` and `XCLIPModel`.
 
-One table a model: our path → their keys and the layout of the array. `{qkv}` in a key stands for
-the three of query, key and value, whose arrays are stacked along the first axis, which is how torch
-packs them.
+One table a model: our path → their keys and the layout of the array; for `{qkv}` see
+`NameTable.keys`.
 """
 
 from animal_clip_jax.conversion.layouts import (
@@ -13,9 +12,15 @@ from animal_clip_jax.conversion.layouts import (
     PACKED_ATTENTION_KERNEL,
     PATCH_CONVOLUTION,
     SAME,
-    Layout,
 )
-from animal_clip_jax.conversion.name_rows import NameTable, Row, linear, norm, prompt_generator
+from animal_clip_jax.conversion.name_rows import (
+    Keys,
+    NameTable,
+    Row,
+    linear,
+    norm,
+    prompt_generator,
+)
 
 
 def _attention(ours: str, theirs: str) -> list[Row]:
@@ -89,7 +94,7 @@ _TABLES = {
 }
 
 
-def hugging_face_keys(path: str, family: str) -> tuple[tuple[str, ...], Layout]:
+def hugging_face_keys(path: str, family: str) -> Keys:
     """The state-dict keys of one of our parameters, and the layout of their stacked array.
 
     Args:
@@ -99,6 +104,4 @@ def hugging_face_keys(path: str, family: str) -> tuple[tuple[str, ...], Layout]:
     Raises:
         KeyError: `path` is not a parameter of that model.
     """
-    key, layout = _TABLES[family][path]
-    parts = "qkv" if "{qkv}" in key else ("",)
-    return tuple(key.replace("{qkv}", part) for part in parts), layout
+    return _TABLES[family].keys(path)

@@ -38,6 +38,16 @@ class Holder(dict):
         self.attributes: dict[Any, Any] = {}
 
 
+class Stateful(Holder):
+    """A `Holder` that keeps the state that it is given, as numpy's arrays are; None before."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: Any = None
+
+
 class PlainDict(dict):
     """In the place of an ordered dictionary, whose attributes are dropped."""
 
@@ -72,13 +82,20 @@ class Read(NamedTuple):
     length: int
 
 
-def read(content: bytes, *, calls: Calls, persistent: Callable[[Any], Any] | None = None) -> Read:
+def read(
+    content: bytes,
+    *,
+    calls: Calls,
+    persistent: Callable[[Any], Any] | None = None,
+    largest: int = LARGEST,
+) -> Read:
     """What a pickle holds.
 
     Args:
-        content: begins with the pickle; at most `LARGEST` bytes of it are looked at.
+        content: begins with the pickle.
         calls: the functions that are known.
         persistent: the object of a persistent id; None if there are none.
+        largest: at most so many bytes of the content are looked at.
 
     Returns:
         numbers, texts, lists (for sets, too), tuples, dictionaries (without items whose keys are
@@ -89,7 +106,7 @@ def read(content: bytes, *, calls: Calls, persistent: Callable[[Any], Any] | Non
     """
     machine = _Machine(calls, persistent or _no_persistent, len(content))
     try:
-        for instruction, argument, position in pickletools.genops(content[:LARGEST]):
+        for instruction, argument, position in pickletools.genops(content[:largest]):
             if instruction.name == "STOP":
                 return Read(machine.pop(), (position or 0) + 1)
             machine.step(instruction.name, argument)
@@ -97,8 +114,8 @@ def read(content: bytes, *, calls: Calls, persistent: Callable[[Any], Any] | Non
         raise
     # Arguments that do not parse; a stack with too little on it, or something else than expected.
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        if len(content) > LARGEST:
-            raise PickleError(f"a pickle of more than {LARGEST:,} bytes") from error
+        if len(content) > largest:
+            raise PickleError(f"a pickle of more than {largest:,} bytes") from error
         raise PickleError(f"a pickle that cannot be followed: {shortened(error)}") from error
     raise AssertionError("genops ends with STOP or raises")
 
@@ -261,7 +278,9 @@ class _Machine:
 
     def _build(self, _: None) -> None:
         state, target = self.pop(), self._stack[-1]
-        if isinstance(target, Holder):
+        if isinstance(target, Stateful):
+            target.state = state
+        elif isinstance(target, Holder):
             if isinstance(state, dict):
                 target.attributes = state
         elif not isinstance(target, PlainDict):

@@ -51,6 +51,27 @@ PATCH_CONVOLUTION = Layout(
         3, 2, 0, 1
     ),
 )
+# nn.Conv3d and its kin hold (out, in, frames, rows, columns), nnx.Conv (frames, rows, columns, in,
+# out); so for any number of axes.
+CONVOLUTION = Layout(
+    torch_shape=lambda shape: (shape[-1], shape[-2], *shape[:-2]),
+    from_torch=lambda array, shape: np.moveaxis(array, (0, 1), (-1, -2)),
+    to_torch=lambda array: np.moveaxis(array, (-1, -2), (0, 1)),
+)
+# nn.Conv2d over single images, where ours has an axis of one frame.
+IMAGE_CONVOLUTION = Layout(
+    torch_shape=lambda shape: CONVOLUTION.torch_shape(shape[1:]),
+    from_torch=lambda array, shape: CONVOLUTION.from_torch(array, shape[1:])[None],
+    to_torch=lambda array: CONVOLUTION.to_torch(array[0]),
+)
+# EVL's patch embedding is an nn.Linear over patches flattened (channel, row, column).
+PATCH_LINEAR = Layout(
+    torch_shape=lambda shape: shape[::-1],
+    from_torch=lambda array, shape: PATCH_CONVOLUTION.from_torch(
+        array.reshape(_conv_shape(shape)), shape
+    ),
+    to_torch=lambda array: PATCH_CONVOLUTION.to_torch(array).reshape(array.shape[::-1]),
+)
 # nn.MultiheadAttention stacks the rows of query, key and value: (3·heads·head_dim, width).
 PACKED_ATTENTION_KERNEL = Layout(
     torch_shape=lambda shape: (math.prod(shape[1:]), shape[0]),
@@ -73,4 +94,10 @@ LEADING_ONE = Layout(
     torch_shape=lambda shape: (1, *shape),
     from_torch=lambda array, shape: array.reshape(shape),
     to_torch=lambda array: array[None],
+)
+# MViT's class token has two of them.
+LEADING_ONES = Layout(
+    torch_shape=lambda shape: (1, 1, *shape),
+    from_torch=lambda array, shape: array.reshape(shape),
+    to_torch=lambda array: array[None, None],
 )

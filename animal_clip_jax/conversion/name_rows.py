@@ -6,7 +6,7 @@
 import re
 from collections.abc import Iterable
 
-from animal_clip_jax.conversion.layouts import LINEAR, SAME, Layout
+from animal_clip_jax.conversion.layouts import CONVOLUTION, LINEAR, SAME, Layout
 
 Row = tuple[str, str, Layout]
 
@@ -21,6 +21,23 @@ def linear(ours: str, theirs: str) -> list[Row]:
     return [
         (f"{ours}.kernel", f"{theirs}.weight", LINEAR),
         (f"{ours}.bias", f"{theirs}.bias", SAME),
+    ]
+
+
+def batch_norm(ours: str, theirs: str) -> list[Row]:
+    """A batch normalisation and its running statistics."""
+    return [
+        *norm(ours, theirs),
+        (f"{ours}.running_mean", f"{theirs}.running_mean", SAME),
+        (f"{ours}.running_variance", f"{theirs}.running_var", SAME),
+    ]
+
+
+def normed_convolution(ours: str, convolution: str, normalisation: str) -> list[Row]:
+    """A convolution without a bias and the batch normalisation after it."""
+    return [
+        (f"{ours}.convolution.kernel", f"{convolution}.weight", CONVOLUTION),
+        *batch_norm(f"{ours}.norm", normalisation),
     ]
 
 
@@ -46,6 +63,10 @@ def prompt_generator(ours: str, theirs: str, norm_name: str) -> list[Row]:
     ]
 
 
+# Keys whose arrays are stacked along the first axis, and the layout of the stack.
+Keys = tuple[tuple[str, ...], Layout]
+
+
 class NameTable:
     """Rows by our path."""
 
@@ -59,3 +80,10 @@ class NameTable:
             return self._rows[path]
         theirs, layout = self._rows[path.replace(number.group(), ".{i}.", 1)]
         return theirs.replace("{i}", number.group(1)), layout
+
+    def keys(self, path: str) -> Keys:
+        """The same where `{qkv}` in a key stands for the three of query, key and value, whose
+        arrays are stacked along the first axis, which is how torch packs them."""
+        key, layout = self[path]
+        parts = "qkv" if "{qkv}" in key else ("",)
+        return tuple(key.replace("{qkv}", part) for part in parts), layout

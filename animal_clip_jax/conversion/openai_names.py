@@ -17,7 +17,8 @@ from animal_clip_jax.conversion.layouts import (
 from animal_clip_jax.conversion.name_rows import NameTable, Row, linear, norm, prompt_generator
 
 
-def _attention(ours: str, theirs: str) -> list[Row]:
+def packed_attention(ours: str, theirs: str) -> list[Row]:
+    """Self-attention as torch packs it."""
     return [
         (
             f"{ours}.query_key_value.kernel",
@@ -30,10 +31,11 @@ def _attention(ours: str, theirs: str) -> list[Row]:
     ]
 
 
-def _block(ours: str, theirs: str) -> list[Row]:
+def clip_block(ours: str, theirs: str) -> list[Row]:
+    """A block of CLIP's transformers."""
     return [
         *norm(f"{ours}.attention_norm", f"{theirs}.ln_1"),
-        *_attention(f"{ours}.attention", f"{theirs}.attn"),
+        *packed_attention(f"{ours}.attention", f"{theirs}.attn"),
         *norm(f"{ours}.mlp_norm", f"{theirs}.ln_2"),
         *linear(f"{ours}.mlp.expand", f"{theirs}.mlp.c_fc"),
         *linear(f"{ours}.mlp.contract", f"{theirs}.mlp.c_proj"),
@@ -42,31 +44,37 @@ def _block(ours: str, theirs: str) -> list[Row]:
 
 _VISUAL_BLOCK, _THEIR_VISUAL_BLOCK = "visual.blocks.{i}", "visual.transformer.resblocks.{i}"
 
+CLIP_ROWS: tuple[Row, ...] = (
+    ("logit_scale", "logit_scale", SAME),
+    # Text tower
+    ("text.token_embedding", "token_embedding.weight", SAME),
+    ("text.position_embedding", "positional_embedding", SAME),
+    *clip_block("text.blocks.{i}", "transformer.resblocks.{i}"),
+    *norm("text.final_norm", "ln_final"),
+    ("text.projection", "text_projection", SAME),
+    # Vision tower
+    ("visual.patch_embedding.kernel", "visual.conv1.weight", PATCH_CONVOLUTION),
+    ("visual.class_embedding", "visual.class_embedding", SAME),
+    ("visual.position_embedding", "visual.positional_embedding", SAME),
+    *norm("visual.pre_norm", "visual.ln_pre"),
+    *clip_block(_VISUAL_BLOCK, _THEIR_VISUAL_BLOCK),
+    *norm("visual.post_norm", "visual.ln_post"),
+    ("visual.projection", "visual.proj", SAME),
+)
+
 _TABLE = NameTable(
     (
-        ("logit_scale", "logit_scale", SAME),
-        # Text tower
-        ("text.token_embedding", "token_embedding.weight", SAME),
-        ("text.position_embedding", "positional_embedding", SAME),
-        *_block("text.blocks.{i}", "transformer.resblocks.{i}"),
-        *norm("text.final_norm", "ln_final"),
-        ("text.projection", "text_projection", SAME),
-        # Vision tower
-        ("visual.patch_embedding.kernel", "visual.conv1.weight", PATCH_CONVOLUTION),
-        ("visual.class_embedding", "visual.class_embedding", SAME),
-        ("visual.position_embedding", "visual.positional_embedding", SAME),
-        *norm("visual.pre_norm", "visual.ln_pre"),
-        *_block(_VISUAL_BLOCK, _THEIR_VISUAL_BLOCK),
-        *norm("visual.post_norm", "visual.ln_post"),
-        ("visual.projection", "visual.proj", SAME),
+        *CLIP_ROWS,
         # What X-CLIP adds
         *linear(f"{_VISUAL_BLOCK}.message_projection", f"{_THEIR_VISUAL_BLOCK}.message_fc"),
         *norm(f"{_VISUAL_BLOCK}.message_norm", f"{_THEIR_VISUAL_BLOCK}.message_ln"),
-        *_attention(f"{_VISUAL_BLOCK}.message_attention", f"{_THEIR_VISUAL_BLOCK}.message_attn"),
+        *packed_attention(
+            f"{_VISUAL_BLOCK}.message_attention", f"{_THEIR_VISUAL_BLOCK}.message_attn"
+        ),
         *norm("patch_norm", "prompts_visual_ln"),
         ("patch_projection", "prompts_visual_proj", SAME),
         ("integration.position_embedding", "mit.positional_embedding", LEADING_ONE),
-        *_block("integration.blocks.{i}", "mit.resblocks.{i}"),
+        *clip_block("integration.blocks.{i}", "mit.resblocks.{i}"),
         *prompt_generator("prompts", "prompts_generator", "norm"),
         # What Animal-CLIP adds
         *prompt_generator("action_prompts", "prompts_generator1", "norm"),

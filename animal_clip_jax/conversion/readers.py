@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import ml_dtypes  # noqa: F401  makes numpy know bfloat16, in which safetensors may be stored
 import numpy as np
 
+from animal_clip_jax.conversion.caffe2 import read_state_dict
 from animal_clip_jax.conversion.inert_pickle import Holder
 from animal_clip_jax.conversion.stored_tensors import StoredTensor
 from animal_clip_jax.conversion.torch_archive import TorchArchive, module_tensors
@@ -22,7 +23,8 @@ from animal_clip_jax.files import check_is_file, read_at_most
 _LARGEST_JSON = 32 * 2**20
 # Beside the folders of a model in Hugging Face's cache, to whose files those in the folders link.
 _BLOBS = "blobs"
-_TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+_TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pyth")
+_CAFFE2_SUFFIX = ".pkl"
 _OPEN_CLIP_CONFIG = "open_clip_config.json"
 _HUGGING_FACE_CONFIG = "config.json"
 _OPEN_CLIP_WEIGHTS = (
@@ -41,9 +43,9 @@ LAYOUTS = (
     ("open_clip", _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS),
     ("hugging_face", _HUGGING_FACE_CONFIG, _HUGGING_FACE_WEIGHTS),
 )
-WEIGHT_SUFFIXES = (*_TORCH_SUFFIXES, ".safetensors")
-# Where a training checkpoint keeps its weights.
-_STATE_DICT_FIELDS = ("model", "state_dict")
+WEIGHT_SUFFIXES = (*_TORCH_SUFFIXES, ".safetensors", _CAFFE2_SUFFIX)
+# Where a training checkpoint keeps its weights; the last is PySlowFast's.
+_STATE_DICT_FIELDS = ("model", "state_dict", "model_state")
 
 
 class ForeignCheckpoint(NamedTuple):
@@ -70,8 +72,9 @@ def read_checkpoint(path: pathlib.Path) -> ForeignCheckpoint:
     """Reads a checkpoint.
 
     Args:
-        path: a `.pth`, `.pt`, `.bin` or `.ckpt` file (a state dict, bare or under `model` or
-            `state_dict`, or a TorchScript archive), a `.safetensors` file, or a folder with an
+        path: a `.pth`, `.pt`, `.bin`, `.ckpt` or `.pyth` file (a state dict, bare or under `model`,
+            `state_dict` or `model_state`, or a TorchScript archive), a `.safetensors` file, a
+            `.pkl` file of Caffe2 (see `caffe2.read_state_dict`), or a folder with an
             `open_clip_config.json` or a Hugging Face `config.json`. A weights file of such a folder
             stands for the folder.
 
@@ -200,11 +203,14 @@ def _read_file(path: pathlib.Path) -> dict[str, np.ndarray]:
     # Or an archive whose first bytes are damaged.
     if start == b"PK\x03\x04" or zipfile.is_zipfile(path):
         return _read_torch_zip(path)
+    if path.suffix == _CAFFE2_SUFFIX:
+        return read_state_dict(path)
     if path.suffix in _TORCH_SUFFIXES:
         return _read_torch_legacy(path)
     raise UserError(
         f"{path}: not a checkpoint; expected a torch file ({', '.join(_TORCH_SUFFIXES)}), a "
-        ".safetensors file, or a folder of OpenCLIP, Hugging Face or this project"
+        f".safetensors file, a {_CAFFE2_SUFFIX} file of Caffe2, or a folder of OpenCLIP, Hugging "
+        "Face or this project"
     )
 
 

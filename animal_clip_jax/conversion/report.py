@@ -10,8 +10,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from animal_clip_jax.conversion.conversion import PHASES, Conversion, save_torch
 from animal_clip_jax.conversion.families import differences_from_published
+from animal_clip_jax.conversion.state_dicts import KeyTable
+from animal_clip_jax.conversion.video_weights import published_layout, video_keys
 from animal_clip_jax.conversion.weights import save_weights
 from animal_clip_jax.files import as_path, write_whole
+from animal_clip_jax.models.architectures import ClipArchitecture
+from animal_clip_jax.models.description import BASELINES, ModelDescription
+from animal_clip_jax.models.presets import PRESETS, preset_name
 
 RECORD_FILE = "conversion.txt"
 
@@ -19,21 +24,17 @@ RECORD_FILE = "conversion.txt"
 def summary(conversion: Conversion) -> str:
     """What was converted, in about ten lines."""
     model, metadata = conversion.metadata.model, conversion.metadata
-    architecture = model.architecture
     count = sum(array.size for array in conversion.parameters.values())
     is_turned = conversion.source_family != model.family
     lines = [
         f"family        {model.family}"
         + (f" (from {conversion.source_family})" if is_turned else ""),
-        f"vision        {architecture.image_size} px, patch {architecture.patch_size}, "
-        f"width {architecture.vision_width}, {architecture.vision_layers} layers, "
-        f"{architecture.vision_heads} heads, {architecture.activation}",
-        f"text          width {architecture.text_width}, {architecture.text_layers} layers, "
-        f"{architecture.text_heads} heads, {architecture.vocab_size} tokens",
-        f"embedding     {architecture.embed_dim}",
+        *_dimensions(model),
     ]
     if model.family != "clip":
         lines.append(f"frames        {model.num_frames}")
+    if model.num_classes is not None:
+        lines.append(f"classes       {model.num_classes}")
     lines += [
         f"pixels        mean {_rounded(metadata.normalisation.mean)}, "
         f"std {_rounded(metadata.normalisation.std)}",
@@ -43,6 +44,21 @@ def summary(conversion: Conversion) -> str:
     if conversion.dropped:
         lines.append(f"left out      {_in_parts(conversion.dropped)}")
     return "\n".join(lines)
+
+
+def _dimensions(model: ModelDescription) -> list[str]:
+    architecture = model.architecture
+    if not isinstance(architecture, ClipArchitecture):
+        name = preset_name(model.family, architecture)
+        return [f"preset        {name}, {architecture.image_size} px"]
+    return [
+        f"vision        {architecture.image_size} px, patch {architecture.patch_size}, "
+        f"width {architecture.vision_width}, {architecture.vision_layers} layers, "
+        f"{architecture.vision_heads} heads, {architecture.activation}",
+        f"text          width {architecture.text_width}, {architecture.text_layers} layers, "
+        f"{architecture.text_heads} heads, {architecture.vocab_size} tokens",
+        f"embedding     {architecture.embed_dim}",
+    ]
 
 
 def counts(paths: Sequence[str]) -> str:
@@ -90,7 +106,13 @@ def write(
         if not output:
             for name, text in texts.items():
                 write_whole(f"{to_torch}.{name}", text)
-        save_torch(to_torch, conversion.parameters, overwrite=overwrite)
+        save_torch(
+            to_torch,
+            conversion.parameters,
+            keys=_published_keys(conversion),
+            field="model_state" if conversion.metadata.model.family in PRESETS else "model",
+            overwrite=overwrite,
+        )
         lines.append(f"written       {to_torch}")
         lines += [
             f"warning       a published program computes otherwise: {difference}"
@@ -101,6 +123,13 @@ def write(
             f"names         in {as_path(output) / name if output else f'{to_torch}.{name}'}"
         )
     return "\n".join(lines)
+
+
+def _published_keys(conversion: Conversion) -> KeyTable | None:
+    model = conversion.metadata.model
+    if model.family not in BASELINES:
+        return None
+    return video_keys(conversion.parameters, published_layout(model))
 
 
 def _names(conversion: Conversion, source: str) -> dict[str, str]:

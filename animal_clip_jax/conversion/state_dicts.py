@@ -9,13 +9,18 @@ import numpy as np
 from animal_clip_jax.conversion.hugging_face_names import hugging_face_keys
 from animal_clip_jax.conversion.layouts import SAME, Layout
 from animal_clip_jax.conversion.openai_names import torch_names
+from animal_clip_jax.conversion.pyslowfast_names import pyslowfast_names
 from animal_clip_jax.errors import UserError, shortened
 
 # Our path → the keys whose arrays are stacked along the first axis, and the layout of the stack.
 KeyTable = Mapping[str, tuple[tuple[str, ...], Layout]]
 
-# Buffers that a state dict may hold beside the weights: they follow from the dimensions.
-_BUFFERS = {"attn_mask", "input_resolution", "context_length", "vocab_size", "position_ids"}
+# Buffers that a state dict may hold beside the weights: they follow from the dimensions, or count
+# the batches that a normalisation has seen, which nothing asks for.
+_BUFFERS = {
+    *("attn_mask", "input_resolution", "context_length", "vocab_size", "position_ids"),
+    "num_batches_tracked",
+}
 _NAMES_SHOWN = 5
 
 
@@ -29,9 +34,19 @@ def hugging_face_table(paths: Iterable[str], family: str) -> KeyTable:
     return {path: hugging_face_keys(path, family) for path in paths}
 
 
+def pyslowfast_keys(paths: Iterable[str]) -> KeyTable:
+    """The keys of I3D, SlowFast and X3D in PySlowFast."""
+    return {path: ((key,), layout) for path, (key, layout) in pyslowfast_names(paths).items()}
+
+
 def our_keys(paths: Iterable[str]) -> KeyTable:
     """Our own names."""
     return {path: ((path,), SAME) for path in paths}
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a key is of a buffer that any state dict may hold beside its weights."""
+    return name.rpartition(".")[2] in _BUFFERS
 
 
 def some_names(names: Sequence[str]) -> str:
@@ -105,9 +120,7 @@ def to_parameters(
     unknown = [
         name
         for name in tensors
-        if name not in known
-        and name.rpartition(".")[2] not in _BUFFERS
-        and not _matches(name, allow_unused)
+        if name not in known and not is_buffer(name) and not _matches(name, allow_unused)
     ]
     if unknown:
         raise UserError(
@@ -133,9 +146,17 @@ def _checked(array: np.ndarray, shape: tuple[int, ...], *, name: str, source: st
         return array.astype(np.float32, copy=False)
 
 
-def to_state_dict(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our parameters under the published keys of their family, in torch's layouts, float32."""
-    return {
-        key: np.array(layout.to_torch(np.asarray(parameters[path], np.float32)), order="C")
-        for path, (key, layout) in torch_names(parameters).items()
-    }
+def to_state_dict(
+    parameters: Mapping[str, np.ndarray], keys: KeyTable | None = None
+) -> dict[str, np.ndarray]:
+    """Our parameters under the published keys of their family, in torch's layouts, float32.
+
+    Args:
+        keys: the keys of each path; unless given those of CLIP, X-CLIP and Animal-CLIP.
+    """
+    state_dict: dict[str, np.ndarray] = {}
+    for path, (names, layout) in (keys or openai_keys(parameters)).items():
+        stacked = np.array(layout.to_torch(np.asarray(parameters[path], np.float32)), order="C")
+        parts = [stacked] if len(names) == 1 else np.split(stacked, len(names))
+        state_dict.update(zip(names, parts, strict=True))
+    return state_dict

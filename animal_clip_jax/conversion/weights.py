@@ -27,6 +27,7 @@ from animal_clip_jax.files import absolute, check_no_pipes, check_space, write_w
 from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
+from animal_clip_jax.models.presets import ARCHITECTURE_OF
 from animal_clip_jax.whole_outputs import current, replacing
 
 Path = str | os.PathLike[str]
@@ -79,7 +80,8 @@ class WeightsMetadata:
                 f"{_FORMAT!r}, up to version {_VERSION}"
             )
         model = dict(content["model"])
-        architecture = ClipArchitecture(**model.pop("architecture"))
+        dimensions = ARCHITECTURE_OF.get(model["family"], ClipArchitecture)
+        architecture = dimensions(**model.pop("architecture"))
         return cls(
             model=ModelDescription(architecture=architecture, **model),
             normalisation=Normalisation(

@@ -12,6 +12,7 @@ from animal_clip_jax.estimates.prediction import estimate_prediction
 from animal_clip_jax.estimates.program import Estimate, TooLargeError
 from animal_clip_jax.estimates.targets import Target
 from animal_clip_jax.estimates.training_step import estimate_step
+from animal_clip_jax.models.description import HAVE_DEPTH
 from animal_clip_jax.parallel import mesh as mesh_lib
 
 TRAIN, PREDICT = "train", "predict"
@@ -89,7 +90,8 @@ def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
     """
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
     changed = functools.partial(_changed, config)
-    if config.model.remat == "none":
+    has_blocks = config.model.family in HAVE_DEPTH
+    if has_blocks and config.model.remat == "none":
         yield changed("computes all but products again", model__remat="dots")
     smaller = [
         changed(f"{factor} times as many micro-batches", accumulation=factor * config.accumulation)
@@ -97,7 +99,7 @@ def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
         if config.batch_size % (factor * config.accumulation * shares) == 0
     ]
     yield from smaller[:2]
-    if config.model.remat != "blocks":
+    if has_blocks and config.model.remat != "blocks":
         yield changed("computes every block again", model__remat="blocks")
     yield from smaller[2:]
     if mesh.shape["data"] > 1:
@@ -107,9 +109,9 @@ def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
     most = config.batch_size // shares
     if config.batch_size % shares == 0 and most > config.accumulation:
         yield changed(
-            "one clip at a time, every block again",
+            "one clip at a time, every block again" if has_blocks else "one clip at a time",
             accumulation=most,
-            model__remat="blocks",
+            **({"model__remat": "blocks"} if has_blocks else {}),
             **({"mesh__data": 1, "mesh__fsdp": shares} if mesh.shape["data"] > 1 else {}),
         )
     if config.model.dtype == "float32":

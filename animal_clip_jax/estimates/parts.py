@@ -17,8 +17,11 @@ from animal_clip_jax.parallel.hlo import Instruction, instructions
 # The outermost of them decides: the layer norms of the integration are integration.
 PARTS = (
     "attention",
+    "batch_norm",
     "colour_jitter",
+    "convolution",
     "cosines",
+    "decoder",
     "embedding",
     "gate",
     "gather_parameters",
@@ -29,10 +32,13 @@ PARTS = (
     "message_attention",
     "mix",
     "mlp",
+    "motion",
     "normalise",
     "optimizer",
+    "pool",
     "projection",
     "prompts",
+    "squeeze_excitation",
     "sum_gradients",
     "text_tower",
 )

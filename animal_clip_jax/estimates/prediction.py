@@ -1,6 +1,7 @@
 """The program of evaluation and prediction, compiled for devices that need not be there."""
 
 import copy
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,28 +27,44 @@ def of_prediction(config: ConfigDict) -> ConfigDict:
     return config
 
 
-def estimate_prediction(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> Estimate:
-    """Compiles what scores one view of `config.batch_size` clips, without running it.
+class PredictionProgram(NamedTuple):
+    """What scores one view of some clips.
+
+    Attributes:
+        program: not compiled yet.
+        arguments: their shapes: parameters, frames, animals, class context, temperature.
+        shardings: of each.
+    """
+
+    program: Any
+    arguments: tuple[Any, ...]
+    shardings: tuple[Any, ...]
+
+
+def prediction_program(config: ConfigDict, mesh: Mesh) -> PredictionProgram:
+    """The program for `config.batch_size` clips.
 
     Args:
         config: see `of_prediction`; `data.num_actions` and `data.num_animals` must be set.
         mesh: of CPU devices, or of others that need not be there.
-        chip: what those others are; without it there is no time.
 
     Raises:
         UserError: see `training_step.check_step`.
-        TooLargeError: the compiler says that it does not fit.
     """
     check_step(config, mesh)
     batch, classes = step_inputs(config)
+    if config.model.family == "video_prompt":  # whose names are encoded once, for all batches
+        shape = (config.data.num_actions, config.model.architecture.embed_dim)
+        features: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
+        classes = classes._replace(action_features=features)
     attention = choose_attention(config.model, mesh).attention
     graphdef, values = assembly.abstract_model(config.model, attention)
-    shardings = mesh_lib.tree_shardings(values, mesh)
+    of_values = mesh_lib.tree_shardings(values, mesh)
     functions = scoring_functions(
         graphdef,
         normalisation=assembly.normalisation(config),
         outputs=assembly.scores(config),
-        parameter_shardings=shardings,
+        parameter_shardings=of_values,
     )
 
     def predict(values, frames, weights, classes, temperature):
@@ -57,15 +74,32 @@ def estimate_prediction(config: ConfigDict, mesh: Mesh, chip: Chip | None = None
 
     shared = NamedSharding(mesh, mesh_lib.BATCH)
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
+    of_classes = jax.tree.map(lambda _: replicated, classes)
+    shardings = (of_values, shared, shared, of_classes, replicated)
     program = jax.jit(
         predict,
         compiler_options=compiler_options(mesh),
-        in_shardings=(shardings, shared, shared, replicated, replicated),
+        in_shardings=shardings,
         out_shardings=replicated,
     )
-    clips = (batch["frames"], batch["animals"])
-    of_classes = jax.tree.map(lambda _: replicated, classes)
     temperature = jax.ShapeDtypeStruct((), jnp.float32)
+    arguments = (values, batch["frames"], batch["animals"], classes, temperature)
+    return PredictionProgram(program, arguments, shardings)
+
+
+def estimate_prediction(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> Estimate:
+    """Compiles what scores one view of `config.batch_size` clips, without running it.
+
+    Args:
+        config, mesh: as for `prediction_program`.
+        chip: what the devices are, if they are no CPUs; without it there is no time.
+
+    Raises:
+        UserError: see `training_step.check_step`.
+        TooLargeError: the compiler says that it does not fit.
+    """
+    program, arguments, shardings = prediction_program(config, mesh)
+    of_each = [bytes_per_device(*each) for each in zip(arguments, shardings, strict=True)]
     model_flops = config.batch_size * forward_flops(
         assembly.model_description(config.model),
         num_actions=config.data.num_actions,
@@ -73,11 +107,11 @@ def estimate_prediction(config: ConfigDict, mesh: Mesh, chip: Chip | None = None
         refinement=assembly.refinement(config.model),
     )
     return estimate_program(
-        program.lower(values, *clips, classes, temperature),
+        program.lower(*arguments),
         chip,
-        parameters=bytes_per_device(values, shardings),
-        optimizer=0,
         # The text tower lies there and takes no part.
-        inputs=bytes_per_device(clips, (shared, shared)) + bytes_per_device(classes, of_classes),
+        parameters=of_each[0],
+        optimizer=0,
+        inputs=sum(of_each[1:4]),
         model_flops=model_flops / mesh.size,
     )

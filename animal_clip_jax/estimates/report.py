@@ -10,6 +10,7 @@ from animal_clip_jax.estimates.chips import Chip
 from animal_clip_jax.estimates.fit import Change
 from animal_clip_jax.estimates.program import Estimate
 from animal_clip_jax.estimates.targets import Target
+from animal_clip_jax.models.presets import PRESETS
 from animal_clip_jax.tables import format_table
 
 _NOTE = (
@@ -54,13 +55,21 @@ def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> st
 
 
 def _title(config: ConfigDict, mesh: Mesh) -> str:
-    architecture = config.model.architecture
     shape = " × ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
     return (
-        f"{config.model.family}, {config.model.num_frames} frames of {architecture.image_size} px, "
+        f"{config.model.family}, {config.model.num_frames} frames of "
+        f"{config.model.architecture.image_size} px, {_dimensions(config)}, {config.model.dtype}; "
+        f"{config.batch_size} clips a step in {config.accumulation} micro-batch(es); mesh {shape}"
+    )
+
+
+def _dimensions(config: ConfigDict) -> str:
+    if config.model.family in PRESETS:
+        return config.model.preset
+    architecture = config.model.architecture
+    return (
         f"patch {architecture.patch_size}, width {architecture.vision_width}, "
-        f"{architecture.vision_layers} layers, {config.model.dtype}; {config.batch_size} clips a "
-        f"step in {config.accumulation} micro-batch(es); mesh {shape}"
+        f"{architecture.vision_layers} layers"
     )
 
 

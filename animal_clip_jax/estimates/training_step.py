@@ -9,9 +9,10 @@ from ml_collections import ConfigDict
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.estimates.chips import Chip
 from animal_clip_jax.estimates.program import Estimate, bytes_per_device, estimate_program
-from animal_clip_jax.estimates.theory import training_flops
+from animal_clip_jax.estimates.theory import NAME_TOKENS, training_flops
 from animal_clip_jax.files import as_path
-from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.class_context import ClassContext, without_texts
+from animal_clip_jax.models.description import CLASSIFIERS
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.attention import choose_attention
@@ -19,7 +20,6 @@ from animal_clip_jax.run.by_data import LEFT_TO_DATA
 from animal_clip_jax.run.config import check_fields, training_source
 from animal_clip_jax.run.fields import FIELDS
 from animal_clip_jax.run.start import as_published, filled, resolved
-from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.step import abstract_state, make_train_step
 
 
@@ -64,7 +64,7 @@ def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> E
     )
     attention = choose_attention(config.model, mesh).attention
     graphdef, values = assembly.abstract_model(config.model, attention)
-    groups = optimizer_lib.parameter_groups(values, refinement=assembly.refinement(config.model))
+    groups = assembly.parameter_groups(config.model, values)
     optimizer, _ = assembly.make_optimizer(config, groups, steps_per_epoch=1)
     state, shardings = abstract_state(
         values, groups, optimizer, mesh=mesh, with_averages=config.optimizer.ema_decay > 0
@@ -82,8 +82,8 @@ def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> E
         bytes_per_device(shapes, where)
         for shapes, where in (
             (
-                (state.trained, state.frozen, state.averaged),
-                (shardings.trained, shardings.frozen, shardings.averaged),
+                (state.values(), state.averaged),
+                (shardings.values(), shardings.averaged),
             ),
             (state.optimizer, shardings.optimizer),
         )
@@ -111,6 +111,7 @@ def step_inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], Cl
     """The shapes of a step's batch and class context."""
     clips, actions, animals = config.batch_size, config.data.num_actions, config.data.num_animals
     size, width = config.model.architecture.image_size, config.model.architecture.embed_dim
+    family = config.model.family
 
     def build() -> tuple[dict[str, jax.Array], ClassContext]:
         batch = {
@@ -120,6 +121,11 @@ def step_inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], Cl
         }
         if training_source(config) is not None:
             batch["animal_weights"] = jnp.zeros((clips, animals))
+        if family in CLASSIFIERS:
+            return batch, without_texts(actions)
+        if family == "video_prompt":
+            tokens = jnp.zeros((actions, NAME_TOKENS), jnp.int32)
+            return batch, without_texts(actions, action_features=tokens)
         classes = ClassContext(
             action_features=jnp.zeros((actions, width)),
             animal_features=jnp.zeros((animals, width)),

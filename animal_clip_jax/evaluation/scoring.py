@@ -18,6 +18,7 @@ from animal_clip_jax.models import parameters
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.normalisation import Normalisation, normalise
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.models.video_model import video_features
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.compiler_options import compiler_options
 
@@ -41,7 +42,7 @@ class ViewScores(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ScoringSteps:
-    """The two programs that score one view of each clip of a batch.
+    """The programs that score one view of each clip of a batch.
 
     A view at a time, so that memory does not grow with their number, and a job that is asked to
     stop does not have to finish all of them.
@@ -54,10 +55,20 @@ class ScoringSteps:
             classes, temperature) with animal weights (clips, animals), and a number that divides
             the logits: at 1 they are as they were, bit by bit. It gives (clips, actions) float32,
             on every process.
+        encode_actions: of a model that prompts the names of actions. A function of (parameters,
+            tokens) that gives features, as `video_prompt` has them, on every process.
     """
 
     encode: Callable[[Parameters, jax.Array], tuple[Any, jax.Array]]
     score: Callable[[Parameters, Any, jax.Array, ClassContext, Any], jax.Array]
+    encode_actions: Callable[[Parameters, jax.Array], jax.Array]
+
+    def prepared(self, values: Parameters, classes: ClassContext) -> ClassContext:
+        """Classes with all that is the same for every clip: prompted names are encoded."""
+        if not jnp.issubdtype(classes.action_features.dtype, jnp.integer):
+            return classes
+        features = self.encode_actions(values, jnp.asarray(classes.action_features))
+        return classes._replace(action_features=features)
 
 
 def scoring_functions(
@@ -80,9 +91,7 @@ def scoring_functions(
 
     def encode(values: Parameters, frames: jax.Array) -> tuple[Any, jax.Array]:
         encoded = model_of(values).encode_video(normalise(frames, *normalisation))
-        # X-CLIP's also gives the features of its patches.
-        features = encoded[0] if isinstance(encoded, tuple) else encoded
-        return encoded, features.astype(jnp.float32)
+        return encoded, video_features(encoded)
 
     def score(
         values: Parameters,
@@ -94,7 +103,10 @@ def scoring_functions(
         logits = model_of(values).score_encoded(encoded, classes, weights)
         return to_probabilities(logits / temperature)
 
-    return ScoringSteps(encode, score)
+    def encode_actions(values: Parameters, tokens: jax.Array) -> jax.Array:
+        return model_of(values).encode_actions(tokens)
+
+    return ScoringSteps(encode, score, encode_actions)
 
 
 def make_scoring_steps(
@@ -133,6 +145,12 @@ def make_scoring_steps(
             in_shardings=(parameter_shardings, batch, batch, replicated, replicated),
             out_shardings=replicated,
         ),
+        encode_actions=jax.jit(
+            functions.encode_actions,
+            compiler_options=options,
+            in_shardings=(parameter_shardings, replicated),
+            out_shardings=replicated,
+        ),
     )
 
 
@@ -150,7 +168,7 @@ def score_views(
     """Scores all views of a batch of clips: the sums over views of what each view gives.
 
     Args:
-        values, classes: on the devices.
+        values, classes: on the devices, `prepared`.
         views: at least one, of (clips, frames, size, size, 3) uint8, this process's share of the
             batch.
         weights: of the animals by each source, (clips, animals).

@@ -95,6 +95,7 @@ def score_split(
         the scores under each condition, in their order.
     """
     part, parts = mesh_lib.process_share(mesh)
+    classes = steps.prepared(values, classes)
     gather = jax.jit(lambda arrays: arrays, out_shardings=NamedSharding(mesh, mesh_lib.REPLICATED))
     seeds = dict.fromkeys(condition.shuffle_seed for condition in conditions)
     collected: list[_Scored] = []

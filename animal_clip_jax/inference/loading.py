@@ -192,7 +192,15 @@ def _predictor(
         model: Any = parameters.merge(graphdef, values)
         return attention_maps(model, normalise(frames, *normalisation))
 
+    steps = scoring.make_scoring_steps(
+        graphdef,
+        normalisation=normalisation,
+        outputs=outputs,
+        mesh=mesh,
+        parameter_shardings=replicated,
+    )
     return Predictor(
+        family=family,
         labels=labels,
         preprocessing=preprocessing,
         views=views,
@@ -200,17 +208,11 @@ def _predictor(
         run=run,
         _config=config,
         _values=values,
-        _classes=classes,
+        _classes=None if classes is None else steps.prepared(values, classes),
         _architecture=architecture,
         _mesh=mesh,
-        _steps=scoring.make_scoring_steps(
-            graphdef,
-            normalisation=normalisation,
-            outputs=outputs,
-            mesh=mesh,
-            parameter_shardings=replicated,
-        ),
-        _attention_maps=None if family == "clip" else maps,
+        _steps=steps,
+        _attention_maps=maps if family in ("animal_clip", "xclip") else None,
         _recognition=recognition,
         judges_each_action=outputs == "sigmoid",
         calibration=calibration,

@@ -37,6 +37,7 @@ from animal_clip_jax.inference.stream import Request, predict_stream
 from animal_clip_jax.inference.video_progress import VideoProgress
 from animal_clip_jax.models.animal_sources import RECOGNISED
 from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.description import CLASSIFIERS
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run.animals import AnimalRecognition
@@ -56,6 +57,7 @@ class Predictor:
     Nothing is changed by using it, and it compiles once for all videos.
 
     Attributes:
+        family: of the model: "animal_clip", "xclip", "video_prompt", …
         labels: actions and animals that it knows; `with_actions` gives another model other ones.
         preprocessing: how a video becomes frames, as the videos of the training did.
         views: the views that are taken of them.
@@ -66,6 +68,7 @@ class Predictor:
             None leaves them.
     """
 
+    family: str
     labels: Labels
     preprocessing: Preprocessing
     views: Views
@@ -256,7 +259,7 @@ class Predictor:
         if self._attention_maps is None:
             raise UserError(
                 "attention is of a model whose frames exchange messages, animal_clip or xclip; "
-                "this one is clip"
+                f"this one is {self.family}"
             )
 
     def encode_actions(self, texts: Sequence[str]) -> np.ndarray:
@@ -266,10 +269,13 @@ class Predictor:
             (texts, embed_dim) float32, not of unit length.
 
         Raises:
-            UserError: a text cannot be tokenised.
+            UserError: a text cannot be tokenised, or the model reads none.
         """
         if isinstance(texts, str):
             raise UserError(f"encode_actions takes a list of texts, found one, {texts!r}")
+        if self.family in CLASSIFIERS or self.family == "video_prompt":
+            reads = "no texts" if self.family in CLASSIFIERS else "the names of its actions alone"
+            raise UserError(f"encode_actions: a model of family {self.family} reads {reads}")
         return features.encode_classes(
             self._text_tower(), [[text] for text in texts], mesh=self._mesh
         )
@@ -296,7 +302,8 @@ class Predictor:
 
         Raises:
             UserError: a name is empty or occurs twice; the training's texts are descriptions, and
-                a label has none.
+                a label has none; the model reads no texts, and knows the actions of its training
+                alone.
         """
         for kind, names in (("actions", actions), ("animals", animals or ())):
             if isinstance(names, str):
@@ -312,6 +319,11 @@ class Predictor:
             classes = classes_of_labels(
                 self.run, self._config, self._values, trained, labels, mesh=self._mesh
             )
+        elif self.family not in ("clip", "xclip", "animal_clip"):
+            raise UserError(
+                f"these weights of {self.family} are no run, which knows what its classes are: "
+                "train it, from them with config.init_from"
+            )
         else:
             classes = class_context(
                 self._text_tower(),
@@ -325,6 +337,7 @@ class Predictor:
         if given is not None:
             classes = classes._replace(relation=given)
         placed = jax.device_put(classes, NamedSharding(self._mesh, mesh_lib.REPLICATED))
+        placed = self._steps.prepared(self._values, placed)
         recognition = self._recognition
         if recognition is not None:
             recognition = recognition.for_animals(labels.animals)

@@ -3,6 +3,7 @@
 Whatever the computation's dtype, means, variances and their gradients are summed in float32.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -21,14 +22,14 @@ class LayerNorm(nnx.LayerNorm):
         if self.dtype != jnp.bfloat16 or x.dtype != jnp.bfloat16 or mask is not None:
             return super().__call__(x, mask=mask)
         assert self.scale is not None and self.bias is not None
-        return one_pass_layer_norm(x, self.scale[...], self.bias[...])
+        return one_pass_layer_norm(x, self.scale[...], self.bias[...], self.epsilon)
 
 
-def layer_norm(width: int, *, dtype: jnp.dtype, rngs: nnx.Rngs) -> LayerNorm:
-    """Layer norm over the last axis, epsilon 1e-5; in float32, variance by the two-pass formula."""
-    return LayerNorm(
-        width, epsilon=LAYER_NORM_EPSILON, dtype=dtype, use_fast_variance=False, rngs=rngs
-    )
+def layer_norm(
+    width: int, *, epsilon: float = LAYER_NORM_EPSILON, dtype: jnp.dtype, rngs: nnx.Rngs
+) -> LayerNorm:
+    """Layer norm over the last axis; in float32, variance by the two-pass formula."""
+    return LayerNorm(width, epsilon=epsilon, dtype=dtype, use_fast_variance=False, rngs=rngs)
 
 
 class _Kept(NamedTuple):
@@ -40,8 +41,10 @@ class _Kept(NamedTuple):
     scale: jax.Array
 
 
-@jax.custom_vjp
-def one_pass_layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def one_pass_layer_norm(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float = LAYER_NORM_EPSILON
+) -> jax.Array:
     """(x − mean) / √(variance + epsilon) · scale + bias, with the variance as E[x²] − mean².
 
     In float32 that variance is off by about E[x²] · 2^-24, where two passes would be off by a share
@@ -57,21 +60,25 @@ def one_pass_layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.
     Returns:
         (..., width) bfloat16.
     """
-    return _forward(x, scale, bias)[0]
+    return _forward(x, scale, bias, epsilon)[0]
 
 
-def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, _Kept]:
+def _forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[jax.Array, _Kept]:
     wide = x.astype(jnp.float32)
     mean = jnp.mean(wide, axis=-1, keepdims=True)
     square = jnp.mean(wide * wide, axis=-1, keepdims=True)
     # Rounding may make it slightly negative where all values are the same.
     variance = jnp.maximum(square - mean * mean, 0)
-    factor = jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
+    factor = jax.lax.rsqrt(variance + epsilon)
     normed = (wide - mean) * factor * scale + bias
     return normed.astype(x.dtype), _Kept(x, mean, factor, scale)
 
 
-def _backward(kept: _Kept, gradient: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _backward(
+    epsilon: float, kept: _Kept, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     wide = gradient.astype(jnp.float32)
     normed = (kept.x.astype(jnp.float32) - kept.mean) * kept.factor
     scaled = wide * kept.scale

@@ -57,6 +57,7 @@ class Mlp(nnx.Module):
     """Two linear layers, width → 4·width → width, with the activation between them.
 
     Args:
+        out_width: of the result, if another.
         flattens: see `Attention.flattens`.
     """
 
@@ -64,23 +65,35 @@ class Mlp(nnx.Module):
         self,
         width: int,
         *,
+        out_width: int | None = None,
         activation: str,
         in_init: Initializer,
         out_init: Initializer,
+        in_bias_init: Initializer = jax.nn.initializers.zeros,
+        out_bias_init: Initializer = jax.nn.initializers.zeros,
         flattens: bool = False,
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
         self.flattens = flattens
         self.activation = activation_function(activation)
-        self.expand = nnx.Linear(width, 4 * width, kernel_init=in_init, dtype=dtype, rngs=rngs)
-        self.contract = nnx.Linear(4 * width, width, kernel_init=out_init, dtype=dtype, rngs=rngs)
+        self.expand = nnx.Linear(
+            width, 4 * width, kernel_init=in_init, bias_init=in_bias_init, dtype=dtype, rngs=rngs
+        )
+        self.contract = nnx.Linear(
+            4 * width,
+            out_width or width,
+            kernel_init=out_init,
+            bias_init=out_bias_init,
+            dtype=dtype,
+            rngs=rngs,
+        )
 
     @jax.named_scope("mlp")
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(..., width) → (..., width)."""
+        """(..., width) → (..., width or out_width)."""
         rows = x.reshape(-1, x.shape[-1]) if self.flattens else x
-        return self.contract(self.activation(self.expand(rows))).reshape(x.shape)
+        return self.contract(self.activation(self.expand(rows))).reshape(*x.shape[:-1], -1)
 
 
 class _Block(nnx.Module):
@@ -146,6 +159,13 @@ class ResidualBlock(_Block):
             attended = self.attention(normed, num_queries=num_queries, is_causal=is_causal)
         x = x[:, :num_queries] + attended
         return x + self.mlp(self.mlp_norm(x))
+
+    def with_queries_and_keys(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """(rows, tokens, width) → the block's result, and its queries and keys (rows, tokens,
+        heads, head_dim), with biases, not scaled."""
+        attended, query, key = self.attention.with_queries_and_keys(self.attention_norm(x))
+        x = x + attended
+        return x + self.mlp(self.mlp_norm(x)), query, key
 
     def attention_weights(self, x: jax.Array) -> jax.Array:
         """(rows, tokens, width) → (rows, heads, tokens, tokens), as `SelfAttention.weights`."""

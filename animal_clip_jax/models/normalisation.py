@@ -22,6 +22,8 @@ IMAGENET = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 CLIP = Normalisation(
     (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)
 )
+# PySlowFast's, on [0, 1] .45 and .225.
+KINETICS = Normalisation((114.75,) * 3, (57.375,) * 3)
 
 
 @jax.named_scope("normalise")

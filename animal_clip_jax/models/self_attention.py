@@ -69,14 +69,23 @@ class SelfAttention(nnx.Module):
         if self.attention.kernel != "xla" and num_queries != 1 and not is_causal:
             return self._flat(x, num_queries or x.shape[1])
         if num_queries is None:
-            query_key_value = self._project(x, 0, 3)
-            query, key, value = (query_key_value[..., part, :, :] for part in range(3))
+            query, key, value = self._queries_keys_values(x)
         else:
             query = self._project(x[:, :num_queries], 0, 1)[..., 0, :, :]
             key_value = self._project(x, 1, 3)
             key, value = (key_value[..., part, :, :] for part in range(2))
         attended = jax.nn.dot_product_attention(query, key, value, is_causal=is_causal)
         return self.out(attended)
+
+    def _queries_keys_values(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        projected = self._project(x, 0, 3)
+        return projected[..., 0, :, :], projected[..., 1, :, :], projected[..., 2, :, :]
+
+    def with_queries_and_keys(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """What a call without mask gives, (rows, tokens, width), and the queries and keys that it
+        came from, (rows, tokens, heads, head_dim), not scaled."""
+        query, key, value = self._queries_keys_values(x)
+        return self.out(jax.nn.dot_product_attention(query, key, value)), query, key
 
     def _flat(self, x: jax.Array, num_queries: int) -> jax.Array:
         """A call by another program than jax's. Heads stay side by side, so that no product's

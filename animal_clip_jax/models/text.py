@@ -56,11 +56,22 @@ class TextTower(nnx.Module):
         Returns:
             (texts, embed_dim) features, not normalised.
         """
-        x = self.token_embedding[tokens] + self.position_embedding[: tokens.shape[1]]
-        x = x.astype(self.dtype)
+        return self.encode_vectors(self.token_embedding[tokens], jnp.argmax(tokens, axis=1))
+
+    @jax.named_scope("text_tower")
+    def encode_vectors(self, vectors: jax.Array, end: jax.Array) -> jax.Array:
+        """Encodes texts whose tokens are vectors already, some of them learned.
+
+        Args:
+            vectors: (texts, length, width) without positions, length ≤ the context length.
+            end: (texts,) int, where the end token of each stands.
+
+        Returns:
+            (texts, embed_dim) features, not normalised.
+        """
+        x = (vectors + self.position_embedding[: vectors.shape[1]]).astype(self.dtype)
         for block in self.blocks:
             x = block(x, is_causal=True)
         # The final norm works token by token, so taking the end token first changes nothing.
-        end = jnp.argmax(tokens, axis=1)
         x = jnp.take_along_axis(x, end[:, None, None], axis=1)[:, 0]
         return self.final_norm(x) @ self.projection.astype(self.dtype)

@@ -61,12 +61,12 @@ class Recogniser:
                 "source of these weights and holds initial values"
             )
         graphdef, _ = parameters.abstract(
-            lambda: Clip(description.architecture, rngs=parameters.rngs_for_shapes())
+            lambda: Clip(description.towers, rngs=parameters.rngs_for_shapes())
         )
         return cls(
             graphdef,
             {path: values[path] for path in expected},
-            description.architecture,
+            description.towers,
             metadata.normalisation,
             metadata.fitted_to,
         )

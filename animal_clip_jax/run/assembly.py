@@ -1,37 +1,36 @@
-"""From a configuration to what it describes: model, parameters, optimizer, loss, classes."""
+"""From a configuration to what it describes: model, parameters, optimizer, loss."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from animal_clip_jax.classes import context, features, relation_graph, similarity
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
-from animal_clip_jax.models.animal_clip import AnimalCLIP
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.attention import XLA, Attention
-from animal_clip_jax.models.class_context import ClassContext
-from animal_clip_jax.models.description import ModelDescription, build
+from animal_clip_jax.models.description import (
+    CLASSIFIERS,
+    ModelDescription,
+    build,
+    fields_of,
+)
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.models.presets import PRESETS, PresetArchitecture, preset
 from animal_clip_jax.models.refinement_options import NO_REFINEMENT, RefinementOptions
-from animal_clip_jax.models.xclip import XCLIP
-from animal_clip_jax.parallel.distributed import on_all
+from animal_clip_jax.models.video_prompt import TEMPERATURE
 from animal_clip_jax.run import schema
 from animal_clip_jax.training import losses
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.losses import Loss
 from animal_clip_jax.training.step import StepSettings
-from data_pipeline.clip_index import ClipIndex
-from data_pipeline.dataset import DatasetInfo
 
 
 def model_description(config: ConfigDict) -> ModelDescription:
@@ -44,26 +43,31 @@ def model_description(config: ConfigDict) -> ModelDescription:
         UserError: a field has no meaning; the message names it.
     """
     schema.refuse(schema.problems_of_values({"model": config}))
+    family = config.family
+    architecture: ClipArchitecture | PresetArchitecture
+    dimensions: dict[str, Any]
     try:
-        architecture = ClipArchitecture(**config.architecture)
-        heads = heads_of(architecture.embed_dim)
-        return ModelDescription(
-            family=config.family,
-            architecture=architecture,
-            num_frames=config.num_frames,
-            integration_layers=config.integration_layers,
-            integration_heads=heads,
-            prompt_layers=config.prompt_layers,
-            prompt_heads=heads,
-            graph_width=config.graph_width if config.family == "animal_clip" else None,
-        )
+        if family in PRESETS:
+            architecture = preset(
+                family,
+                config.preset,
+                num_frames=config.num_frames,
+                image_size=config.architecture.image_size,
+            )
+            dimensions = {"num_frames": architecture.num_frames}
+        else:
+            architecture = ClipArchitecture(**config.architecture)
+            heads = heads_of(architecture.embed_dim)
+            dimensions = {"integration_heads": heads, "prompt_heads": heads, **config}
+        values = {name: dimensions.get(name) for name in fields_of(family)}
+        if family in CLASSIFIERS:
+            values["num_classes"] = config.num_classes or None
+        return ModelDescription(family, architecture, **values)
     except ValueError as error:
         raise UserError(f"config.model: {error}") from error
 
 
-def build_model(
-    config: ConfigDict, *, attention: Attention = XLA, rngs: nnx.Rngs
-) -> AnimalCLIP | XCLIP:
+def build_model(config: ConfigDict, *, attention: Attention = XLA, rngs: nnx.Rngs) -> nnx.Module:
     """The model that `config.model` describes, with random parameters.
 
     Args:
@@ -72,9 +76,7 @@ def build_model(
     Raises:
         UserError: see `model_description`.
     """
-    model = _Arguments.of(config, attention).build(rngs)
-    assert isinstance(model, AnimalCLIP | XCLIP)
-    return model
+    return _Arguments.of(config, attention).build(rngs)
 
 
 def refinement(config: ConfigDict) -> RefinementOptions:
@@ -113,8 +115,14 @@ class _Arguments(NamedTuple):
 
     @classmethod
     def of(cls, config: ConfigDict, attention: Attention) -> "_Arguments":
+        description = model_description(config)
+        if description.family in CLASSIFIERS and description.num_classes is None:
+            raise UserError(
+                f"config.model.num_classes is 0, and no data says how many actions a model of "
+                f"family {description.family!r} is to tell apart; give config.data.num_actions"
+            )
         return cls(
-            model_description(config),
+            description,
             drop_path_rate=config.drop_path_rate,
             remat=config.remat,
             attention=attention,
@@ -158,6 +166,28 @@ def random_parameters(config: ConfigDict) -> Parameters:
     return _initial_values(jax.random.key(config.seed), _Arguments.of(config.model, XLA))
 
 
+def parameter_groups(config: ConfigDict, paths: Iterable[str]) -> dict[str, str]:
+    """The optimizer group of every parameter of the model that `config.model` describes."""
+    return optimizer_lib.parameter_groups(
+        paths, family=config.family, refinement=refinement(config)
+    )
+
+
+def logit_factor(config: ConfigDict, values: Parameters) -> float:
+    """What cosines are multiplied by to become the logits of the model that `config.model`
+    describes; 1 where they are no cosines.
+
+    Args:
+        values: the parameters that are not trained.
+    """
+    if config.family in CLASSIFIERS:
+        return 1.0
+    if config.family == "video_prompt":
+        return 1 / TEMPERATURE
+    # Computed on the device: the host keeps no view of a state that the steps give up.
+    return float(jnp.exp(values["logit_scale"]))
+
+
 def make_optimizer(
     config: ConfigDict, groups: Mapping[str, str], *, steps_per_epoch: int
 ) -> tuple[optax.GradientTransformation, dict[str, optax.Schedule]]:
@@ -180,13 +210,18 @@ def make_optimizer(
         )
     }
     optimizer = optimizer_lib.build_optimizer(
-        {path: group for path, group in groups.items() if group != optimizer_lib.FROZEN},
+        {
+            path: group
+            for path, group in groups.items()
+            if group not in (optimizer_lib.FROZEN, optimizer_lib.STATISTIC)
+        },
         rates,
         weight_decay=options.weight_decay,
         beta1=options.beta1,
         beta2=options.beta2,
         epsilon=options.epsilon,
         clip_norm=options.clip_norm,
+        algorithm=options.name,
     )
     return optimizer, rates
 
@@ -225,76 +260,4 @@ def step_settings(config: ConfigDict) -> StepSettings:
         otherwise=config.animals.otherwise,
         ema_decay=config.optimizer.ema_decay,
         **config.augmentation,
-    )
-
-
-def class_context(
-    config: ConfigDict,
-    values: Parameters,
-    info: DatasetInfo,
-    train_index: ClipIndex,
-    mesh: Mesh,
-    say: Callable[[str], None],
-    track: features.Track = lambda title, done, total, unit: None,
-) -> ClassContext:
-    """Encodes the texts of all classes, and takes the relation that `config.relation` describes.
-
-    All processes call it.
-
-    Args:
-        values: all parameters of the model by path.
-        train_index: the clips that are trained on.
-        say: is given what a person should know about it.
-        track: see `features.encode_classes`.
-
-    Raises:
-        UserError: a description file or a relation is missing or does not fit the labels.
-    """
-    if config.model.family == "xclip":
-        # It is never told the animals.
-        animal_names: tuple[str, ...] = ()
-        relation = np.zeros((len(info.action_names), 0), np.float32)
-    else:
-        animal_names = info.animal_names
-        relation, origin = on_all(
-            relation_graph.relation_of,
-            info,
-            train_index,
-            file=config.relation.file,
-            taxonomy=config.relation.taxonomy,
-            min_clips=config.relation.min_clips,
-        )
-        say(origin)
-    architecture = model_description(config.model).architecture
-    classes = context.class_context(
-        context.text_tower(architecture, values),
-        on_all(class_texts, config, info.action_names, animal_names),
-        relation,
-        pooling=config.prompts.pooling,
-        cache=config.prompts.cache,
-        mesh=mesh,
-        say=say,
-        track=track,
-    )
-    temperature = config.relation.similarity
-    if not (temperature and animal_names):
-        return classes
-    known = np.asarray(classes.animal_features)
-    is_same = np.eye(len(known), dtype=bool)
-    relation = similarity.with_similar(relation, known, relation, known, is_same, temperature)
-    say(similarity.said_of(relation))
-    return classes._replace(relation=relation)
-
-
-def class_texts(
-    config: ConfigDict, action_names: Sequence[str], animal_names: Sequence[str]
-) -> context.ClassTexts:
-    """The texts of all classes, as `config.prompts` says.
-
-    Raises:
-        UserError: a description file is missing or does not fit the names.
-    """
-    return context.ClassTexts(
-        features.class_texts(config.prompts.actions, action_names, "action"),
-        features.class_texts(config.prompts.animals, animal_names, "animal"),
     )

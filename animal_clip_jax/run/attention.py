@@ -14,6 +14,7 @@ from animal_clip_jax.run import assembly
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.workdir import read_config
 
+_FAMILIES = ("animal_clip", "xclip")
 _IN_WORDS = {"pallas": "a Pallas kernel", "cudnn": "cuDNN's"}
 
 
@@ -41,7 +42,14 @@ def choose_attention(config: ConfigDict, mesh: Mesh) -> ChosenAttention:
     """
     if config.attention == "xla":
         return ChosenAttention(XLA)
-    architecture = assembly.model_description(config).architecture
+    if config.family not in _FAMILIES:
+        if config.attention == "fused":
+            raise UserError(
+                f"config.model.attention is 'fused', and a model of family {config.family!r} has "
+                f"only its own, not fused; fused attention is of {' and '.join(_FAMILIES)}"
+            )
+        return ChosenAttention(XLA)
+    architecture = assembly.model_description(config).towers
     heads, sharing = architecture.vision_heads, mesh.shape["model"]
     fused = fused_kernel(
         mesh.devices.flat[0],

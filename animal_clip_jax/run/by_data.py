@@ -1,4 +1,5 @@
-"""Fields of a configuration that are left to the data, as 0 or "": batch, epochs and loss.
+"""Fields of a configuration that are left to the data, as 0 or "": batch, epochs, loss, and the
+classes of a model that has a classifier.
 
 They are closed once, when a training begins, and recorded so; a run that goes on takes them from
 its record.
@@ -8,11 +9,13 @@ import math
 
 from ml_collections import ConfigDict
 
+from animal_clip_jax.models.description import CLASSIFIERS
 from animal_clip_jax.run.fields import FIELDS
 from animal_clip_jax.run.schema import flat_config
 from data_pipeline.batches.plan import steps_per_epoch
 
 LEFT_TO_DATA = tuple(name for name, field in FIELDS.items() if field.accepts.is_by_data)
+_CLASSES = "model.num_classes"
 _LARGEST_BATCH, _SMALLEST_BATCH = 64, 4
 _STEPS_AN_EPOCH = 8  # at least, where the data has clips for it
 _STEPS = 1200  # in all, where that takes no more epochs than the most
@@ -23,11 +26,12 @@ _MICRO_BATCH = 16  # clips on a device at a time
 def left_to_data(config: ConfigDict) -> tuple[str, ...]:
     """The fields of `LEFT_TO_DATA` that a configuration leaves to the data."""
     flat = flat_config(config)
-    return tuple(name for name in LEFT_TO_DATA if not flat[name])
+    fixed = () if flat["model.family"] in CLASSIFIERS else (_CLASSES,)
+    return tuple(name for name in LEFT_TO_DATA if not flat[name] and name not in fixed)
 
 
 def following(
-    config: ConfigDict, *, clips: int, multi_label: bool, shares: int
+    config: ConfigDict, *, clips: int, actions: int, multi_label: bool, shares: int
 ) -> tuple[ConfigDict, str]:
     """A copy in which nothing is left to the data.
 
@@ -37,6 +41,7 @@ def following(
 
     Args:
         clips: that are trained on.
+        actions: of the data.
         multi_label: whether a clip may have several actions.
         shares: of how many devices a batch is divided over.
 
@@ -48,6 +53,9 @@ def following(
     """
     names = left_to_data(config)
     config = config.copy_and_resolve_references()
+    if _CLASSES in names:
+        config.model.num_classes = actions
+        names = tuple(name for name in names if name != _CLASSES)
     if "batch_size" in names:
         config.batch_size = _batch_size(clips, shares)
     if "accumulation" in names:

@@ -31,7 +31,7 @@ def class_context_of(arrays: Mapping[str, Any]) -> ClassContext:
 def state_items(state: TrainState) -> dict[str, Any]:
     """The state, in parts that can be read by themselves."""
     items: dict[str, Any] = {
-        "parameters": {**state.trained, **state.frozen},
+        "parameters": state.values(),
         "progress": {"step": state.step, "optimizer": state.optimizer, "rng": state.rng},
     }
     # Orbax saves no empty trees.

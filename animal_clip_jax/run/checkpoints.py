@@ -208,7 +208,8 @@ class RunCheckpoints:
         """Starts saving; a checkpoint of that step that exists already is kept.
 
         Args:
-            classes: None for a model that is trained without any.
+            classes: None for a model that is trained without any; one of a model that reads no
+                texts, see `class_context.without_texts`, is not saved.
 
         Raises:
             UserError: the disk is too full; nothing has been written. Or what was saved before
@@ -217,7 +218,7 @@ class RunCheckpoints:
         if step == self.latest_step():
             return
         trees = state_items(state)
-        if classes is not None:
+        if classes is not None and classes.action_features.size:
             trees["classes"] = {
                 name: array for name, array in classes._asdict().items() if array.size
             }
@@ -256,7 +257,7 @@ class RunCheckpoints:
             UserError: the checkpoint holds other names or shapes; names the first. Or it is
                 damaged; names it, and one that is intact.
         """
-        self._check_shapes(step, {**shapes.trained, **shapes.frozen})
+        self._check_shapes(step, shapes.values())
         mesh = jax.tree.leaves(shardings)[0].mesh
         replicated = NamedSharding(mesh, PartitionSpec())
         state = jax.tree.map(
@@ -280,6 +281,7 @@ class RunCheckpoints:
             TrainState(
                 trained={path: restored.parameters[path] for path in state.trained},
                 frozen={path: restored.parameters[path] for path in state.frozen},
+                statistics={path: restored.parameters[path] for path in state.statistics},
                 averaged=restored.averaged if state.averaged else {},
                 **restored.progress,
             ),
@@ -301,9 +303,9 @@ class RunCheckpoints:
                     "checkpoint is of another model"
                 )
 
-    def restore_weights(self, step: int, sharding) -> tuple[Parameters, ClassContext]:
+    def restore_weights(self, step: int, sharding) -> tuple[Parameters, ClassContext | None]:
         """Reads what evaluation needs: the parameters (their averages where there are some) and
-        the class context.
+        the class context, None where none was saved.
 
         Args:
             sharding: of all arrays.
@@ -317,14 +319,15 @@ class RunCheckpoints:
             args = {
                 name: ocp.args.StandardRestore(jax.tree.map(target, dict(metadata[name])))
                 for name in ("parameters", "averaged", "classes")
-                if name != "averaged" or metadata.get(name) is not None
+                if name == "parameters" or metadata.get(name) is not None
             }
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
             check_items(
                 restored, args, self._described(step), needed=("parameters", "averaged", "classes")
             )
         averaged = restored.averaged if "averaged" in args else {}
-        return {**restored.parameters, **averaged}, class_context_of(dict(restored.classes))
+        classes = class_context_of(dict(restored.classes)) if "classes" in args else None
+        return {**restored.parameters, **averaged}, classes
 
     def wait(self) -> None:
         """Returns once everything that was saved is on disk."""

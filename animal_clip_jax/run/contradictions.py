@@ -5,9 +5,11 @@ from typing import Any
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.animal_sources import RECOGNISED
+from animal_clip_jax.models.description import CLASSIFIERS, HAVE_DEPTH
+from animal_clip_jax.models.presets import PRESETS
 from animal_clip_jax.parallel.mesh import AXES
 from animal_clip_jax.run import assembly
-from animal_clip_jax.run.fields import FIELDS, nested
+from animal_clip_jax.run.fields import FIELDS, is_dimension, nested
 from animal_clip_jax.run.schema import is_expected
 
 Flat = Mapping[str, Any]
@@ -138,6 +140,38 @@ def _refinement(flat: Flat) -> str:
     return ""
 
 
+def _depth(flat: Flat) -> str:
+    family = flat["model.family"]
+    asked = [name for name in _OF_DEEP if flat[name] != FIELDS[name].default]
+    if not asked or family in HAVE_DEPTH:
+        return ""
+    said = " and ".join(f"config.{name} is {flat[name]!r}" for name in asked)
+    return f"{said}; that is of {', '.join(HAVE_DEPTH)}, not of a model of family {family!r}"
+
+
+def _preset(flat: Flat) -> str:
+    family, name = flat["model.family"], flat["model.preset"]
+    if not name or name in PRESETS.get(family, ()):
+        return ""
+    if family in PRESETS:
+        known = ", ".join(map(repr, PRESETS[family]))
+        return f"config.model.preset is {name!r}; a model of family {family!r} has {known}"
+    return (
+        f"config.model.preset is {name!r}; a model of family {family!r} is of CLIP's towers, whose "
+        "dimensions are config.model.architecture"
+    )
+
+
+def _texts(flat: Flat) -> str:
+    family = flat["model.family"]
+    asked = [name for name in _TEXTS if flat[name] != "names"]
+    if not asked or (family not in CLASSIFIERS and family != "video_prompt"):
+        return ""
+    said = " and ".join(f"config.{name} is {flat[name]!r}" for name in asked)
+    reads = "no texts" if family in CLASSIFIERS else "the names of the actions alone"
+    return f"{said}; a model of family {family!r} reads {reads}: leave it at 'names'"
+
+
 def _mesh(flat: Flat) -> str:
     sizes = {axis: flat[f"mesh.{axis}"] for axis in AXES}
     if list(sizes.values()).count(-1) <= 1:
@@ -146,7 +180,12 @@ def _mesh(flat: Flat) -> str:
 
 
 def _model(flat: Flat) -> str:
-    if any(FIELDS[name].accepts.is_open and not flat[name] for name in _MODEL):
+    family = flat["model.family"]
+    if any(
+        FIELDS[name].accepts.is_open and is_dimension(name, family) and not flat[name]
+        for name in _MODEL
+        if name != "model.preset"
+    ):
         return ""  # the weights say it
     try:
         assembly.model_description(nested(flat).model)
@@ -162,12 +201,17 @@ _PARTS_OF_REFINEMENT = (
     "model.gate",
 )
 _MODEL = tuple(name for name in FIELDS if name.startswith("model."))
+_OF_DEEP = ("model.drop_path_rate", "model.remat")
+_TEXTS = ("prompts.actions", "prompts.animals")
 _MESH = tuple(f"mesh.{axis}" for axis in AXES)
 _TOLD_BY = ("animals.source", "animals.otherwise", "animals.label_dropout")
 _RECOGNITION = ("evaluation.animal_sources", "animals.weights", "init_from")
 
 _IN_TRAINING: tuple[_Rule, ...] = (
     (_MODEL, _model),
+    (("model.family", "model.preset"), _preset),
+    (("model.family", *_OF_DEEP), _depth),
+    (("model.family", *_TEXTS), _texts),
     (("model.family", "model.refinement", *_PARTS_OF_REFINEMENT), _refinement),
     (("data.validation_split", "data.validation_share"), _validation),
     (("relation.taxonomy", "relation.min_clips"), _inheritance),

@@ -16,6 +16,7 @@ from animal_clip_jax.classes.vocabulary import Labels, carry_over, context_of_la
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.locks import beside
 from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.description import CLASSIFIERS
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import (
@@ -44,6 +45,7 @@ from animal_clip_jax.run.evaluation_report.evaluated import Evaluated
 from animal_clip_jax.run.evaluator import Evaluator, Known, check_batch_size
 from animal_clip_jax.run.interruption import InterruptionNotice
 from animal_clip_jax.run.progress import Screen
+from animal_clip_jax.run.run_classes import prompted_names
 from animal_clip_jax.run.start import filled
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.workdir import read_config
@@ -274,12 +276,17 @@ def classes_of_labels(
     Raises:
         UserError: labels cannot be told apart; a file is missing or does not fit them.
     """
+    check_reads_labels(run, labels)
+    if run.model.family in CLASSIFIERS:
+        return classes
+    if run.model.family == "video_prompt":
+        return prompted_names(run.config, labels.actions)
     relation = None
     if config.relation.file and config.relation.file != run.config.relation.file:
         relation = on_all(read_relations, config.relation.file, *labels, allow_ids=False)
         say(f"relation graph: {int(relation.sum())} edges, from {config.relation.file}")
     return context_of_labels(
-        text_tower(run.model.architecture, values),
+        text_tower(run.model.towers, values),
         classes,
         run.labels,
         labels,
@@ -296,6 +303,19 @@ def classes_of_labels(
         say=say,
         track=track,
     )
+
+
+def check_reads_labels(run: TrainedRun, labels: Labels) -> None:
+    """Raises UserError where a model knows the actions of its training alone, and is given others.
+
+    Its animals do not matter to it.
+    """
+    if run.model.family in CLASSIFIERS and labels.actions != run.labels.actions:
+        raise UserError(
+            f"{run.folder}: a model of family {run.model.family!r} reads no texts: it tells the "
+            f"{len(run.labels.actions)} actions of its training apart, in their order, and can be "
+            "given no others; animal_clip, xclip and video_prompt can"
+        )
 
 
 def _known_of(run: TrainedRun, info: DatasetInfo) -> Known:

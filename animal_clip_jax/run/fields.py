@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 from animal_clip_jax.classes.features import POOLINGS
 from animal_clip_jax.models.animal_sources import RECOGNISED, SOURCES
 from animal_clip_jax.models.attention import CHOICES
+from animal_clip_jax.models.description import VIDEO_FAMILIES
+from animal_clip_jax.models.presets import PRESET_NAMES, PRESETS
 from animal_clip_jax.models.refinement_options import GRAPHS, UNKNOWN_ANIMALS
 from animal_clip_jax.models.video import REMAT_POLICIES
 from animal_clip_jax.run.accepted import (
@@ -32,6 +34,7 @@ from animal_clip_jax.run.accepted import (
     whole,
 )
 from animal_clip_jax.training import losses
+from animal_clip_jax.training.optimizer import ALGORITHMS
 
 NO_VALUE = object()
 
@@ -91,11 +94,25 @@ GROUPS = (
           "What a model is made of comes with its weights, so most of it is left open: 0, '' and "
           "() take it from the weights of init_from, or without any as published. What is said "
           "must agree with the weights.", (
-        Field("family", "animal_clip", one_of("animal_clip", "xclip"), "which model"),
-        Field("num_frames", 0, open_or(whole(1, 1024)), "of a clip; as published 8"),
+        Field("family", "animal_clip", one_of(*VIDEO_FAMILIES), "which model"),
+        Field("preset", "",
+              either("", "to leave it open", one_of(*PRESET_NAMES), is_open=True),
+              "the dimensions of i3d, slowfast, x3d and mvit, by name; others have CLIP's towers",
+              older=""),
+        Field("num_frames", 0, open_or(whole(1, 1024)),
+              "of a clip; as published 8, or as the preset says"),
+        Field("num_classes", 0, by_data(0, whole(1, 1_000_000)),
+              "that i3d, slowfast, x3d, mvit and evl tell apart; 0 takes the actions of the data",
+              older=0),
         Field("integration_layers", 0, _LAYERS, "of the attention between frames; as published 1"),
         Field("prompt_layers", 0, _LAYERS, "of the prompt generators; as published 3, of X-CLIP 2"),
         Field("graph_width", 0, _WIDTH, "hidden width of the relation graph; as published 256"),
+        Field("prompt_prefix", 16, whole(1, 1000),
+              "learned vectors before the name of an action (video_prompt)", older=16),
+        Field("prompt_suffix", 16, whole(1, 1000), "and after it", older=16),
+        Field("decoder_layers", 4, whole(1, 1000),
+              "of the decoder, of which each reads one of the frozen tower's last blocks (evl)",
+              older=4),
         Field("refinement", True, boolean(),
               "False compares video and texts as they are (animal_clip)"),
         Field("graph", "summed", one_of(*GRAPHS),
@@ -116,7 +133,8 @@ GROUPS = (
               "the model learns how far to trust the refinement of each clip; weights without a "
               "gate are given one that trusts it half",
               older=False),
-        Field("drop_path_rate", 0.0, _SHARE_BELOW_1, "stochastic depth of the video tower"),
+        Field("drop_path_rate", 0.0, _SHARE_BELOW_1,
+              "stochastic depth of the video tower (animal_clip, xclip, mvit)"),
         Field("remat", "none", one_of(*REMAT_POLICIES),
               "blocks of the video tower that the backward pass computes again, to save memory: "
               "'blocks' keeps their inputs only, 'dots' the results of their matrix products"),
@@ -128,7 +146,8 @@ GROUPS = (
         Field("dtype", "float32", one_of("float32", "bfloat16"), "of the computation"),
     )),
     Group("model.architecture",
-          "The CLIP towers, as published ViT-B/16. By name, in a file as "
+          "The CLIP towers, as published ViT-B/16; of a model without them, image_size counts. "
+          "By name, in a file as "
           "`architecture('ViT-B/32')` of configs/default.py, on the command line as "
           "--config.model.architecture=ViT-B/32; or one by one.", (
         Field("embed_dim", 0, _WIDTH, "of the space that images and texts share"),
@@ -241,7 +260,10 @@ GROUPS = (
               "authors' code, which also divides it by the factor of the negatives",
               older="paper"),
     )),
-    Group("optimizer", "AdamW; the rate rises from 0 in the warm-up, and then falls as a cosine.", (
+    Group("optimizer", "The rate rises from 0 in the warm-up, and then falls as a cosine.", (
+        Field("name", "adamw", one_of(*ALGORITHMS),
+              "'sgd' has Nesterov's momentum, beta1, and adds the weight decay to the gradient",
+              older="adamw"),
         Field("learning_rate", 8e-6, number(0), "the highest, for what CLIP brings"),
         Field("new_multiplier", 10.0, number(0), "times that, for what CLIP does not bring"),
         Field("minimum_learning_rate", 8e-8, number(0), "at the end"),
@@ -327,6 +349,14 @@ GROUPS = (
 FIELDS: Mapping[str, Field] = {
     f"{group.name}.{field.name}".lstrip("."): field for group in GROUPS for field in group.fields
 }
+
+
+_OF_PRESETS = ("model.preset", "model.num_frames", "model.architecture.image_size")
+
+
+def is_dimension(name: str, family: str) -> bool:
+    """Whether a field of `model` that may be open is a dimension of a family's models."""
+    return name in _OF_PRESETS if family in PRESETS else name != "model.preset"
 
 
 def default_config() -> ConfigDict:

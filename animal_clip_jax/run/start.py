@@ -10,24 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from animal_clip_jax.conversion import families, weights
+from animal_clip_jax.conversion import families
 from animal_clip_jax.conversion.configs import published_normalisation
 from animal_clip_jax.conversion.dimensions import default_dimensions
 from animal_clip_jax.conversion.report import counts
-from animal_clip_jax.errors import MissingFileError, UserError
-from animal_clip_jax.files import as_path
-from animal_clip_jax.models.architectures import ARCHITECTURES, dimensions
+from animal_clip_jax.errors import UserError
+from animal_clip_jax.models.architectures import ARCHITECTURES, ClipArchitecture, dimensions
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.models.presets import PRESETS, PresetArchitecture, preset, preset_name
 from animal_clip_jax.models.refinement import initial_gate
-from animal_clip_jax.run import assembly
+from animal_clip_jax.run import assembly, start_weights
 from animal_clip_jax.run.by_data import left_to_data
-from animal_clip_jax.run.fields import FIELDS
+from animal_clip_jax.run.fields import FIELDS, is_dimension
 from animal_clip_jax.run.schema import flat_config
-from animal_clip_jax.run.trained_run import TrainedRun, is_run, load_start
+from animal_clip_jax.run.start_weights import VIDEO_FIELDS
 
-_VIDEO_FIELDS = ("num_frames", "integration_layers", "prompt_layers", "graph_width")
 _PUBLISHED = "ViT-B/16"
 OPEN_FIELDS = tuple(name for name, field in FIELDS.items() if field.accepts.is_open)
 
@@ -35,7 +34,12 @@ OPEN_FIELDS = tuple(name for name, field in FIELDS.items() if field.accepts.is_o
 def open_fields(config: ConfigDict) -> tuple[str, ...]:
     """The fields of `OPEN_FIELDS` that a configuration leaves open."""
     flat = flat_config(config)
-    return tuple(name for name in OPEN_FIELDS if not flat[name])
+    family = flat["model.family"]
+    return tuple(
+        name
+        for name in OPEN_FIELDS
+        if not flat[name] and (not name.startswith("model.") or is_dimension(name, family))
+    )
 
 
 def filled(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
@@ -53,15 +57,21 @@ def filled(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
 
 
 def as_published(config: ConfigDict) -> ConfigDict:
-    """A copy in which what was open is as in the published models: ViT-B/16, 8 frames."""
+    """A copy in which what was open is as in the published models: ViT-B/16, 8 frames; or as the
+    preset says."""
     architecture = ARCHITECTURES[_PUBLISHED]
     width = config.model.architecture.embed_dim or architecture.embed_dim
     family = config.model.family
+    classes = {"model.num_classes": config.data.num_actions}
+    if family in PRESETS:
+        own = preset(family, config.model.preset)
+        return filled(config, classes | _values_of(own, family, published_normalisation(family)))
     video = default_dimensions("animal_clip", width)
     if family == "xclip":
         video |= default_dimensions(family, width)
     model = {f"model.{name}": value for name, value in video.items()}
-    return filled(config, model | _tower_values(architecture, published_normalisation(family)))
+    model |= classes
+    return filled(config, model | _values_of(architecture, family, published_normalisation(family)))
 
 
 def resolved(config: ConfigDict, recorded: ConfigDict | None = None) -> ConfigDict:
@@ -77,14 +87,12 @@ def resolved(config: ConfigDict, recorded: ConfigDict | None = None) -> ConfigDi
     if recorded is not None:
         return filled(config, flat_config(recorded))
     if config.init_from:
-        start = _describe_start(config)
-        _check_family(config, start)
-        model, normalisation = _target(config, start)
+        model, normalisation = start_weights.target(config, start_weights.describe(config))
         _check(config, model, normalisation)
-        values = _tower_values(model.architecture, normalisation)
+        values = _values_of(model.architecture, model.family, normalisation)
         values |= {
             f"model.{name}": getattr(model, name)
-            for name in _VIDEO_FIELDS
+            for name in VIDEO_FIELDS
             if getattr(model, name) is not None
         }
         config = filled(config, values)
@@ -118,15 +126,16 @@ def initial_parameters(config: ConfigDict) -> Start:
     """
     if not config.init_from:
         return Start(assembly.random_parameters(config), {})
-    start = load_start(config.init_from)
+    start = start_weights.load(config)
     digests = {"init_from": start.digest()}
-    _check_family(config, start.metadata)
-    model, normalisation = _target(config, start.metadata)
+    model, normalisation = start_weights.target(config, start.metadata)
     _check(config, model, normalisation)
     parameters: Mapping[str, np.ndarray] = start.parameters
     initialised: tuple[str, ...] = ()
-    if start.metadata.model.family != model.family:
-        parameters, initialised, _ = families.complete(parameters, model, seed=config.seed)
+    replaced = families.other_classes(start.metadata.model, model)
+    if start.metadata.model.family != model.family or replaced:
+        kept = {path: value for path, value in parameters.items() if path not in replaced}
+        parameters, initialised, _ = families.complete(kept, model, seed=config.seed)
     parameters = _with_gate_asked_for(config, parameters)
     for path, target in families.shapes(model).items():
         shape = parameters[path].shape if path in parameters else "nothing"
@@ -137,7 +146,12 @@ def initial_parameters(config: ConfigDict) -> Start:
     note = ""
     if len(parameters) > len(start.parameters) and not initialised:
         note = f"{config.init_from} has no gate; it is initialised, and trusts refinement half"
-    if initialised:
+    if replaced:
+        note = (
+            f"{config.init_from} tells {start.metadata.model.num_classes} classes apart, this "
+            f"model {model.num_classes}; initialised: {', '.join(replaced)}"
+        )
+    elif initialised:
         note = (
             f"{config.init_from} is a {start.metadata.model.family}; what {model.family} has "
             f"beyond it is initialised: {len(initialised)} arrays ({counts(initialised)})"
@@ -165,53 +179,21 @@ def _with_gate_asked_for(
     return {**parameters, **initial_gate(config.model.architecture.embed_dim)}
 
 
-def _describe_start(config: ConfigDict) -> weights.WeightsMetadata:
-    path = config.init_from
-    if not as_path(path).exists():
-        raise MissingFileError(
-            f"config.init_from: there is nothing at {path}; `animal-clip convert "
-            f"--source=CHECKPOINT --output={path}` puts weights there"
-        )
-    if not weights.is_weights(path) and is_run(path):
-        run = TrainedRun.open(path)
-        return weights.WeightsMetadata(run.model, run.normalisation, source_files={})
-    return weights.load_metadata(path)
-
-
-def _tower_values(architecture: Any, normalisation: Normalisation) -> dict[str, Any]:
-    values = {
-        f"model.architecture.{name}": value for name, value in dimensions(architecture).items()
-    }
+def _values_of(
+    architecture: ClipArchitecture | PresetArchitecture, family: str, normalisation: Normalisation
+) -> dict[str, Any]:
+    """The fields that say an architecture and the pixels that it is for."""
+    if isinstance(architecture, ClipArchitecture):
+        values = {
+            f"model.architecture.{name}": value for name, value in dimensions(architecture).items()
+        }
+    else:
+        values = {
+            "model.preset": preset_name(family, architecture),
+            "model.num_frames": architecture.num_frames,
+            "model.architecture.image_size": architecture.image_size,
+        }
     return values | {"data.mean": normalisation.mean, "data.std": normalisation.std}
-
-
-def _check_family(config: ConfigDict, start: weights.WeightsMetadata) -> None:
-    found, wanted = start.model.family, config.model.family
-    if found not in (wanted, "clip"):
-        raise UserError(
-            f"{config.init_from} holds a model of family {found}, and config.model.family asks for "
-            f"{wanted}. `animal-clip convert --source={config.init_from} "
-            f"--to={wanted} --output=FOLDER` makes one of it, for config.init_from"
-        )
-
-
-def _target(
-    config: ConfigDict, start: weights.WeightsMetadata
-) -> tuple[ModelDescription, Normalisation]:
-    """The model that the weights make, and its pixel statistics."""
-    family = config.model.family
-    if start.model.family == family:
-        return start.model, start.normalisation
-    # A CLIP that becomes a video model. As published, its pixels are normalised the latter's way.
-    requested = {
-        name: config.model[name]
-        for name in _VIDEO_FIELDS
-        if config.model[name] and not (name == "graph_width" and family == "xclip")
-    }
-    return (
-        families.describe_target(start.model, family, requested),
-        published_normalisation(family),
-    )
 
 
 def _check(config: ConfigDict, model: ModelDescription, normalisation: Normalisation) -> None:
@@ -221,8 +203,8 @@ def _check(config: ConfigDict, model: ModelDescription, normalisation: Normalisa
         model: that the weights make, of the family that is asked for.
     """
     flat = flat_config(config)
-    found = _tower_values(model.architecture, normalisation)
-    found |= {f"model.{name}": getattr(model, name) for name in _VIDEO_FIELDS}
+    found = _values_of(model.architecture, model.family, normalisation)
+    found |= {f"model.{name}": getattr(model, name) for name in VIDEO_FIELDS}
     different = [
         f"{name}: weights have {held!r}, config asks for {flat[name]!r}"
         for name, held in found.items()

@@ -15,7 +15,7 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.data import TrainingData
 from animal_clip_jax.tables import format_table
-from animal_clip_jax.training.optimizer import BASE, DECAY_ONLY, FROZEN, NEW
+from animal_clip_jax.training.optimizer import BASE, DECAY_ONLY, FROZEN, NEW, STATISTIC
 from animal_clip_jax.training.step import TrainState
 
 _GROUPS_IN_WORDS = {
@@ -23,6 +23,7 @@ _GROUPS_IN_WORDS = {
     BASE: "trained at config.optimizer.learning_rate",
     NEW: "trained at that rate times config.optimizer.new_multiplier: CLIP does not bring it",
     DECAY_ONLY: "has no gradient, in this model; weight decay alone changes it",
+    STATISTIC: "of batch normalisation: a running mean of what the steps see",
 }
 
 

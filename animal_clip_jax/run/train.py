@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from etils import epath
@@ -16,7 +15,8 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import absolute, is_remote, write_whole
-from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.class_context import ClassContext, without_texts
+from animal_clip_jax.models.description import CLASSIFIERS
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.distributed import (
@@ -26,7 +26,7 @@ from animal_clip_jax.parallel.distributed import (
     on_first,
     only_writer_of_all,
 )
-from animal_clip_jax.run import assembly, resume, summary
+from animal_clip_jax.run import assembly, resume, run_classes, summary
 from animal_clip_jax.run import workdir as workdir_lib
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.attention import choose_attention
@@ -123,7 +123,7 @@ def _train(
         plan.graphdef,
         Known(data.info, data.action_clips()),
         mesh,
-        {**shardings.trained, **shardings.frozen},
+        shardings.values(),
         recognition,
         wait_for=notice.wait_for,
     )
@@ -147,7 +147,7 @@ def _train(
     broken_off = log.go_on(start_step, is_evaluated=not is_owed)
     tables = (
         summary.part_table(config.model.family, state.trained, state.frozen),
-        summary.parameter_table(state.trained | state.frozen, plan.groups),
+        summary.parameter_table(state.values(), plan.groups),
     )
     on_first(write_whole, workdir / "parameters.txt", "\n\n".join(tables) + "\n")
     on_first(workdir_lib.explain, workdir)
@@ -221,6 +221,7 @@ def _checked(
     config, followed = following(
         config,
         clips=len(data.train.index),
+        actions=len(data.info.action_names),
         multi_label=data.info.multi_label,
         shares=mesh.shape["data"] * mesh.shape["fsdp"],
     )
@@ -270,7 +271,7 @@ class _Begun(NamedTuple):
 def _plan(config: ConfigDict, mesh: Mesh, steps_per_epoch: int) -> _Plan:
     attention = choose_attention(config.model, mesh).attention
     graphdef, abstract = assembly.abstract_model(config.model, attention)
-    groups = optimizer_lib.parameter_groups(abstract, refinement=assembly.refinement(config.model))
+    groups = assembly.parameter_groups(config.model, abstract)
     optimizer, rates = assembly.make_optimizer(config, groups, steps_per_epoch=steps_per_epoch)
     return _Plan(mesh, graphdef, abstract, groups, optimizer, rates)
 
@@ -282,7 +283,7 @@ def _begin(
     values, digests, note = on_all(initial_parameters, config)
     if note:
         screen.say(note)
-    classes = assembly.class_context(
+    classes = run_classes.class_context(
         config, values, data.info, data.train.index, plan.mesh, screen.say, screen.track
     )
     inputs = on_all(record_inputs, config, digests)
@@ -309,7 +310,10 @@ def _go_on(config: ConfigDict, workdir: epath.Path, step: int, plan: _Plan) -> _
     )
     checkpoints = _checkpoints(config, workdir)
     state, classes = checkpoints.restore(step, shapes, shardings)
-    assert classes is not None  # a video model's checkpoint without them is damaged
+    if classes is None:
+        # A checkpoint without any, of a model that reads texts, is damaged.
+        assert config.model.family in CLASSIFIERS
+        classes = without_texts(config.model.num_classes)
     return _Begun(step, state, shardings, classes, checkpoints)
 
 
@@ -329,8 +333,7 @@ def _train_step(
         config,
         data.action_clips(),
         len(data.train.index),
-        # Computed on the device: the host keeps no view of a state that the steps give up.
-        logit_scale=float(jnp.exp(state.frozen["logit_scale"])),
+        logit_scale=assembly.logit_factor(config.model, state.frozen),
     )
     return make_train_step(
         plan.graphdef,

@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import os
+import pathlib
 
+import jax
 import numpy as np
 from etils import epath
 from flax import nnx
@@ -11,10 +13,11 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.classes.vocabulary import Labels
 from animal_clip_jax.conversion import weights
+from animal_clip_jax.conversion.baselines import read_baseline
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import absolute, as_path
-from animal_clip_jax.models.class_context import ClassContext
-from animal_clip_jax.models.description import ModelDescription
+from animal_clip_jax.models.class_context import ClassContext, without_texts
+from animal_clip_jax.models.description import BASELINES, ModelDescription
 from animal_clip_jax.models.normalisation import Normalisation
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.run import assembly, workdir
@@ -142,14 +145,15 @@ class TrainedRun:
         """
         checkpoints = RunCheckpoints(self.folder)
         try:
-            return checkpoints.restore_weights(self.step, sharding)
+            values, classes = checkpoints.restore_weights(self.step, sharding)
         finally:
             checkpoints.close()
+        if classes is None:
+            classes = jax.device_put(without_texts(len(self.labels.actions)), sharding)
+        return values, classes
 
     def as_weights(self) -> weights.Weights:
         """The parameters on the host, to start another training from."""
-        import jax
-
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         values, _ = self.restore(device)
         return weights.Weights(
@@ -164,12 +168,18 @@ def is_run(folder: str | os.PathLike[str]) -> bool:
     return (path / workdir.CONFIG_FILE).exists() or (path / "checkpoints").is_dir()
 
 
-def load_start(path: str) -> weights.Weights:
-    """The weights that `config.init_from` names: a folder of the converter, or a run.
+def load_start(path: str, family: str, preset: str = "") -> weights.Weights:
+    """The weights that `config.init_from` names: a folder of the converter, a run, or a file of
+    others with a model of `BASELINES`.
+
+    Args:
+        family, preset: of the model that is asked for, which such a file does not say.
 
     Raises:
         UserError: it is missing, damaged or something else.
     """
     if not weights.is_weights(path) and is_run(path):
         return TrainedRun.open(path).as_weights()
+    if family in BASELINES and as_path(path).is_file():
+        return read_baseline(pathlib.Path(path), family, preset_name=preset).weights
     return weights.load_weights(path)

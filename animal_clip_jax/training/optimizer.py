@@ -8,12 +8,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from animal_clip_jax.models import evl, video_prompt
+from animal_clip_jax.models.parameters import is_statistic
 from animal_clip_jax.models.refinement_options import PUBLISHED, RefinementOptions
 
 FROZEN = "frozen"
 BASE = "base"
 NEW = "new"  # what CLIP does not bring: a higher rate
 DECAY_ONLY = "decay_only"  # no gradient ever reaches it, so it needs no moments
+STATISTIC = "statistic"  # of batch normalisation: the forward pass moves it, and no optimizer
+ALGORITHMS = ("adamw", "sgd")
 
 # A path is in a group if one of its dotted parts begins with one of these.
 _FROZEN_PARTS = ("text", "logit_scale")
@@ -28,6 +32,12 @@ _NEW_PARTS = (
 )
 _PROMPT_GENERATORS = ("action_prompts", "video_prompts")
 _UNREACHED_IN_PROMPTS = ("query", "key", "attention_norm")
+# Of the families of which a part is frozen, and of which all that is trained learns alike.
+_IS_TRAINED: Mapping[str, Callable[[str], bool]] = {
+    "video_prompt": video_prompt.is_trained,
+    "evl": evl.is_trained,
+    **dict.fromkeys(("i3d", "slowfast", "x3d", "mvit"), lambda path: True),
+}
 
 
 def parameter_group(path: str) -> str:
@@ -52,13 +62,26 @@ def parameter_group(path: str) -> str:
 
 
 def parameter_groups(
-    paths: Iterable[str], *, refinement: RefinementOptions = PUBLISHED
+    paths: Iterable[str],
+    *,
+    family: str = "animal_clip",
+    refinement: RefinementOptions = PUBLISHED,
 ) -> dict[str, str]:
-    """`parameter_group` of all parameters of one model: {path: group}.
+    """The optimizer group of all parameters of one model: {path: group}.
+
+    `parameter_group` of a model that CLIP brings most of. Of the others, what is trained is in
+    "base", what a frozen CLIP brings in "frozen", and running statistics are in "statistic".
 
     Args:
-        refinement: of the model; parts of it that are left out are frozen.
+        family: of the model.
+        refinement: of an Animal-CLIP; parts of it that are left out are frozen.
     """
+    if family in _IS_TRAINED:
+        is_trained = _IS_TRAINED[family]
+        return {
+            path: STATISTIC if is_statistic(path) else BASE if is_trained(path) else FROZEN
+            for path in paths
+        }
     groups = {path: parameter_group(path) for path in paths}
     left_out: tuple[str, ...] = () if refinement.adaptive_prompts else _PROMPT_GENERATORS
     if refinement.graph == "none":
@@ -73,7 +96,7 @@ def parameter_groups(
 def is_decayed(path: str, shape: tuple[int, ...]) -> bool:
     """Whether weight decay applies: not to vectors, biases and position embeddings."""
     leaf = path.rsplit(".", 1)[-1]
-    return len(shape) > 1 and leaf not in ("bias", "position_embedding")
+    return len(shape) > 1 and leaf != "bias" and not leaf.endswith("position_embedding")
 
 
 def learning_rate_schedule(
@@ -102,14 +125,19 @@ def build_optimizer(
     beta2: float = 0.98,
     epsilon: float = 1e-8,
     clip_norm: float = 0.0,
+    algorithm: str = "adamw",
 ) -> optax.GradientTransformation:
-    """AdamW over the trained parameters.
+    """AdamW, or SGD with Nesterov's momentum, over the trained parameters.
 
     Args:
-        groups: {path: group} of the trained parameters (none frozen).
+        groups: {path: group} of the trained parameters (none frozen, and no statistics).
         rates: learning rate or schedule of the groups "base" and "new".
-        weight_decay: times the learning rate, per step, where `is_decayed`.
+        weight_decay: times the learning rate, per step, where `is_decayed`. SGD adds it to the
+            gradient, as torch does, so that it has momentum too.
+        beta1: of the running mean of gradients; SGD's momentum.
+        beta2, epsilon: of AdamW.
         clip_norm: scales gradients whose norm over all parameters is larger down to it; 0 does not.
+        algorithm: "adamw" or "sgd".
 
     Returns:
         a transformation of {path: gradient}.
@@ -127,9 +155,17 @@ def build_optimizer(
             optax.scale_by_learning_rate(rate),
         )
 
+    def sgd(rate) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.add_decayed_weights(weight_decay, mask=decay_mask),
+            optax.trace(beta1, nesterov=True),
+            optax.scale_by_learning_rate(rate),
+        )
+
+    update = {"adamw": adamw, "sgd": sgd}[algorithm]
     transforms = {
-        BASE: adamw(rates[BASE]),
-        NEW: adamw(rates[NEW]),
+        BASE: update(rates[BASE]),
+        NEW: update(rates[NEW]),
         DECAY_ONLY: optax.chain(
             optax.set_to_zero(),
             optax.add_decayed_weights(weight_decay, mask=decay_mask),

@@ -13,7 +13,7 @@ from animal_clip_jax.models import parameters
 from animal_clip_jax.models.animal_sources import animal_weights
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.normalisation import normalise
-from animal_clip_jax.models.parameters import Parameters
+from animal_clip_jax.models.parameters import Parameters, is_statistic
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.compiler_options import compiler_options
 from animal_clip_jax.training import augmentation
@@ -30,6 +30,8 @@ class TrainState(NamedTuple):
         step: () int32, steps done.
         trained: parameters that the optimizer changes, by path.
         frozen: the others, by path.
+        statistics: running statistics of batch normalisation, by path: a step moves them, and
+            neither the optimizer nor the averages know of them.
         optimizer: optax's state of the trained parameters.
         averaged: exponential moving averages of the trained parameters; empty if there are none.
         rng: (2,) uint32, the run's key; a step's randomness is a function of it and `step`.
@@ -38,13 +40,18 @@ class TrainState(NamedTuple):
     step: jax.Array
     trained: Parameters
     frozen: Parameters
+    statistics: Parameters
     optimizer: Any
     averaged: Parameters
     rng: jax.Array
 
     def evaluated(self) -> Parameters:
         """The parameters to evaluate: the averages where there are some."""
-        return {**self.trained, **self.averaged, **self.frozen}
+        return {**self.trained, **self.averaged, **self.frozen, **self.statistics}
+
+    def values(self) -> Parameters:
+        """All parameters and statistics, those that are trained as they are."""
+        return {**self.trained, **self.frozen, **self.statistics}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +105,9 @@ def make_train_step(
         `animal_weights` (clips, animals). The state's buffers are given up.
     """
 
-    def batch_loss(trained: Parameters, frozen: Parameters, batch: Batch, classes, key):
+    def batch_loss(
+        trained: Parameters, frozen: Parameters, statistics: Parameters, batch: Batch, classes, key
+    ) -> tuple[jax.Array, Parameters]:
         jitter_key, mix_key, path_key, dropout_key = jax.random.split(key, 4)
         frames = batch["frames"].astype(jnp.float32)
         animals = animal_weights(batch, settings.animal_source)
@@ -128,10 +137,13 @@ def make_train_step(
                 cutmix_alpha=settings.cutmix_alpha,
             )
         frames = normalise(frames, settings.mean, settings.std)
-        model = parameters.merge(graphdef, {**trained, **frozen})
-        logits = model(frames, classes, animals, key=path_key)
+        logits, statistics = parameters.with_new_statistics(
+            graphdef,
+            {**trained, **frozen, **statistics},
+            lambda model: model(frames, classes, animals, key=path_key),
+        )
         with jax.named_scope("loss"):
-            return jnp.sum(loss(logits, targets))
+            return jnp.sum(loss(logits, targets)), statistics
 
     def step(state: TrainState, batch: Batch, classes: ClassContext):
         key = jax.random.fold_in(state.rng, state.step)
@@ -142,33 +154,42 @@ def make_train_step(
         with jax.named_scope("gather_parameters"):
             gathered = jax.lax.with_sharding_constraint((state.trained, state.frozen), whole)
 
-        def gradient_of(batch: Batch, classes: ClassContext, key: jax.Array):
-            return jax.value_and_grad(batch_loss)(*gathered, batch, classes, key)
+        def gradient_of(statistics: Parameters, batch: Batch, key: jax.Array):
+            (total, statistics), gradients = jax.value_and_grad(batch_loss, has_aux=True)(
+                *gathered, statistics, batch, classes, key
+            )
+            return (total, gradients), statistics
 
         def as_whole(total_and_gradients: tuple[jax.Array, Parameters]):
             total, gradients = total_and_gradients
             return total, jax.lax.with_sharding_constraint(gradients, whole[0])
 
         if settings.accumulation == 1:
-            total, gradients = gradient_of(batch, classes, key)
+            (total, gradients), statistics = gradient_of(state.statistics, batch, key)
         else:
             micro_batches = {
                 name: _micro_batches(value, settings.accumulation, mesh)
                 for name, value in batch.items()
             }
 
-            def accumulate(sums, micro):
+            def accumulate(sums_and_statistics, micro):
+                sums, statistics = sums_and_statistics
                 index, micro_batch = micro
-                value = gradient_of(micro_batch, classes, jax.random.fold_in(key, index))
+                value, statistics = gradient_of(
+                    statistics, micro_batch, jax.random.fold_in(key, index)
+                )
                 with jax.named_scope("sum_gradients"):
-                    return as_whole(jax.tree.map(jnp.add, sums, as_whole(value))), None
+                    sums = as_whole(jax.tree.map(jnp.add, sums, as_whole(value)))
+                return (sums, statistics), None
 
             # What the devices add to is whole, or each would keep its part of every micro-batch's
             # gradients. So nothing needs their sum over the devices before the loop ends, and the
             # compilers for accelerators exchange it there, once.
             zeros = as_whole((jnp.float32(0), jax.tree.map(jnp.zeros_like, gathered[0])))
             indices = jnp.arange(settings.accumulation)
-            sums, _ = jax.lax.scan(accumulate, zeros, (indices, micro_batches))
+            (sums, statistics), _ = jax.lax.scan(
+                accumulate, (zeros, state.statistics), (indices, micro_batches)
+            )
             if mesh.shape["fsdp"] > 1:  # or there are no parts, and nothing to keep apart
                 sums = jax.lax.optimization_barrier(as_whole(sums))
             total, gradients = sums
@@ -188,6 +209,7 @@ def make_train_step(
             step=state.step + 1,
             trained=trained,
             frozen=state.frozen,
+            statistics=statistics,
             optimizer=optimizer_state,
             averaged={
                 path: settings.ema_decay * average + (1 - settings.ema_decay) * trained[path]
@@ -211,7 +233,8 @@ def make_train_step(
 def _micro_batches(x: jax.Array, accumulation: int, mesh: Mesh) -> jax.Array:
     """(clips, …) → (accumulation, clips/accumulation, …), without moving clips between devices:
     each micro-batch takes every accumulation-th clip."""
-    x = x.reshape(-1, accumulation, *x.shape[1:]).swapaxes(0, 1)
+    # Not -1: there may be no animals, and nothing in it.
+    x = x.reshape(x.shape[0] // accumulation, accumulation, *x.shape[1:]).swapaxes(0, 1)
     spec = PartitionSpec(None, *mesh_lib.BATCH)
     return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
 
@@ -224,12 +247,14 @@ def _initial_state(
     seed: int,
     with_averages: bool,
 ) -> TrainState:
-    trained = {path: value for path, value in values.items() if groups[path] != "frozen"}
-    frozen = {path: value for path, value in values.items() if groups[path] == "frozen"}
+    statistics = {path: value for path, value in values.items() if is_statistic(path)}
+    others = {path: value for path, value in values.items() if path not in statistics}
+    trained = {path: value for path, value in others.items() if groups[path] != "frozen"}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         trained=trained,
-        frozen=frozen,
+        frozen={path: value for path, value in others.items() if path not in trained},
+        statistics=statistics,
         optimizer=optimizer.init(trained),
         averaged=jax.tree.map(jnp.copy, trained) if with_averages else {},
         rng=jax.random.PRNGKey(seed),
@@ -273,7 +298,7 @@ def create_state(
 
     Args:
         values: all parameters by path, on the host or on any device.
-        groups: their optimizer groups.
+        groups: their optimizer groups; statistics need none.
         with_averages: keep moving averages of the trained parameters.
 
     Returns:

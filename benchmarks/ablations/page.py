@@ -1,21 +1,14 @@
 """What came of the trainings, as tables, sentences and a figure."""
 
 import pathlib
-from collections.abc import Mapping
-from typing import NamedTuple
 
-import numpy as np
-
-from animal_clip_jax.errors import UserError
-from animal_clip_jax.files import write_whole
 from benchmarks.ablations.claims import CLAIMS, EXPECTED, Claim
-from benchmarks.ablations.intervals import Difference, paired_difference
-from benchmarks.ablations.one_training import SOURCES
-from benchmarks.ablations.variants import BY_NAME
+from benchmarks.ablations.variants import SOURCES, VARIANTS
 from benchmarks.questions import QUESTIONS
+from benchmarks.trainings.intervals import Difference, paired_difference
+from benchmarks.trainings.outcomes import Outcomes, cell, markdown
 
 FIGURE = "images/ablations.svg"
-_BEGIN, _END = "<!-- ablations: begin -->", "<!-- ablations: end -->"
 _WORDS = {
     "labels": "given",
     "predicted": "recognised, zero-shot",
@@ -24,35 +17,6 @@ _WORDS = {
 }
 # The variants whose sources are compared.
 _OF_SOURCES = ("published", "dropout", "from-video", "mended", "recommended")
-
-
-class Outcomes(NamedTuple):
-    """Whether each clip was right.
-
-    Attributes:
-        of: 0/1 (seeds, clips) by variant, question and source; the clips of a question are the same
-            for all variants.
-    """
-
-    of: Mapping[tuple[str, str, str], np.ndarray]
-
-    @classmethod
-    def of_jobs(
-        cls, finished: Mapping[tuple[str, int], Mapping[str, Mapping[str, Mapping[str, int]]]]
-    ) -> "Outcomes":
-        """From what each training left, by variant and seed: question, source, clip, 0 or 1."""
-        gathered: dict[tuple[str, str, str], list[list[int]]] = {}
-        for (variant, _), by_question in sorted(finished.items()):
-            for question, by_source in by_question.items():
-                for source, by_clip in by_source.items():
-                    row = [by_clip[clip] for clip in sorted(by_clip)]
-                    gathered.setdefault((variant, question, source), []).append(row)
-        return cls({key: np.array(rows) for key, rows in gathered.items()})
-
-    def variants(self) -> list[str]:
-        """The variants that were trained, in the order of the table of variants."""
-        trained = {variant for variant, _, _ in self.of}
-        return [name for name in BY_NAME if name in trained]
 
 
 def differences(outcomes: Outcomes) -> list[tuple[Claim, str, Difference]]:
@@ -76,6 +40,7 @@ def written(outcomes: Outcomes) -> str:
     of_each = ", ".join(
         f"{question} {clips[question]}" for question in QUESTIONS if question in clips
     )
+    found = differences(outcomes)
     parts = [
         f"Top-1 in percent, the mean of {seeds} seeds ± their standard deviation. Clips: "
         f"{of_each}.",
@@ -87,9 +52,9 @@ def written(outcomes: Outcomes) -> str:
         _by_source(outcomes),
         "**What is better than what**: the difference in points, and its 95 % interval by a paired "
         "bootstrap over clips and seeds. Better or worse is said where the interval leaves 0 out.",
-        _of_claims(differences(outcomes)),
+        _of_claims(found),
         "**In words:**",
-        in_words(differences(outcomes)),
+        in_words(found),
         "**What was expected** before anything was trained:",
         _of_expectations(outcomes),
         f"![Every difference with its interval]({FIGURE})",
@@ -99,36 +64,24 @@ def written(outcomes: Outcomes) -> str:
 
 def _by_variant(outcomes: Outcomes, source: str) -> str:
     rows = [
-        [
-            BY_NAME[variant].title,
-            *(_cell(outcomes, variant, question, source) for question in QUESTIONS),
-        ]
-        for variant in outcomes.variants()
+        [kind.title, *(cell(outcomes, kind.name, question, source) for question in QUESTIONS)]
+        for kind in outcomes.trained(VARIANTS)
     ]
-    return _markdown(["", *QUESTIONS], rows)
+    return markdown(["", *QUESTIONS], rows)
 
 
 def _by_source(outcomes: Outcomes) -> str:
     rows = [
         [
-            BY_NAME[variant].title,
+            kind.title,
             _WORDS[source],
-            *(_cell(outcomes, variant, question, source) for question in QUESTIONS),
+            *(cell(outcomes, kind.name, question, source) for question in QUESTIONS),
         ]
-        for variant in _OF_SOURCES
-        if variant in outcomes.variants()
+        for kind in outcomes.trained(VARIANTS)
+        if kind.name in _OF_SOURCES
         for source in SOURCES
     ]
-    return _markdown(["", "animals", *QUESTIONS], rows)
-
-
-def _cell(outcomes: Outcomes, variant: str, question: str, source: str) -> str:
-    rows = outcomes.of.get((variant, question, source))
-    if rows is None:
-        return "–"
-    shares = 100 * rows.mean(axis=1)
-    spread = f" ± {shares.std(ddof=1):.1f}" if len(shares) > 1 else ""
-    return f"{shares.mean():.1f}{spread}"
+    return markdown(["", "animals", *QUESTIONS], rows)
 
 
 def _of_claims(found: list[tuple[Claim, str, Difference]]) -> str:
@@ -141,7 +94,7 @@ def _of_claims(found: list[tuple[Claim, str, Difference]]) -> str:
         ]
         for claim, question, each in found
     ]
-    return _markdown(["", "clips", "points", ""], rows)
+    return markdown(["", "clips", "points", ""], rows)
 
 
 def in_words(found: list[tuple[Claim, str, Difference]]) -> str:
@@ -176,7 +129,7 @@ def _of_expectations(outcomes: Outcomes) -> str:
         if ours is not None and theirs is not None:
             found = paired_difference(ours, theirs)
             rows.append([expected.text, _points(found), outcome(found, expected.least)])
-    return _markdown(["", "points", ""], rows)
+    return markdown(["", "points", ""], rows)
 
 
 def outcome(found: Difference, least: float | None) -> str:
@@ -195,11 +148,6 @@ def outcome(found: Difference, least: float | None) -> str:
 
 def _points(found: Difference) -> str:
     return f"{found.value:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
-
-
-def _markdown(header: list[str], rows: list[list[str]]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
-    return "\n".join([lines[0], "|" + " --- |" * len(header), *lines[1:]])
 
 
 def draw(outcomes: Outcomes, path: pathlib.Path) -> None:
@@ -240,17 +188,3 @@ def draw(outcomes: Outcomes, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
-
-
-def put_into(path: pathlib.Path, text: str) -> None:
-    """Puts the tables into a page, between two comments that mark their place.
-
-    Raises:
-        UserError: the page does not have them.
-    """
-    page = path.read_text(encoding="utf-8")
-    before, found, rest = page.partition(_BEGIN)
-    _, ended, after = rest.partition(_END)
-    if not (found and ended):
-        raise UserError(f"{path} has no place for the tables: expected {_BEGIN} and {_END}")
-    write_whole(path, f"{before}{_BEGIN}\n\n{text}\n{_END}{after}")

@@ -2,26 +2,16 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+from benchmarks.trainings.many import Kind
 
 DESCRIPTIONS = "configs/demo_descriptions"
 
 SIMILARITY = 0.15  # a temperature
+# Where a test takes the animals from: the first as published.
+SOURCES = ("labels", "predicted", "learned", "none")
 Fields = Mapping[str, Any]
-
-
-class Variant(NamedTuple):
-    """One way to train the model.
-
-    Attributes:
-        name: of its folder.
-        title: of its row.
-        fields: of the configuration, by dotted name, where they differ from `PUBLISHED`.
-    """
-
-    name: str
-    title: str
-    fields: Fields
 
 
 def _texts(kind: str) -> dict[str, str]:
@@ -45,6 +35,8 @@ PUBLISHED: Fields = MappingProxyType(
         "animals.source": "labels",
         "animals.label_dropout": 0.0,
         "animals.otherwise": "none",
+        "evaluation.animal_sources": SOURCES,
+        "evaluation.shuffle_frames": False,
     }
 )
 _HALF = {"animals.label_dropout": 0.5}
@@ -58,33 +50,39 @@ _HALF_RECOGNISED = {**_HALF, "animals.otherwise": "predicted"}
 # What configs/demo.py has.
 RECOMMENDED: Fields = MappingProxyType({**_HALF_RECOGNISED, "model.graph": "none"})
 
-VARIANTS: tuple[Variant, ...] = (
+
+def _variant(name: str, title: str, changed: Fields) -> Kind:
+    """As published, but for what is changed."""
+    return Kind(name, title, "demo", {**PUBLISHED, **changed})
+
+
+VARIANTS: tuple[Kind, ...] = (
     *(
-        Variant(
+        _variant(
             f"video-{kind}",
             f"video tower alone, {kind}",
             _texts(kind) | {"model.refinement": False},
         )
         for kind in ("names", "templates", "descriptions")
     ),
-    Variant("published-names", "as published, names", _texts("names")),
-    Variant("published-templates", "as published, templates", _texts("templates")),
-    Variant("published", "as published, descriptions", {}),
-    Variant("graph-only", "graph, no prompts", {"model.adaptive_prompts": False}),
-    Variant("prompts-only", "prompts, no graph", {"model.graph": "none"}),
-    Variant("taxonomy", "graph inherited by taxonomy", _TAXONOMY),
-    Variant("dropout", "half of the animals withheld", _HALF),
-    Variant("averaged", "averaged graph", {"model.graph": "averaged"}),
-    Variant("similarity", "graph by similar descriptions", {"relation.similarity": SIMILARITY}),
-    Variant(
+    _variant("published-names", "as published, names", _texts("names")),
+    _variant("published-templates", "as published, templates", _texts("templates")),
+    _variant("published", "as published, descriptions", {}),
+    _variant("graph-only", "graph, no prompts", {"model.adaptive_prompts": False}),
+    _variant("prompts-only", "prompts, no graph", {"model.graph": "none"}),
+    _variant("taxonomy", "graph inherited by taxonomy", _TAXONOMY),
+    _variant("dropout", "half of the animals withheld", _HALF),
+    _variant("averaged", "averaged graph", {"model.graph": "averaged"}),
+    _variant("similarity", "graph by similar descriptions", {"relation.similarity": SIMILARITY}),
+    _variant(
         "from-video", "animals from the video", {**_HALF, "model.unknown_animals": "from_video"}
     ),
-    Variant("gate", "gate on refinement", {"model.gate": True}),
-    Variant(
+    _variant("gate", "gate on refinement", {"model.gate": True}),
+    _variant(
         "mended",
         "averaged graph by similar descriptions, half of the animals recognised",
         {**_HALF_RECOGNISED, "model.graph": "averaged", "relation.similarity": SIMILARITY},
     ),
-    Variant("recommended", "recommended: no graph, half of the animals recognised", RECOMMENDED),
+    _variant("recommended", "recommended: no graph, half of the animals recognised", RECOMMENDED),
 )
-BY_NAME: Mapping[str, Variant] = MappingProxyType({each.name: each for each in VARIANTS})
+BY_NAME: Mapping[str, Kind] = MappingProxyType({each.name: each for each in VARIANTS})

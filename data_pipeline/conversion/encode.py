@@ -1,7 +1,6 @@
 """Videos -> JPEG frames, in processes of their own."""
 
 import io
-import multiprocessing
 import os
 import signal
 import time
@@ -23,7 +22,7 @@ from data_pipeline.bouts import map_bout
 from data_pipeline.decoding import VideoError, VideoFacts, map_frames, scaled_size
 from data_pipeline.frame_folders import map_folder
 from data_pipeline.limits import MOST_RECORD_BYTES, decoding_seconds
-from data_pipeline.processes import end_with_parent
+from data_pipeline.processes import end_with_parent, fresh_processes
 
 # Colour at full resolution: halving it again, after the video and the resizing, costs more PSNR
 # than the bytes are worth.
@@ -237,11 +236,8 @@ class _Processes:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: a fork of a process that runs TensorFlow's threads can hang.
     return ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=end_with_parent,
+        workers, mp_context=fresh_processes(__name__), initializer=end_with_parent
     )
 
 

@@ -3,7 +3,6 @@
 import csv
 import functools
 import io
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.files import write_whole
-from data_pipeline.processes import end_with_parent
+from data_pipeline.processes import end_with_parent, fresh_processes
 from data_pipeline.synthetic.animals import named
 from data_pipeline.synthetic.clips import render_clip
 from data_pipeline.synthetic.plan import Clip
@@ -107,8 +106,7 @@ def in_processes(
                 yield make(item)
                 progress.advance(task)
             return
-        # Fresh processes: a fork of one in which JAX or TensorFlow runs threads can hang.
-        context = multiprocessing.get_context("spawn")
+        context = fresh_processes(__name__)
         try:
             with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
                 for made in pool.map(make, items, chunksize=_SENT_AT_ONCE):

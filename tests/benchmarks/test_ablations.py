@@ -5,22 +5,24 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.run.config import check_fields, flat_config
 from benchmarks.ablations import page
-from benchmarks.ablations.__main__ import checked_seeds, checked_variants, finished
 from benchmarks.ablations.claims import CLAIMS, EXPECTED
-from benchmarks.ablations.intervals import Difference, paired_difference
-from benchmarks.ablations.one_training import FINISHED, SOURCES, Job, config_of, record_of
-from benchmarks.ablations.variants import BY_NAME, PUBLISHED, VARIANTS
+from benchmarks.ablations.variants import BY_NAME, PUBLISHED, SOURCES, VARIANTS
 from benchmarks.questions import QUESTIONS
+from benchmarks.trainings.intervals import Difference, paired_difference
+from benchmarks.trainings.many import checked_kinds, checked_seeds, finished
+from benchmarks.trainings.one import FINISHED, Job, Places, config_of, record_of
+from benchmarks.trainings.outcomes import Outcomes, put_into
 
 
 def job(variant: str) -> Job:
-    return Job(variant, 3, "/data", "/new", "/texts", "/weights", 5, "/runs")
+    places = Places("/data", "/new", "/texts", "/weights", "/runs")
+    return Job(variant, "demo", BY_NAME[variant].fields, True, 3, 5, places)
 
 
 def test_the_interval_of_a_difference_is_that_of_its_standard_error():
@@ -49,6 +51,7 @@ def test_what_is_hard_for_both_does_not_count_and_luck_with_a_seed_does():
     assert of_seeds.low == 0.0 < alike.low and of_seeds.verdict == "no difference shown"
 
 
+@settings(max_examples=5)
 @given(st.integers(0, 100))
 def test_sides_may_be_exchanged(seed):
     rng = np.random.default_rng(seed)
@@ -80,9 +83,10 @@ def test_seeds_that_are_no_evidence(seeds, message):
 
 def test_variants_are_known_by_name():
     assert checked_seeds(["2", "0"]) == [2, 0]
-    assert checked_variants([]) == [variant.name for variant in VARIANTS]
+    assert checked_kinds([], VARIANTS) == list(VARIANTS)
+    assert checked_kinds(["gate", "published"], VARIANTS) == [BY_NAME["published"], BY_NAME["gate"]]
     with pytest.raises(UserError, match="none is called 'publshed'; there are .*published, "):
-        checked_variants(["publshed"])
+        checked_kinds(["publshed"], VARIANTS)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
@@ -111,7 +115,7 @@ def test_claims_are_about_what_is_trained_and_asked():
     assert {expected.question for expected in EXPECTED} <= set(QUESTIONS)
 
 
-def right_of(accuracies: dict[str, float]) -> page.Outcomes:
+def right_of(accuracies: dict[str, float]) -> Outcomes:
     """Two seeds of 200 clips of each question, right in shares that are told by variant."""
     finished = {}
     for variant, share in accuracies.items():
@@ -121,7 +125,7 @@ def right_of(accuracies: dict[str, float]) -> page.Outcomes:
             }
             by_source = dict.fromkeys(SOURCES, clips)
             finished[variant, seed] = {question: by_source for question in QUESTIONS}
-    return page.Outcomes.of_jobs(finished)
+    return Outcomes.of_trainings(finished)
 
 
 def test_the_tables_say_means_deviations_and_verdicts():
@@ -180,20 +184,20 @@ def test_the_tables_have_their_place_in_a_page(tmp_path):
     path = tmp_path / "page.md"
     path.write_text("# Before\n<!-- ablations: begin -->\nold\n<!-- ablations: end -->\nafter\n")
     for _ in range(2):
-        page.put_into(path, "new\n")
+        put_into(path, "new\n", "ablations")
         expected = "# Before\n<!-- ablations: begin -->\n\nnew\n\n<!-- ablations: end -->\nafter\n"
         assert path.read_text() == expected
     path.write_text("# Nothing\n")
     with pytest.raises(UserError, match="has no place for the tables"):
-        page.put_into(path, "new\n")
+        put_into(path, "new\n", "ablations")
     assert path.read_text() == "# Nothing\n"
 
 
 def test_a_training_that_is_there_is_the_one_that_is_asked_for(data, recogniser_folder, tmp_path):
-    folders = (str(data), str(data), "/texts", str(recogniser_folder))
+    places = Places(str(data), str(data), "/texts", str(recogniser_folder), str(tmp_path))
 
     def there(epochs: int = 5, variant: str = "published") -> Job:
-        return Job(variant, 3, *folders, epochs, str(tmp_path))
+        return Job(variant, "demo", BY_NAME[variant].fields, True, 3, epochs, places)
 
     assert finished(there()) is None
     there().workdir.mkdir()
@@ -203,7 +207,7 @@ def test_a_training_that_is_there_is_the_one_that_is_asked_for(data, recogniser_
     # The same content in another place is the same training.
     moved = tmp_path / "moved"
     shutil.copytree(data, moved)
-    assert finished(there()._replace(data=str(moved))) == {"seen pairs": {}}
+    assert finished(there()._replace(places=places._replace(data=str(moved)))) == {"seen pairs": {}}
     with pytest.raises(UserError, match="holds another training: epochs was 5, and is 6; take"):
         finished(there(epochs=6))
     # A variant that is defined otherwise than it was.

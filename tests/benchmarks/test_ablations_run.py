@@ -42,7 +42,7 @@ def ablations(world: pathlib.Path, output: pathlib.Path, *arguments: str) -> str
         f"--output={output}",
         "--epochs=1",
         "--seeds=0,1",
-        "--variants=video-names,video-descriptions,recommended",
+        "--only=video-names,video-descriptions,recommended",
         *arguments,
     )
 

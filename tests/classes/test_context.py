@@ -15,7 +15,7 @@ from animal_clip_jax.classes.features import class_texts
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.description import build
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
-from animal_clip_jax.run import assembly
+from animal_clip_jax.run import assembly, run_classes
 from animal_clip_jax.run.start import as_published
 from animal_clip_jax.text.tokenizer import tokenize
 from configs import default
@@ -75,7 +75,7 @@ def test_what_does_not_fit_the_labels(tmp_path):
     config = default.get_config()
     config.prompts.actions = str(path)
     with pytest.raises(ValueError, match="actions.csv: no text for 1 of the 2 .*'Building a nest'"):
-        assembly.class_texts(config, ACTIONS, ANIMALS)
+        run_classes.class_texts(config, ACTIONS, ANIMALS)
     with pytest.raises(ValueError, match=r"has shape \(3, 2\); expected .* = \(2, 3\)"):
         class_context(tower(), NAMES, RELATION.T, mesh=MESH)
 
@@ -114,7 +114,9 @@ def test_a_model_in_bfloat16_has_the_class_features_of_float32(data):
         config = as_published(config)
         _, abstract = assembly.abstract_model(config.model)
         values = tiny.random_parameters(abstract)
-        found[dtype] = assembly.class_context(config, values, info, index, MESH, lambda note: None)
+        found[dtype] = run_classes.class_context(
+            config, values, info, index, MESH, lambda note: None
+        )
     for one, other in zip(found["float32"], found["bfloat16"], strict=True):
         assert one.dtype == np.float32 and one.tobytes() == other.tobytes()
     low = small_tower.tower(dtype=jnp.bfloat16)

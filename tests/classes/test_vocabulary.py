@@ -103,6 +103,17 @@ def test_no_animals(tower):
     assert context.animal_features.shape == (0, tiny.EMBED) and context.relation.shape == (1, 0)
 
 
+def test_a_model_that_is_never_told_the_animals(tower):
+    """Its training names them, and keeps nothing of them."""
+    without = TRAINED._replace(
+        animal_features=TRAINED.animal_features[:0], relation=TRAINED.relation[:, :0]
+    )
+    arguments = {"sources": NAMES, "trained_sources": NAMES, "say": lambda _: None}
+    context = context_of_labels(tower, without, TRAINED_LABELS, LABELS, **arguments)
+    assert_close(context.action_features[1], TRAINED.action_features[0])
+    assert context.animal_features.shape == (0, tiny.EMBED) and context.relation.shape == (2, 0)
+
+
 def test_texts_from_elsewhere_replace_those_of_the_training(tower, tmp_path):
     path = tmp_path / "actions.csv"
     path.write_text("action,text\nGrooming,It grooms.\nWalking,It walks slowly.\n")

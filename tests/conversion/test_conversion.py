@@ -12,7 +12,7 @@ from animal_clip_jax.conversion.conversion import convert, save_torch
 from animal_clip_jax.conversion.weights import load_weights, save_weights
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.architectures import ARCHITECTURES, ClipArchitecture
-from animal_clip_jax.models.description import FAMILIES, ModelDescription
+from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.normalisation import CLIP, IMAGENET
 
 torch = pytest.importorskip("torch")
@@ -64,7 +64,7 @@ def _assert_equal(found: dict, expected: dict) -> None:
 # --- there and back ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DESCRIPTIONS)
 def test_torch_to_ours_to_torch_is_bit_identical(tmp_path, family):
     tensors = _tensors(family)
     tensors["logit_scale"] = torch.tensor(float("nan"))  # even this is nothing but bits

@@ -19,6 +19,10 @@ SHAPES = {
     "PACKED_ATTENTION_BIAS": lambda a, b, c: (3, b, c),
     "ATTENTION_OUT": lambda a, b, c: (a, b, c),
     "LEADING_ONE": lambda a, b, c: (a, b),
+    "LEADING_ONES": lambda a, b, c: (a,),
+    "CONVOLUTION": lambda a, b, c: (a, b, 3, c, 2),
+    "IMAGE_CONVOLUTION": lambda a, b, c: (1, a, b, c, 2),
+    "PATCH_LINEAR": lambda a, b, c: (a * a * 3, b),
 }
 
 

@@ -1,5 +1,6 @@
 """Videos in, records out: nothing lost, nothing mixed up, and again after a kill."""
 
+import contextlib
 import csv
 import itertools
 import os
@@ -260,7 +261,8 @@ class TestAgain:
         while process.poll() is None:
             if len(list(output.glob("*.tfrecord-?????-of-?????"))) >= num_finished:
                 process.kill()
-                process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.02)
         assert process.returncode == -signal.SIGKILL
         assert not (output / "dataset_info.json").exists()
         kept = {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord-*-of-?????")}

@@ -261,7 +261,9 @@ def test_the_video_tower_runs_once_a_view_and_order_whatever_the_sources(steps, 
     flops, found = {}, []
     for conditions in (CONDITIONS[:2], CONDITIONS):
         programs = scoring.ScoringSteps(
-            Counted(steps["softmax"].encode), Counted(steps["softmax"].score)
+            Counted(steps["softmax"].encode),
+            Counted(steps["softmax"].score),
+            steps["softmax"].encode_actions,
         )
         found = split_scores.score_split(
             programs, VALUES, CLASSES, iter(batches_of(split)), MESH,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from damage import Format, is_same
 from safetensors.numpy import save_file
 
-from animal_clip_jax.conversion import configs, readers
+from animal_clip_jax.conversion import caffe2, configs, readers
 from animal_clip_jax.conversion.weights import WeightsMetadata, load_weights, save_weights
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.normalisation import CLIP
@@ -91,6 +92,29 @@ def _own_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _make_safetensors(folder: Path) -> None:
     save_file(small_arrays(), folder / "a.safetensors")
+
+
+_BLOBS = {"pred_w": "visual.proj", "pred_b": "text.bias"}
+
+
+def _make_caffe2(folder: Path) -> None:
+    blobs = {name: small_arrays()[key] for name, key in _BLOBS.items()}
+    (folder / "a.pkl").write_bytes(pickle.dumps({"blobs": blobs, "cfg": "TRAIN: 1"}, 2))
+
+
+class _NumpyUnpickler(pickle.Unpickler):
+    """Python's own reading, which finds nothing but what arrays are made of."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.partition(".")[0] == "numpy" or (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+def _as_pickle_reads(folder: Path, content: dict[str, np.ndarray]) -> bool:
+    with (folder / "a.pkl").open("rb") as file:
+        blobs = _NumpyUnpickler(file, encoding="latin1").load()["blobs"]
+    return is_same(content, {caffe2.torch_key(name): array for name, array in blobs.items()})
 
 
 def _make_folder(folder: Path) -> None:
@@ -205,6 +229,7 @@ FORMATS = (
         _tensors("a.safetensors"),
         as_written=lambda folder, found: is_same(found, _own_safetensors(folder / "a.safetensors")),
     ),
+    Format("Caffe2 file", _make_caffe2, _tensors("a.pkl"), as_written=_as_pickle_reads),
     Format("Hugging Face folder", _make_folder, _read_folder, as_written=_as_parts_say),
     Format("Hugging Face cache", _make_hub_cache, _read_hub_cache, files=("blobs/*",)),
     Format(

@@ -1,6 +1,7 @@
 """The command that fits an image–text model to the animals of a data set."""
 
-import sys
+import contextlib
+import io
 
 import numpy as np
 import pytest
@@ -18,9 +19,6 @@ from data_pipeline.dataset import dataset_digest, load_info
 
 def command(data, output, *arguments: str) -> list[str]:
     return [
-        sys.executable,
-        "-m",
-        "animal_clip_jax.finetune_recogniser",
         "--config=tests/tiny_run.py",
         f"--config.data.directory={data}",
         f"--output={output}",
@@ -29,24 +27,15 @@ def command(data, output, *arguments: str) -> list[str]:
     ]
 
 
-def run(*arguments) -> tuple[int, str, str]:
-    process = tiny_run.start(*command(*arguments))
-    output, errors = process.communicate()
-    return process.returncode, output, errors
-
-
 @pytest.fixture(scope="module")
 def fitted(data, recogniser_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fitted") / "weights"
-    code, output, errors = run(
-        data,
-        folder,
-        f"--config.init_from={recogniser_folder}",
-        "--steps=60",
-        "--learning_rate=1e-3",
-    )
-    assert code == 0, errors
-    assert f"{folder}: an image–text model" in output
+    from_recogniser = f"--config.init_from={recogniser_folder}"
+    arguments = command(data, folder, from_recogniser, "--steps=60", "--learning_rate=1e-3")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as output:
+        patch.chdir(tiny_run.ROOT)
+        assert finetune_recogniser.main(arguments) == 0
+    assert f"{folder}: an image–text model" in output.getvalue()
     return folder
 
 
@@ -101,7 +90,7 @@ def test_a_run_does_not_learn_from_what_was_fitted_to_its_own_clips(
 
 def refusal(capsys, *arguments) -> str:
     """The one line that the command ends with."""
-    assert finetune_recogniser.main(command(*arguments)[3:]) == 2
+    assert finetune_recogniser.main(command(*arguments)) == 2
     return tiny_run.error_line(capsys.readouterr().err)
 
 

@@ -77,3 +77,60 @@ def test_refinement_in_parts_is_taken(fields):
     config = default.get_config()
     config.update_from_flattened_dict(fields)
     check_fields(config)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"model.family": "i3d", "model.preset": "X3D-M"},
+            "config.model.preset is 'X3D-M'; a model of family 'i3d' has 'I3D R50 8x8', 'tiny'",
+        ),
+        (
+            {"model.preset": "X3D-M"},
+            "config.model.preset is 'X3D-M'; a model of family 'animal_clip' is of CLIP's towers, "
+            "whose dimensions are config.model.architecture",
+        ),
+        (
+            {"model.family": "evl", "prompts.actions": "templates"},
+            "config.prompts.actions is 'templates'; a model of family 'evl' reads no texts: leave "
+            "it at 'names'",
+        ),
+        (
+            {"model.family": "video_prompt", "prompts.animals": "animals.csv"},
+            "config.prompts.animals is 'animals.csv'; a model of family 'video_prompt' reads the "
+            "names of the actions alone: leave it at 'names'",
+        ),
+        (
+            {"model.family": "x3d", "model.remat": "blocks", "model.drop_path_rate": 0.1},
+            "config.model.drop_path_rate is 0.1 and config.model.remat is 'blocks'; that is of "
+            "xclip, animal_clip, mvit, not of a model of family 'x3d'",
+        ),
+        (
+            {"model.family": "x3d", "model.graph": "none"},
+            "config.model.graph is 'none'; a model of family 'x3d' has no refinement to change or "
+            "leave out",
+        ),
+        (
+            {"model.family": "i3d", "model.num_frames": 1, "model.architecture.image_size": 224},
+            "architecture.num_frames is 1; an I3D pools 2 frames to one: expected at least 2",
+        ),
+        (
+            {
+                "model.family": "slowfast",
+                "model.num_frames": 6,
+                "model.architecture.image_size": 32,
+            },
+            "clips of 6 frames for a SlowFast whose slow pathway sees every 4th (alpha): expected "
+            "a multiple of 4",
+        ),
+        (
+            {"model.family": "i3d", "model.num_frames": 8, "model.architecture.image_size": 100},
+            "architecture.image_size is 100; the head's window of 3×3 (100 // 32) does not fit its "
+            "features of 4×4: expected a multiple of 32",
+        ),
+    ],
+)
+def test_baselines_that_cannot_be_are_one_line(fields, message):
+    found = message_of(fields)
+    assert found.removeprefix("config.model: ") == message

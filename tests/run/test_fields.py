@@ -31,7 +31,7 @@ from animal_clip_jax.inference.predict import predict
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.normalisation import IMAGENET
 from animal_clip_jax.parallel.mesh import make_mesh
-from animal_clip_jax.run import assembly
+from animal_clip_jax.run import assembly, run_classes
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.data import open_training_data
 from animal_clip_jax.run.evaluate import evaluate
@@ -136,6 +136,11 @@ def validation_clips(place: Place, config: ConfigDict) -> tuple[str, ...]:
 def parameter_shapes(place: Place, config: ConfigDict) -> dict[str, tuple[int, ...]]:
     _, abstract = assembly.abstract_model(config.model)
     return {path: value.shape for path, value in abstract.items()}
+
+
+def longest_name(place: Place, config: ConfigDict) -> int:
+    """Of an action, in tokens, that a VideoPrompt can read."""
+    return assembly.model_description(config.model).video_prompt.longest_name
 
 
 @once
@@ -294,7 +299,7 @@ def classes_of(place: Place, config: ConfigDict):
     values = tiny.random_parameters(
         {path: value for path, value in abstract.items() if path.startswith("text")}
     )
-    return assembly.class_context(
+    return run_classes.class_context(
         config, values, data.info, data.train.index, make_mesh(config.mesh), lambda note: None
     )
 
@@ -318,7 +323,8 @@ def kept_features(place: Place, config: ConfigDict) -> int:
     return len(list(folder.glob("*"))) if config.prompts.cache else 0
 
 
-def told_of(place: Place, config: ConfigDict, source: str) -> dict[str, np.ndarray]:
+@once
+def told_of(place: Place, config: ConfigDict, *, source: str) -> dict[str, np.ndarray]:
     data = open_training_data(config)
     recognition = AnimalRecognition(
         config,
@@ -332,12 +338,12 @@ def told_of(place: Place, config: ConfigDict, source: str) -> dict[str, np.ndarr
 
 def predicted(place: Place, config: ConfigDict) -> dict[str, np.ndarray]:
     """What the recogniser says of the test clips' animals by their names."""
-    return told_of(place, config, "predicted")
+    return told_of(place, config, source="predicted")
 
 
 def learned(place: Place, config: ConfigDict) -> dict[str, np.ndarray]:
     """What its head says that learns them."""
-    return told_of(place, config, "learned")
+    return told_of(place, config, source="learned")
 
 
 def refusal(place: Place, config: ConfigDict) -> str:
@@ -459,6 +465,14 @@ PLAIN = {
     "augmentation.mix": False,
     "animals.label_dropout": 0.0,
 }
+X3D = {"model.family": "x3d", "model.preset": "tiny", "model.num_classes": 5}
+VIDEO_PROMPT = {"model.family": "video_prompt", "model.architecture.context_length": 77}
+EVL = {
+    "model.family": "evl",
+    "model.num_classes": 5,
+    "model.architecture.vision_layers": 2,
+    "model.decoder_layers": 1,
+}
 JITTERED = PLAIN | {"augmentation.jitter_probability": 1.0}
 MIXED = PLAIN | {"augmentation.mix": True}
 RECOGNISED = {"animals.weights": "{recogniser}"}
@@ -536,6 +550,11 @@ ROWS = [
     Row("model.integration_layers", 2, parameter_shapes, training_clips),
     Row("model.prompt_layers", 2, parameter_shapes, training_clips),
     Row("model.graph_width", 32, parameter_shapes, training_clips),
+    Row("model.preset", "tiny", parameter_shapes, training_clips, X3D | {"model.preset": "X3D-M"}),
+    Row("model.num_classes", 7, parameter_shapes, training_clips, X3D),
+    Row("model.prompt_prefix", 10, longest_name, parameter_shapes, VIDEO_PROMPT),
+    Row("model.prompt_suffix", 10, longest_name, parameter_shapes, VIDEO_PROMPT),
+    Row("model.decoder_layers", 2, parameter_shapes, training_clips, EVL),
     Row("model.refinement", False, logits, parameter_shapes),
     Row("model.graph", "averaged", logits, parameter_shapes),
     Row("model.adaptive_prompts", False, logits, parameter_shapes),
@@ -606,6 +625,7 @@ ROWS = [
     Row(
         "distribution_balanced_bias", "code", loss_values, rates, {"loss": "distribution_balanced"}
     ),
+    Row("optimizer.name", "sgd", updates, without_gradient),
     Row("optimizer.learning_rate", 0.1, rates, loss_values),
     Row("optimizer.new_multiplier", 2.0, rates, loss_values),
     Row("optimizer.minimum_learning_rate", 1e-4, rates, loss_values),

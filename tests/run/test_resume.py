@@ -297,7 +297,7 @@ def test_more_epochs(run, data, tmp_path):
 
 
 def test_another_training_starts_from_its_weights(run, data, tmp_path):
-    start = load_start(str(run))
+    start = load_start(str(run), "animal_clip")
     expected = parameters_of(run)
     assert start.parameters.keys() == expected.keys()
     for path, value in expected.items():

@@ -3,14 +3,16 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import tiny
 
 from animal_clip_jax.conversion.openai_names import torch_name
 from animal_clip_jax.models import parameters
 from animal_clip_jax.run import assembly
+from animal_clip_jax.run.start import as_published
 from animal_clip_jax.training import losses, optimizer
-from animal_clip_jax.training.optimizer import BASE, DECAY_ONLY, FROZEN, NEW
+from animal_clip_jax.training.optimizer import BASE, DECAY_ONLY, FROZEN, NEW, STATISTIC
 from configs import default
 
 FAMILIES = ("animal_clip", "xclip")
@@ -192,3 +194,69 @@ def test_the_optimizer_of_a_configuration_steps_at_these_rates():
             direction = 0.0 if groups[path] == DECAY_ONLY else 1.0
             expected = -rate * (direction + decay) * np.ones_like(change)
             np.testing.assert_allclose(change, expected, rtol=1e-3, atol=1e-12, err_msg=path)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+def test_sgd_is_torch_s_with_nesterov_s_momentum(clip_norm):
+    torch = pytest.importorskip("torch")
+    values = {"a.kernel": jnp.asarray([[1.0, -2.0]]), "a.bias": jnp.asarray([3.0])}
+    ours = optimizer.build_optimizer(
+        dict.fromkeys(values, BASE),
+        {BASE: 0.1, NEW: 0.0},
+        weight_decay=0.01,
+        beta1=0.9,
+        clip_norm=clip_norm,
+        algorithm="sgd",
+    )
+    theirs = {path: torch.tensor(np.asarray(value)) for path, value in values.items()}
+    # What is decayed is a group of its own there.
+    groups = [
+        {"params": [theirs["a.kernel"]], "weight_decay": 0.01},
+        {"params": [theirs["a.bias"]], "weight_decay": 0.0},
+    ]
+    sgd = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
+    state = ours.init(values)
+    for step in range(4):
+        gradients = {"a.kernel": np.float32([[step, 1.0]]), "a.bias": np.float32([-0.5 * step])}
+        updates, state = ours.update(jax.tree.map(jnp.asarray, gradients), state, values)
+        values = optax.apply_updates(values, updates)
+        for path, gradient in gradients.items():
+            theirs[path].grad = torch.tensor(gradient)
+        if clip_norm:
+            torch.nn.utils.clip_grad_norm_(theirs.values(), clip_norm)
+        sgd.step()
+    for path, value in values.items():
+        np.testing.assert_allclose(value, theirs[path].numpy(), rtol=1e-5, err_msg=path)
+
+
+@pytest.mark.parametrize(
+    ("family", "frozen", "spared"),
+    [
+        ("x3d", set(), {"projection.bias", "stem_time.norm.scale"}),
+        ("mvit", set(), {"spatial_position_embedding", "temporal_position_embedding"}),
+        (
+            "evl",
+            {"visual.class_embedding", "visual.blocks.0.mlp.expand.kernel"},
+            {"layers.0.position_embedding", "layers.0.temporal_convolution.bias"},
+        ),
+        (
+            "video_prompt",
+            {"logit_scale", "text.token_embedding", "visual.projection"},
+            {"temporal.position_embedding", "temporal.blocks.0.attention.query_key_value.bias"},
+        ),
+    ],
+)
+def test_groups_of_the_baselines(family, frozen, spared):
+    """All that is trained learns alike; what CLIP brings stays, statistics are nobody's."""
+    config = default.get_config()
+    config.model.family, config.model.num_classes = family, 5
+    config = as_published(config)
+    _, shapes = assembly.abstract_model(config.model)
+    groups = assembly.parameter_groups(config.model, shapes)
+    assert {path for path, group in groups.items() if group == FROZEN} >= frozen
+    assert bool(frozen) == (FROZEN in groups.values()) and groups.keys() == shapes.keys()
+    for path in spared:
+        assert groups[path] == BASE and not optimizer.is_decayed(path, shapes[path].shape), path
+    statistics = {path for path, group in groups.items() if group == STATISTIC}
+    assert statistics == {path for path in shapes if "running" in path}
+    assert bool(statistics) == (family == "x3d")

@@ -7,6 +7,7 @@ import tiny
 from flax import nnx
 
 from animal_clip_jax.models import parameters
+from animal_clip_jax.models.convolution import BatchNorm
 from animal_clip_jax.models.layers import drop_path
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.training import losses
@@ -295,3 +296,40 @@ def test_the_model_drops_branches_in_training():
     )
     share = (found - kept) / (dropped - kept)
     assert share == pytest.approx(DroppingModel.RATE, abs=0.07)  # three standard deviations
+
+
+class NormedColourModel(nnx.Module):
+    """Scores actions by the colours of pixels, normalised over the batch."""
+
+    def __init__(self):
+        normal = np.random.default_rng(0).standard_normal
+        self.norm = BatchNorm(3, dtype=jnp.float32)
+        self.colours = nnx.Param(jnp.float32(normal((3, tiny.ACTIONS))))
+
+    def __call__(self, clips, classes, animal_weights, *, key):
+        normed = self.norm(clips, training=key is not None)
+        return jnp.mean(normed**2, axis=(1, 2, 3)) @ self.colours[...]
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_running_statistics_follow_the_micro_batches(accumulation):
+    """A tenth of the way to those of each, one after the other; the optimizer and the averages know
+    nothing of them."""
+    graphdef, values = parameters.split(NormedColourModel())
+    step, state = _start(graphdef, values, accumulation=accumulation, with_averages=True)
+    assert state.statistics.keys() == {"norm.running_mean", "norm.running_variance"}
+    trained = {"colours", "norm.scale", "norm.bias"}
+    assert state.trained.keys() == state.averaged.keys() == trained and not state.frozen
+    after, _ = _run(step, state)
+    settings, frames = tiny.settings(), tiny.batch(8)["frames"].astype(np.float64)
+    pixels = (frames - settings.mean) / settings.std
+    mean, variance = np.zeros(3), np.ones(3)
+    for micro_batch in (pixels[part::accumulation] for part in range(accumulation)):
+        colours = micro_batch.reshape(-1, 3)
+        mean = 0.9 * mean + 0.1 * colours.mean(axis=0)
+        variance = 0.9 * variance + 0.1 * colours.var(axis=0, ddof=1)
+    found = after.statistics
+    np.testing.assert_allclose(found["norm.running_mean"], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["norm.running_variance"], variance, rtol=1e-5)
+    assert after.evaluated().keys() == values.keys() == after.values().keys()
+    np.testing.assert_array_equal(after.evaluated()["norm.scale"], after.averaged["norm.scale"])

@@ -1,0 +1,10 @@
+"""I3D on MammalNet's compositional split."""
+
+from ml_collections import ConfigDict
+
+from configs import _baselines, mammalnet
+
+
+def get_config() -> ConfigDict:
+    """As the published comparison trained it, where that is sound: see `_baselines`."""
+    return _baselines.i3d(mammalnet.get_config(), batch=16, weights="weights/i3d_kinetics")

@@ -1,0 +1,10 @@
+"""VideoPrompt on LoTE-Animal."""
+
+from ml_collections import ConfigDict
+
+from configs import _baselines, lote_animal
+
+
+def get_config() -> ConfigDict:
+    """As the published comparison trained it, where that is sound: see `_baselines`."""
+    return _baselines.video_prompt(lote_animal.get_config(), epochs=60, batch=16)
