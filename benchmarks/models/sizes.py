@@ -28,10 +28,10 @@ from animal_clip_jax.estimates.fit import PREDICT, total_or_need
 from animal_clip_jax.estimates.prediction import of_prediction, prediction_program
 from animal_clip_jax.estimates.targets import devices_of, parse_target
 from animal_clip_jax.estimates.theory import forward_flops
+from animal_clip_jax.estimates.training_step import resolved_without_weights
 from animal_clip_jax.models.parameters import is_statistic
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.run import assembly
-from animal_clip_jax.run.start import as_published
 from animal_clip_jax.tables import format_table
 
 # Title, and the file in configs/.
@@ -52,7 +52,7 @@ _TIMED_SECONDS = 5.0
 def configuration(name: str) -> ConfigDict:
     """A model's, as it predicts."""
     config = importlib.import_module(f"configs.{MODELS[name][1]}").get_config()
-    return of_prediction(as_published(config))
+    return of_prediction(resolved_without_weights(config))
 
 
 def on_paper(name: str) -> dict[str, Any]:

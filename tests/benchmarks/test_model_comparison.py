@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from tiny_run import ROOT
 
+from animal_clip_jax.estimates.prediction import prediction_program
 from animal_clip_jax.models.description import CLASSIFIERS
+from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.run.config import check_fields
-from benchmarks.models import page
+from benchmarks.models import page, sizes
 from benchmarks.models.kinds import KINDS, NUM_FRAMES
 from benchmarks.questions import OF_SPLITS, SHUFFLED
 from benchmarks.trainings.many import Kind
@@ -76,3 +78,19 @@ def test_the_table_says_who_knows_time_and_who_new_animals(tmp_path):
     page.draw(outcomes(), tmp_path / "images" / "models.svg")
     drawn = (tmp_path / "images" / "models.svg").read_text()
     assert all(kind.title in drawn for kind in KINDS)
+
+
+@pytest.mark.parametrize("name", sizes.MODELS)
+def test_the_full_models_predict(name):
+    config = sizes.configuration(name)
+    config.batch_size = 2
+    _, shapes, _ = prediction_program(config, make_mesh(config.mesh))
+    assert shapes[1].shape == (2, config.model.num_frames, 224, 224, 3)
+
+
+def test_parameters_and_operations_of_a_full_model():
+    # PySlowFast's model zoo: 28.0 million parameters with 400 classes, here with 140.
+    row = sizes.on_paper("i3d")
+    expected = 28.04 - (400 - 140) * 2049 / 1e6
+    assert float(row["million parameters"]) == pytest.approx(expected, abs=0.06)
+    assert row["trained"] == row["million parameters"]
