@@ -7,46 +7,20 @@ question under every source of the animals, and writes tables and a figure into 
 Interrupted, it goes on where it was; trainings that are done are not repeated.
 """
 
-import argparse
-import pathlib
 import sys
-from collections.abc import Sequence
 
-from animal_clip_jax import command_line
-from animal_clip_jax.command_line import Parser
-from animal_clip_jax.files import write_whole
 from benchmarks.ablations import page
 from benchmarks.ablations.variants import VARIANTS
-from benchmarks.trainings.many import add_options, train_kinds
-from benchmarks.trainings.outcomes import Outcomes, put_into
+from benchmarks.trainings.command import Comparison, run
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    parser = Parser(
-        "",
-        usage="--world=DATA --new_action=DATA --new_texts=DIR --weights=CLIP --output=DIR",
-        summary="What parts of the method are worth. Interrupted, it goes on.",
-        examples=("make ablations",),
-    )
-    parser.prog = "python -m benchmarks.ablations"
-    add_options(parser, VARIANTS)
-    return command_line.run(
-        lambda: _ablate(parser.parse(arguments)),
-        if_interrupted="run the same command again to go on",
-    )
-
-
-def _ablate(options: argparse.Namespace) -> None:
-    """Runs all trainings, and writes what came of them."""
-    outcomes = Outcomes.of_trainings(train_kinds(options, VARIANTS))
-    text = page.written(outcomes)
-    write_whole(pathlib.Path(options.output) / "tables.md", text)
-    print(text)
-    if options.page:
-        page.draw(outcomes, pathlib.Path(options.page).parent / page.FIGURE)
-        put_into(pathlib.Path(options.page), text, "ablations")
-
+COMPARISON = Comparison(
+    name="ablations",
+    summary="What parts of the method are worth.",
+    kinds=VARIANTS,
+    written=page.written,
+    draw=page.draw,
+    figure=page.FIGURE,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(COMPARISON, None))

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from animal_clip_jax.command_line import Parser, numeric
 from animal_clip_jax.errors import UserError
 from benchmarks.trainings.one import FINISHED, Job, Places, record_of
 
@@ -39,27 +38,10 @@ class Kind(NamedTuple):
     from_clip: bool = True
 
 
-def add_options(parser: Parser, kinds: Sequence[Kind]) -> None:
-    """What every command has that trains many."""
-    add, positive = parser.add_argument, numeric(int, least=1)
-    add("--world", metavar="DATA", required=True, help="the world's converted videos")
-    add("--new_action", metavar="DATA", required=True, help="those with a new action")
-    add("--new_texts", metavar="DIR", required=True, help="the descriptions of these")
-    add("--weights", metavar="CLIP", required=True, help="pretrained on pictures of that world")
-    add("--output", metavar="DIR", required=True, help="folder of the trainings")
-    add("--page", metavar="FILE", help="page to write the tables into; not given, none is")
-    add("--epochs", metavar="N", type=positive, default=10, help="of each training (10)")
-    add("--seeds", metavar="N,N", default="0,1,2", help="of the trainings (0,1,2)")
-    some = ", ".join(kind.name for kind in kinds[:2])
-    add("--only", metavar="NAMES", default="", help=f"such as {some}; not given, all")
-    cores = os.cpu_count() or 1
-    add("--processes", metavar="N", type=positive, default=cores, help="trainings at once")
-
-
 def train_kinds(
     options: argparse.Namespace, kinds: Sequence[Kind]
 ) -> dict[tuple[str, int], dict[str, dict[str, dict[str, int]]]]:
-    """Trains what the options of `add_options` ask for, of `kinds`.
+    """Trains what the options of `command.run` ask for, of `kinds`.
 
     Returns:
         whether each clip was right, by name and seed, then by question, source and clip.
