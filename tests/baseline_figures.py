@@ -9,6 +9,7 @@ import pathlib
 import zlib
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -76,6 +77,12 @@ def assert_same(found: Any, expected: np.ndarray, what: str) -> None:
     assert jnp.shape(found) == expected.shape, what
     error = np.abs(np.asarray(found, np.float64) - expected).max() / np.abs(expected).max()
     assert error < 3e-5, f"{what} is off by {error:.1e} of its largest value"
+
+
+def training_loss(logits: jax.Array, figures: dict[str, np.ndarray]) -> jax.Array:
+    """The mean cross entropy of the recorded targets."""
+    log_probabilities = jax.nn.log_softmax(logits)
+    return -jnp.mean(jnp.take_along_axis(log_probabilities, figures["targets"][:, None], 1))
 
 
 def assert_gradients(found: dict[str, np.ndarray], figures: dict[str, np.ndarray]) -> None:

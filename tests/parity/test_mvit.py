@@ -94,9 +94,7 @@ def test_training(recorded):
     def training(values):
         def loss(values):
             logits = parameters.merge(graphdef, values)(clips, key=jax.random.key(0))
-            log_probabilities = jax.nn.log_softmax(logits)
-            of_targets = jnp.take_along_axis(log_probabilities, figures["targets"][:, None], 1)
-            return -jnp.mean(of_targets), logits
+            return baseline_figures.training_loss(logits, figures), logits
 
         return jax.value_and_grad(loss, has_aux=True)(values)
 
