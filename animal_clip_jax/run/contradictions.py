@@ -162,6 +162,18 @@ def _preset(flat: Flat) -> str:
     )
 
 
+def _dimensions(flat: Flat) -> str:
+    family = flat["model.family"]
+    asked = [name for name in _OPEN if flat[name] and not is_dimension(name, family)]
+    if not asked or family not in PRESETS:
+        return ""
+    said = " and ".join(f"config.{name} is {flat[name]!r}" for name in asked)
+    return (
+        f"{said}; a model of family {family!r} has no CLIP's towers, and its dimensions are "
+        "config.model.preset: leave it open"
+    )
+
+
 def _texts(flat: Flat) -> str:
     family = flat["model.family"]
     asked = [name for name in _TEXTS if flat[name] != "names"]
@@ -182,9 +194,7 @@ def _mesh(flat: Flat) -> str:
 def _model(flat: Flat) -> str:
     family = flat["model.family"]
     if any(
-        FIELDS[name].accepts.is_open and is_dimension(name, family) and not flat[name]
-        for name in _MODEL
-        if name != "model.preset"
+        is_dimension(name, family) and not flat[name] for name in _OPEN if name != "model.preset"
     ):
         return ""  # the weights say it
     try:
@@ -201,6 +211,7 @@ _PARTS_OF_REFINEMENT = (
     "model.gate",
 )
 _MODEL = tuple(name for name in FIELDS if name.startswith("model."))
+_OPEN = tuple(name for name in _MODEL if FIELDS[name].accepts.is_open)
 _OF_DEEP = ("model.drop_path_rate", "model.remat")
 _TEXTS = ("prompts.actions", "prompts.animals")
 _MESH = tuple(f"mesh.{axis}" for axis in AXES)
@@ -210,6 +221,7 @@ _RECOGNITION = ("evaluation.animal_sources", "animals.weights", "init_from")
 _IN_TRAINING: tuple[_Rule, ...] = (
     (_MODEL, _model),
     (("model.family", "model.preset"), _preset),
+    (("model.family", *_OPEN), _dimensions),
     (("model.family", *_OF_DEEP), _depth),
     (("model.family", *_TEXTS), _texts),
     (("model.family", "model.refinement", *_PARTS_OF_REFINEMENT), _refinement),

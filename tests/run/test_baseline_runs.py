@@ -14,13 +14,20 @@ import animal_clip_jax
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.inference.exported_model import export
 from animal_clip_jax.models.presets import PRESETS
+from animal_clip_jax.run import fields
 from animal_clip_jax.run.evaluate import evaluate
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.training.step import TrainState
 from data_pipeline.dataset import load_info
 
-PRESET = {
+# What `tiny_run` says of CLIP's towers is left open.
+TOWERS = {
+    name: field.default
+    for name, field in fields.FIELDS.items()
+    if name.startswith("model.") and field.accepts.is_open
+}
+PRESET = TOWERS | {
     "model.preset": "tiny",
     "model.num_frames": 8,
     "model.architecture.image_size": 32,
@@ -48,8 +55,8 @@ BRIEF = {
 }
 
 
-def config_of(family: str, data: pathlib.Path, **fields):
-    config = tiny_run.config_on(data, **fields)
+def config_of(family: str, data: pathlib.Path, **others):
+    config = tiny_run.config_on(data, **others)
     config.update_from_flattened_dict({"model.family": family, **FIELDS[family], **BRIEF})
     return config
 
@@ -158,10 +165,10 @@ def test_every_family_is_trained_and_evaluated(family, data, tmp_path):
 @pytest.mark.slow
 def test_slowfast_is_killed_and_goes_on_to_the_same_end(data, tmp_path):
     """Parameters, statistics, moments and averages, bit by bit."""
-    fields = {"model.family": "slowfast", **FIELDS["slowfast"], **BRIEF}
-    fields |= {"accumulation": 2, "optimizer.name": "sgd", "optimizer.ema_decay": 0.5}
-    fields |= {"log_every_steps": 1, "evaluation.every_epochs": 100}
-    flags = [f"--config.{name}={value}" for name, value in fields.items()]
+    settings = {"model.family": "slowfast", **FIELDS["slowfast"], **BRIEF}
+    settings |= {"accumulation": 2, "optimizer.name": "sgd", "optimizer.ema_decay": 0.5}
+    settings |= {"log_every_steps": 1, "evaluation.every_epochs": 100}
+    flags = [f"--config.{name}={value}" for name, value in settings.items()]
     tiny_run.finish(tmp_path / "whole", data, *flags)
     process = tiny_run.start(*tiny_run.command(tmp_path / "killed", data, *flags))
     for line in process.stdout:

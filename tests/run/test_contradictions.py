@@ -92,6 +92,12 @@ def test_refinement_in_parts_is_taken(fields):
             "whose dimensions are config.model.architecture",
         ),
         (
+            {"model.family": "i3d", "model.graph_width": 64, "model.architecture.patch_size": 8},
+            "config.model.graph_width is 64 and config.model.architecture.patch_size is 8; a model "
+            "of family 'i3d' has no CLIP's towers, and its dimensions are config.model.preset: "
+            "leave it open",
+        ),
+        (
             {"model.family": "evl", "prompts.actions": "templates"},
             "config.prompts.actions is 'templates'; a model of family 'evl' reads no texts: leave "
             "it at 'names'",
