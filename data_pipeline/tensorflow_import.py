@@ -42,4 +42,9 @@ with held_standard_error(), _without_keras():
     if tf.config.get_visible_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
 
-__all__ = ["tf"]
+# Decorates what `tf.data` maps over elements. TensorFlow would write each such function anew, so
+# that its `if` and `for` may depend on tensors; none here does, and the first batch comes half a
+# second earlier.
+as_written = tf.autograph.experimental.do_not_convert
+
+__all__ = ["as_written", "tf"]

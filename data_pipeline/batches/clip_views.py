@@ -18,10 +18,10 @@ import numpy as np
 from animal_clip_jax.errors import shortened
 from data_pipeline.batches.frame_crops import decoded_crops
 from data_pipeline.batches.plan import Plan, first_uses
-from data_pipeline.batches.reading import CORRUPTION, Source, parse, read_record, reading_options
+from data_pipeline.batches.reading import CORRUPTION, Source, elements_of, parse, read_record
 from data_pipeline.batches.shared_frames import SharedFrames
 from data_pipeline.dataset_files import DatasetError
-from data_pipeline.tensorflow_import import tf
+from data_pipeline.tensorflow_import import as_written, tf
 
 # By name: arrays with a row for each clip, but "frames", which are `Views`.
 ViewBatch = dict[str, Any]
@@ -149,6 +149,7 @@ def _temporal_views(
     dataset = _planned(source, plans, shape)
     num_actions, num_animals = len(source.info.action_names), len(source.info.animal_names)
 
+    @as_written
     def read(path, offset, length, positions, is_first, crops, flip):
         example = parse(read_record(path, offset, length))
         return {
@@ -163,6 +164,7 @@ def _temporal_views(
             "mask": tf.constant(True),
         }
 
+    @as_written
     def decode(clip):
         kept = {name: clip[name] for name in ("actions", "clip_id", "mask")}
         kept["animals"] = clip["animals"][:num_animals]
@@ -173,6 +175,7 @@ def _temporal_views(
 
     if shape.num_temporal_views == 1:
 
+        @as_written
         def both(*planned):
             clip = read(*planned)
             one_view = {name: clip[name][0] for name in ("frames", "is_first")}
@@ -181,11 +184,10 @@ def _temporal_views(
         dataset = dataset.map(both, num_workers, deterministic=True)
     else:
         dataset = dataset.map(read, num_workers, deterministic=True).batch(batch_size)
-        dataset = dataset.map(lambda clips: _by_view(clips, batch_size)).unbatch()
+        dataset = dataset.map(as_written(lambda clips: _by_view(clips, batch_size))).unbatch()
         dataset = dataset.map(decode, num_workers, deterministic=True)
     prefetched = max(1, PREFETCHED_VIEWS // shape.num_crops)
-    dataset = dataset.batch(batch_size).prefetch(prefetched)
-    return dataset.with_options(reading_options(num_workers)).as_numpy_iterator()
+    return elements_of(dataset.batch(batch_size).prefetch(prefetched), num_workers)
 
 
 def _planned(

@@ -1,8 +1,11 @@
 """Records of a converted dataset, read at random with TensorFlow."""
 
+import atexit
 import os
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -117,8 +120,30 @@ def _sorted(labels: Iterable[int]) -> list[int]:
     return sorted({int(label) for label in labels})
 
 
-def reading_options(num_workers: int) -> tf.data.Options:
-    """How datasets are read: in their order, by so many threads and no more."""
+# Of all that is being read.
+_open: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
+
+
+def elements_of(dataset: tf.data.Dataset, num_workers: int) -> Iterator[Any]:
+    """Its elements as arrays, in their order, read by so many threads and no more."""
+    elements = _elements(dataset.with_options(_options(num_workers)))
+    _open.add(elements)
+    return elements
+
+
+def _elements(dataset: tf.data.Dataset) -> Generator[Any, None, None]:
+    yield from dataset.as_numpy_iterator()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Threads of TensorFlow ask Python for the plan. If Python ended meanwhile, they would wait for
+    an answer, and the end of the process for them, for ever."""
+    for elements in list(_open):
+        elements.close()
+
+
+def _options(num_workers: int) -> tf.data.Options:
     chosen = tf.data.Options()
     chosen.deterministic = True
     chosen.threading.max_intra_op_parallelism = 1

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from animal_clip_jax.errors import DamagedError, UserError, shortened
-from data_pipeline.batches.reading import CORRUPTION, read_record, reading_options
+from data_pipeline.batches.reading import CORRUPTION, elements_of, read_record
 from data_pipeline.pairs.index import PairIndex
-from data_pipeline.tensorflow_import import tf
+from data_pipeline.tensorflow_import import as_written, tf
 
 # Of the short side of a picture, what is cut out of it: 32 of 36 pixels, 224 of 252.
 _CROP = 8 / 9
@@ -175,16 +175,14 @@ def _batches(
     shapes = [(None,)] * 3 + [(None, 3)] + [(None,)] * 2
     signature = tuple(map(tf.TensorSpec, shapes, columns))
 
+    @as_written
     def read(path, offset, length, crop, mirrored, text):
         image, texts = _parsed(read_record(path, offset, length))
         return _cut(image, crop, mirrored, image_size), texts[text]
 
     dataset = tf.data.Dataset.from_generator(planned, output_signature=signature).unbatch()
     dataset = dataset.map(read, num_workers, deterministic=True)
-    dataset = (
-        dataset.batch(batch_size).prefetch(_PREFETCHED).with_options(reading_options(num_workers))
-    )
-    elements = iter(dataset.as_numpy_iterator())
+    elements = elements_of(dataset.batch(batch_size).prefetch(_PREFETCHED), num_workers)
     while True:
         try:
             images, texts = next(elements)
