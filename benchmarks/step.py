@@ -97,7 +97,8 @@ def ours(family: str) -> _Parts:
     from animal_clip_jax.run.start import as_published
     from animal_clip_jax.training import losses
     from animal_clip_jax.training import optimizer as optimizer_lib
-    from animal_clip_jax.training.step import StepSettings, create_state, make_train_step
+    from animal_clip_jax.training.state import create_state
+    from animal_clip_jax.training.step import StepSettings, make_train_step
     from configs import default
 
     config = default.get_config()

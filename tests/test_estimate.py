@@ -21,7 +21,7 @@ from animal_clip_jax.parallel.mesh import AXES, make_mesh
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.start import as_published
 from animal_clip_jax.training import optimizer as optimizer_lib
-from animal_clip_jax.training.step import abstract_state
+from animal_clip_jax.training.state import abstract_state
 from configs import animal_kingdom, default
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -20,7 +20,8 @@ from animal_clip_jax.run.by_data import LEFT_TO_DATA
 from animal_clip_jax.run.config import check_fields, training_source
 from animal_clip_jax.run.fields import FIELDS
 from animal_clip_jax.run.start import as_published, filled, resolved
-from animal_clip_jax.training.step import abstract_state, make_train_step
+from animal_clip_jax.training.state import abstract_state
+from animal_clip_jax.training.step import make_train_step
 
 
 def check_step(config: ConfigDict, mesh: Mesh) -> None:

@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from animal_clip_jax.digests import check_digests, digests_of
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.run.run_description import RunDescription
-from animal_clip_jax.training.step import TrainState
+from animal_clip_jax.training.state import TrainState
 
 
 def class_context_of(arrays: Mapping[str, Any]) -> ClassContext:

@@ -33,7 +33,7 @@ from animal_clip_jax.run.checkpoint_items import (
     state_items,
 )
 from animal_clip_jax.run.run_description import RunDescription
-from animal_clip_jax.training.step import TrainState
+from animal_clip_jax.training.state import TrainState
 
 EVALUATED_FILE = "evaluated.json"
 _ARRAYS = ("parameters", "averaged", "progress", "classes")

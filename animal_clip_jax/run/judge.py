@@ -18,7 +18,7 @@ from animal_clip_jax.run.figure_text import percent
 from animal_clip_jax.run.metrics_log import MetricsLog
 from animal_clip_jax.run.progress import Screen
 from animal_clip_jax.run.tensorboard import ClipSample, TensorBoard
-from animal_clip_jax.training.step import TrainState
+from animal_clip_jax.training.state import TrainState
 from data_pipeline.dataset import dataset_digest
 
 

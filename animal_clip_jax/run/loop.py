@@ -16,7 +16,7 @@ from animal_clip_jax.run.profile import Profile
 from animal_clip_jax.run.progress import Screen, TrainingProgress
 from animal_clip_jax.run.tensorboard import TensorBoard
 from animal_clip_jax.run.watch import StepWatch
-from animal_clip_jax.training.step import TrainState
+from animal_clip_jax.training.state import TrainState
 
 
 class Batch(NamedTuple):

@@ -37,7 +37,7 @@ from animal_clip_jax.run.workdir import PRETRAINING_FILE, git_revision
 from animal_clip_jax.text.tokenizer import tokenize
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.contrastive import make_contrastive_step
-from animal_clip_jax.training.step import abstract_state, create_state
+from animal_clip_jax.training.state import abstract_state, create_state
 from data_pipeline.pairs.index import NO_LABEL, PairIndex, PairSet
 
 TABLE_FILE = "zero_shot.txt"

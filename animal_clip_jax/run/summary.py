@@ -16,7 +16,7 @@ from animal_clip_jax.run import assembly
 from animal_clip_jax.run.data import TrainingData
 from animal_clip_jax.tables import format_table
 from animal_clip_jax.training.optimizer import BASE, DECAY_ONLY, FROZEN, NEW, STATISTIC
-from animal_clip_jax.training.step import TrainState
+from animal_clip_jax.training.state import TrainState
 
 _GROUPS_IN_WORDS = {
     FROZEN: "stays as it is",

@@ -54,7 +54,8 @@ from animal_clip_jax.run.tensorboard import TensorBoard
 from animal_clip_jax.run.trained_run import TrainedRun
 from animal_clip_jax.run.watch import StepWatch
 from animal_clip_jax.training import optimizer as optimizer_lib
-from animal_clip_jax.training.step import TrainState, abstract_state, create_state, make_train_step
+from animal_clip_jax.training.state import TrainState, abstract_state, create_state
+from animal_clip_jax.training.step import make_train_step
 from data_pipeline.dataset import dataset_digest
 
 _ON_DEVICE = ("frames", "actions", "animals", "animal_weights")

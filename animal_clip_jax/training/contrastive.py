@@ -19,7 +19,8 @@ from animal_clip_jax.models.normalisation import Normalisation, normalise
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.parallel.compiler_options import compiler_options
-from animal_clip_jax.training.step import Batch, Metrics, TrainState
+from animal_clip_jax.training.state import TrainState
+from animal_clip_jax.training.step import Batch, Metrics
 
 LOGIT_SCALE = "logit_scale"
 # The logits' factor is at most 100, as published: a larger one makes the training unstable.

@@ -27,7 +27,8 @@ from animal_clip_jax.models.normalisation import IMAGENET  # noqa: E402
 from animal_clip_jax.parallel.mesh import AXES, BATCH, make_mesh, put_batch  # noqa: E402
 from animal_clip_jax.training import losses, optimizer  # noqa: E402
 from animal_clip_jax.training.contrastive import make_contrastive_step  # noqa: E402
-from animal_clip_jax.training.step import create_state, make_train_step  # noqa: E402
+from animal_clip_jax.training.state import create_state  # noqa: E402
+from animal_clip_jax.training.step import make_train_step  # noqa: E402
 
 STEPS, CLIPS = 5, 16
 SETTINGS = tiny.settings(

@@ -25,7 +25,8 @@ from animal_clip_jax.models.x3d import X3D, X3DArchitecture  # noqa: E402
 from animal_clip_jax.parallel.mesh import AXES, BATCH, make_mesh, put_batch  # noqa: E402
 from animal_clip_jax.training import losses  # noqa: E402
 from animal_clip_jax.training.optimizer import BASE  # noqa: E402
-from animal_clip_jax.training.step import create_state, make_train_step  # noqa: E402
+from animal_clip_jax.training.state import create_state  # noqa: E402
+from animal_clip_jax.training.step import make_train_step  # noqa: E402
 
 STEPS, CLIPS, CLASSES, RATE = 3, 8, 5, 0.05
 SETTINGS = tiny.settings(accumulation=2, mean=(0.0,) * 3, std=(1.0,) * 3)

@@ -23,7 +23,7 @@ from animal_clip_jax.run.run_description import RunDescription
 from animal_clip_jax.text.encoding import TextFeatures
 from animal_clip_jax.text.feature_cache import DamagedEntry, FeatureCache
 from animal_clip_jax.training import optimizer
-from animal_clip_jax.training.step import create_state
+from animal_clip_jax.training.state import create_state
 from configs import default
 
 

@@ -18,7 +18,7 @@ from animal_clip_jax.run import fields
 from animal_clip_jax.run.evaluate import evaluate
 from animal_clip_jax.run.train import train
 from animal_clip_jax.run.trained_run import TrainedRun
-from animal_clip_jax.training.step import TrainState
+from animal_clip_jax.training.state import TrainState
 from data_pipeline.dataset import load_info
 
 # What `tiny_run` says of CLIP's towers is left open.

@@ -15,7 +15,7 @@ from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.run_description import RunDescription
 from animal_clip_jax.training import optimizer
-from animal_clip_jax.training.step import TrainState, create_state
+from animal_clip_jax.training.state import TrainState, create_state
 
 SHAPES = {
     "visual.blocks.0.mlp.expand.kernel": (4, 8),

@@ -36,7 +36,8 @@ from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.data import open_training_data
 from animal_clip_jax.run.evaluate import evaluate
 from animal_clip_jax.run.train import train
-from animal_clip_jax.training.step import create_state, make_train_step
+from animal_clip_jax.training.state import create_state
+from animal_clip_jax.training.step import make_train_step
 from configs import default
 from data_pipeline.dataset import load_info
 

@@ -18,7 +18,7 @@ from animal_clip_jax.training.contrastive import (
     contrastive_loss,
     make_contrastive_step,
 )
-from animal_clip_jax.training.step import create_state
+from animal_clip_jax.training.state import create_state
 
 
 def unit(rows: int, width: int, seed: int) -> np.ndarray:

@@ -11,7 +11,8 @@ from animal_clip_jax.models.convolution import BatchNorm
 from animal_clip_jax.models.layers import drop_path
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.training import losses
-from animal_clip_jax.training.step import create_state, make_train_step
+from animal_clip_jax.training.state import create_state
+from animal_clip_jax.training.step import make_train_step
 
 AUGMENTED = {"jitter_probability": 0.8, "grey_probability": 0.2, "mix": True}
 RATE = 0.1
