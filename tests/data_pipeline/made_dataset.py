@@ -5,6 +5,7 @@ import filecmp
 import json
 from pathlib import Path
 
+import tensorflow_datasets as tfds
 from made_videos import write_video
 
 from animal_clip_jax.digests import SEAL
@@ -44,6 +45,17 @@ def convert_lote(source: Path, output: Path, **settings) -> dict[str, int]:
     """Converts it with one worker unless told otherwise."""
     arguments = {"options": OPTIONS, "workers": 1, **settings}
     return convert("lote_animal", read_annotations("lote_animal", source), output, **arguments)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a file with a heading."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def examples(directory: Path, split: str) -> list[dict]:
+    """The records of a split, as TensorFlow Datasets reads them."""
+    return list(tfds.as_numpy(tfds.builder_from_directory(directory).as_dataset(split=split)))
 
 
 def as_older_version(folder: Path, **changes) -> Path:
