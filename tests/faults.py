@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parent.parent
 WIRING, FIELDS = "tests/run/test_wiring.py", "tests/run/test_fields.py"
+WIRING_OF_TRAINING = "tests/run/test_wiring_of_training.py"
 A_FIELD = f"{FIELDS}::test_a_field_acts_where_it_should_and_nowhere_else"
 RUN = "animal_clip_jax/run"
 
@@ -68,28 +69,28 @@ FAULTS = (
         f"{RUN}/assembly.py",
         "(optimizer_lib.NEW, options.new_multiplier),",
         "(optimizer_lib.NEW, 1.0),",
-        f"{WIRING}::test_the_optimizer_follows_the_configuration",
+        f"{WIRING_OF_TRAINING}::test_the_optimizer_follows_the_configuration",
     ),
     Fault(
         "warm-up is counted in steps",
         f"{RUN}/assembly.py",
         "warmup_steps=steps_per_epoch * config.warmup_epochs,",
         "warmup_steps=config.warmup_epochs,",
-        f"{WIRING}::test_the_optimizer_follows_the_configuration",
+        f"{WIRING_OF_TRAINING}::test_the_optimizer_follows_the_configuration",
     ),
     Fault(
         "training on learned animals takes the head that was fitted to the very clips",
         f"{RUN}/train.py",
         "recognition.weights(told_by, data.train, is_training=True)",
         "recognition.weights(told_by, data.train)",
-        f"{WIRING}::test_training_on_learned_animals_is_told_what_a_new_clip_would_be",
+        f"{WIRING_OF_TRAINING}::test_training_on_learned_animals_is_told_what_a_new_clip_would_be",
     ),
     Fault(
         "top_k is dropped for the held-out probabilities",
         f"{RUN}/animals.py",
         "l2=options.head_l2,\n                top_k=options.top_k,",
         "l2=options.head_l2,",
-        f"{WIRING}::test_training_on_learned_animals_is_told_what_a_new_clip_would_be",
+        f"{WIRING_OF_TRAINING}::test_training_on_learned_animals_is_told_what_a_new_clip_would_be",
     ),
     Fault(
         "the evaluation with shuffled frames leaves them in order",
@@ -124,7 +125,7 @@ FAULTS = (
         f"{RUN}/assembly.py",
         "label_dropout=config.animals.label_dropout,",
         "label_dropout=0.0,",
-        f"{WIRING}::test_the_step_is_set_as_the_configuration_says",
+        f"{WIRING_OF_TRAINING}::test_the_step_is_set_as_the_configuration_says",
     ),
     Fault(
         "animals.label_dropout changes no loss",
@@ -159,14 +160,14 @@ FAULTS = (
         f"{RUN}/train.py",
         "flip=config.data.flip,",
         "flip=True,",
-        f"{WIRING}::test_the_first_batch_is_what_the_configuration_says",
+        f"{WIRING_OF_TRAINING}::test_the_first_batch_is_what_the_configuration_says",
     ),
     Fault(
         "the clips of the validation are trained on",
         f"{RUN}/train.py",
         "rows=data.train.rows,",
         "rows=None,",
-        f"{WIRING}::test_the_first_batch_is_what_the_configuration_says",
+        f"{WIRING_OF_TRAINING}::test_the_first_batch_is_what_the_configuration_says",
     ),
     Fault(
         "the best checkpoint is chosen without its figure",
