@@ -10,6 +10,7 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
+from animal_clip_jax.run.config import problems_in_training
 from animal_clip_jax.run.start import as_published
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -61,6 +62,12 @@ def test_a_configuration_says_what_was_agreed_on(name):
         f"configs/{name}.py is not what {GOLDEN / name}.txt holds:\n{changes(found, expected)}\n"
         "If that is meant, run `python -m tests.test_golden_configs` and commit what it writes."
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_can_be_trained_with(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    assert problems_in_training(config) == []
 
 
 if __name__ == "__main__":

@@ -167,10 +167,12 @@ def _dimensions(flat: Flat) -> str:
     asked = [name for name in _OPEN if flat[name] and not is_dimension(name, family)]
     if not asked or family not in PRESETS:
         return ""
-    said = " and ".join(f"config.{name} is {flat[name]!r}" for name in asked)
+    said = [f"config.{name} is {flat[name]!r}" for name in asked]
+    if len(said) > _SHOWN:
+        said[_SHOWN:] = [f"{len(said) - _SHOWN} more"]
     return (
-        f"{said}; a model of family {family!r} has no CLIP's towers, and its dimensions are "
-        "config.model.preset: leave it open"
+        f"{' and '.join(said)}; a model of family {family!r} is not made of CLIP's towers, and its "
+        "dimensions are config.model.preset: leave the others open"
     )
 
 
@@ -210,6 +212,7 @@ _PARTS_OF_REFINEMENT = (
     "model.unknown_animals",
     "model.gate",
 )
+_SHOWN = 3
 _MODEL = tuple(name for name in FIELDS if name.startswith("model."))
 _OPEN = tuple(name for name in _MODEL if FIELDS[name].accepts.is_open)
 _OF_DEEP = ("model.drop_path_rate", "model.remat")

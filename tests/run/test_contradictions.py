@@ -94,8 +94,19 @@ def test_refinement_in_parts_is_taken(fields):
         (
             {"model.family": "i3d", "model.graph_width": 64, "model.architecture.patch_size": 8},
             "config.model.graph_width is 64 and config.model.architecture.patch_size is 8; a model "
-            "of family 'i3d' has no CLIP's towers, and its dimensions are config.model.preset: "
-            "leave it open",
+            "of family 'i3d' is not made of CLIP's towers, and its dimensions are "
+            "config.model.preset: leave the others open",
+        ),
+        (
+            {
+                "model.family": "mvit",
+                **{f"model.architecture.{name}_layers": 3 for name in ("vision", "text")},
+                **{f"model.architecture.{name}_heads": 2 for name in ("vision", "text")},
+            },
+            "config.model.architecture.vision_layers is 3 and config.model.architecture."
+            "vision_heads is 2 and config.model.architecture.text_layers is 3 and 1 more; a model "
+            "of family 'mvit' is not made of CLIP's towers, and its dimensions are "
+            "config.model.preset: leave the others open",
         ),
         (
             {"model.family": "evl", "prompts.actions": "templates"},
