@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from flax import nnx
 
 from animal_clip_jax.conversion.dimensions import default_dimensions
 from animal_clip_jax.errors import UserError
@@ -115,7 +114,7 @@ def _initial_values(
     key: jax.Array, target: ModelDescription, paths: tuple[str, ...]
 ) -> dict[str, jax.Array]:
     # Compiled, what is not asked for is not computed.
-    _, values = model_parameters.split(build(target, rngs=nnx.Rngs(key)))
+    _, values = model_parameters.split(build(target, rngs=model_parameters.rngs_for_values(key)))
     return {path: values[path] for path in paths}
 
 

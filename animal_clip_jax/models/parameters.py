@@ -77,6 +77,27 @@ def with_new_statistics(
     return result, _flat(nnx.state(model, nnx.BatchStat))
 
 
+class _CountedKeys:
+    """A key after another."""
+
+    def __init__(self, key: jax.Array):
+        self._key, self._number = key, 0
+
+    def params(self) -> jax.Array:
+        key = jax.random.fold_in(self._key, self._number)
+        self._number += 1
+        return key
+
+
+def rngs_for_values(key: jax.Array) -> nnx.Rngs:
+    """In place of `nnx.Rngs(key)` for a model that a traced function builds, with the same keys.
+
+    That one counts them in an array, which it asks for something that a tracer refuses with a long
+    explanation: of ViT-B/16, nine tenths of the time that tracing took.
+    """
+    return cast(nnx.Rngs, _CountedKeys(key))
+
+
 class _OneKey:
     """A key for whatever asks."""
 

@@ -142,7 +142,7 @@ def _abstract(arguments: _Arguments) -> tuple[nnx.GraphDef, Parameters]:
 
 @functools.partial(jax.jit, static_argnames="arguments")
 def _initial_values(key: jax.Array, arguments: _Arguments) -> Parameters:
-    return parameters.split(arguments.build(nnx.Rngs(key)))[1]
+    return parameters.split(arguments.build(parameters.rngs_for_values(key)))[1]
 
 
 def normalisation(config: ConfigDict) -> Normalisation:

@@ -41,7 +41,8 @@ class Start(NamedTuple):
             return self.given.values
 
         def initialise(key: jax.Array) -> Parameters:
-            return parameters.split(Clip(self.architecture, rngs=nnx.Rngs(key)))[1]
+            rngs = parameters.rngs_for_values(key)
+            return parameters.split(Clip(self.architecture, rngs=rngs))[1]
 
         return jax.jit(initialise)(jax.random.key(seed))
 

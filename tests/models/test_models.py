@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from flax import nnx
 
 from animal_clip_jax.models import parameters
 
@@ -119,3 +120,12 @@ def test_a_score_is_the_logits_and_the_video_before_the_animals(family):
     np.testing.assert_allclose(logits, _scores(family)(), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(features, videos)
     np.testing.assert_array_equal(both(np.roll(BATCH["animals"], 1, axis=1))[1], features)
+
+
+def test_counted_keys_are_those_of_nnx():
+    """Which is what the values of a seed are made of."""
+    key = jax.random.key(7)
+    ours, theirs = parameters.rngs_for_values(key), nnx.Rngs(key)
+    for _ in range(3):
+        found, expected = (jax.random.key_data(rngs.params()) for rngs in (ours, theirs))
+        np.testing.assert_array_equal(found, expected)
