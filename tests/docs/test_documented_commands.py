@@ -12,6 +12,7 @@ import sys
 import documented
 import pytest
 import run_commands
+import stand_ins
 
 from animal_clip_jax import __main__ as animal_clip
 from animal_clip_jax.run.config import flat_config
@@ -118,6 +119,12 @@ def test_programs_parse():
 def test_blocks_name_their_language():
     """One without would be neither run nor checked."""
     assert [block.place for block in documented.blocks("")] == []
+
+
+def test_the_copy_that_they_run_in_is_small(tmp_path):
+    """What it changes in the project is still there."""
+    stand_ins.copy_project(tmp_path)
+    assert "--steps=3 " in (tmp_path / "Makefile").read_text()
 
 
 @pytest.mark.slow
