@@ -17,7 +17,6 @@ from collections.abc import Callable
 
 import numpy as np
 import orbax.checkpoint as ocp
-from flax import nnx
 
 from animal_clip_jax.digests import digests_of
 from animal_clip_jax.models import parameters
@@ -43,7 +42,7 @@ def description_of(architecture: str) -> ModelDescription:
 def arrays_of(architecture: str) -> dict[str, np.ndarray]:
     """Random float32 parameters of an Animal-CLIP model."""
     description = description_of(architecture)
-    _, shapes = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    _, shapes = parameters.abstract(lambda: build(description, rngs=parameters.rngs_for_shapes()))
     random = np.random.default_rng(0)
     return {path: random.standard_normal(shape.shape, np.float32) for path, shape in shapes.items()}
 

@@ -33,14 +33,18 @@ WORDS = [
 def model(seed: int = 0) -> tuple[nnx.GraphDef, dict[str, np.ndarray]]:
     """An Animal-CLIP with random parameters."""
     description = dataclasses.replace(tiny.description(), architecture=ARCHITECTURE)
-    graphdef, abstract = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(
+        lambda: build(description, rngs=parameters.rngs_for_shapes())
+    )
     return graphdef, tiny.random_parameters(abstract, seed)
 
 
 def tower(seed: int = 0, architecture: ClipArchitecture = ARCHITECTURE, **arguments) -> TextTower:
     """A text tower alone, with random parameters."""
     graphdef, abstract = parameters.abstract(
-        lambda: TextTower(architecture, **{"dtype": "float32", **arguments}, rngs=nnx.Rngs(0))
+        lambda: TextTower(
+            architecture, **{"dtype": "float32", **arguments}, rngs=parameters.rngs_for_shapes()
+        )
     )
     return parameters.merge(graphdef, tiny.random_parameters(abstract, seed))
 

@@ -8,7 +8,6 @@ import sys
 import eight_device_estimates
 import jax
 import pytest
-from flax import nnx
 from jax.sharding import AbstractMesh
 
 from animal_clip_jax.errors import UserError
@@ -39,7 +38,9 @@ def _estimates(name: str, *meshes: str) -> dict:
 
 
 def _values(config) -> dict[str, jax.ShapeDtypeStruct]:
-    return parameters.abstract(lambda: assembly.build_model(config.model, rngs=nnx.Rngs(0)))[1]
+    return parameters.abstract(
+        lambda: assembly.build_model(config.model, rngs=parameters.rngs_for_shapes())
+    )[1]
 
 
 def _count(values, *groups: str) -> int:

@@ -52,13 +52,16 @@ def build_model(family: str = "animal_clip", **arguments) -> nnx.Module:
 
 def model(family: str = "animal_clip", **arguments) -> tuple[nnx.GraphDef, dict[str, np.ndarray]]:
     """The structure, and random parameters: none is 0 or 1 everywhere, as initial values are."""
-    graphdef, abstract = parameters.abstract(lambda: build_model(family, **arguments))
+    rngs = parameters.rngs_for_shapes()
+    graphdef, abstract = parameters.abstract(
+        lambda: build(description(family), rngs=rngs, **arguments)
+    )
     return graphdef, random_parameters(abstract)
 
 
 def randomised(build_module: Callable[[nnx.Rngs], Any]) -> Any:
     """A module with random parameters."""
-    graphdef, abstract = parameters.abstract(lambda: build_module(nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(lambda: build_module(parameters.rngs_for_shapes()))
     values = {path: jnp.asarray(value) for path, value in random_parameters(abstract).items()}
     return parameters.merge(graphdef, values)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import small_tower
 import tiny
-from flax import nnx
 
 from animal_clip_jax.classes.context import ClassTexts, class_context, text_tower
 from animal_clip_jax.classes.features import class_texts
@@ -37,7 +36,9 @@ def test_descriptions_of_actions_and_names_of_animals(family, tmp_path):
     description = dataclasses.replace(
         tiny.description(family), architecture=small_tower.ARCHITECTURE
     )
-    graphdef, abstract = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(
+        lambda: build(description, rngs=parameters.rngs_for_shapes())
+    )
     values = tiny.random_parameters(abstract)
     texts = ["It glides.", "It flaps its wings.", "It carries twigs.", "It weaves grass."]
     path = tmp_path / "actions.csv"

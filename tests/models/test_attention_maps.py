@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from flax import nnx
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.attention_maps import attention_maps
@@ -21,7 +20,9 @@ CLIPS = (tiny.batch(2)["frames"] / np.float32(128)) - 1
 def _values(family: str, num_frames: int):
     """The structure of a tiny model, and parameters whose attention is far from uniform."""
     description = dataclasses.replace(tiny.description(family), num_frames=num_frames)
-    graphdef, abstract = parameters.abstract(lambda: build(description, rngs=nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(
+        lambda: build(description, rngs=parameters.rngs_for_shapes())
+    )
     values = tiny.random_parameters(abstract)
     for path in values:
         if "query_key_value.kernel" in path:

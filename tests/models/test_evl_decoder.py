@@ -85,7 +85,9 @@ def test_the_convolution_over_time_is_a_plain_loop(layer):
 
 @pytest.fixture(scope="module")
 def model():
-    graphdef, abstract = parameters.abstract(lambda: EVL(TINY, num_classes=5, rngs=nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(
+        lambda: EVL(TINY, num_classes=5, rngs=parameters.rngs_for_shapes())
+    )
     return graphdef, tiny.random_parameters(abstract)
 
 

@@ -115,7 +115,7 @@ def test_a_block_is_a_plain_loop():
 def _logits(**arguments):
     """A compiled function of (clips, key)."""
     graphdef, abstract = parameters.abstract(
-        lambda: MViT(SMALLER, num_classes=5, rngs=nnx.Rngs(0), **arguments)
+        lambda: MViT(SMALLER, num_classes=5, rngs=parameters.rngs_for_shapes(), **arguments)
     )
     values = tiny.random_parameters(abstract)
     compiled = jax.jit(lambda clips, key: parameters.merge(graphdef, values)(clips, key=key))
@@ -213,7 +213,9 @@ def test_rematerialisation_changes_nothing():
     architecture, gradients = dataclasses.replace(SMALLER, depth=1, pooling_blocks=()), []
     for remat in ("none", "blocks"):
         graphdef, abstract = parameters.abstract(
-            lambda remat=remat: MViT(architecture, num_classes=5, remat=remat, rngs=nnx.Rngs(0))
+            lambda remat=remat: MViT(
+                architecture, num_classes=5, remat=remat, rngs=parameters.rngs_for_shapes()
+            )
         )
         values = tiny.random_parameters(abstract)
 

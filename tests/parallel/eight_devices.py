@@ -15,7 +15,6 @@ import sys
 
 import jax
 import numpy as np
-from flax import nnx
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[level]) for level in (1, 2)]
 import tiny  # noqa: E402
@@ -73,7 +72,9 @@ def train(shape: tuple[int, ...], devices: list[jax.Device], *, is_fused: bool):
 def pretrain(shape: tuple[int, ...], devices: list[jax.Device]):
     """The same of a CLIP on pictures and texts."""
     mesh = make_mesh(dict(zip(AXES, shape, strict=True)), devices)
-    graphdef, abstract = parameters.abstract(lambda: Clip(tiny.ARCHITECTURE, rngs=nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(
+        lambda: Clip(tiny.ARCHITECTURE, rngs=parameters.rngs_for_shapes())
+    )
     values = tiny.random_parameters(abstract)
     groups = dict.fromkeys(values, optimizer.BASE)
     adamw = optimizer.build_optimizer(

@@ -5,7 +5,6 @@ import sys
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from jax.sharding import AbstractMesh, PartitionSpec
 from tiny_run import on_devices
 
@@ -69,7 +68,7 @@ def test_a_mesh_that_does_not_fit(shape, message):
 def shapes(request) -> dict[str, tuple[int, ...]]:
     """Of every parameter of a full-size ViT-B/16."""
     _, abstract = parameters.abstract(
-        lambda: request.param(ARCHITECTURES["ViT-B/16"], rngs=nnx.Rngs(0))
+        lambda: request.param(ARCHITECTURES["ViT-B/16"], rngs=parameters.rngs_for_shapes())
     )
     return {path: value.shape for path, value in abstract.items()}
 

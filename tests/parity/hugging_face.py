@@ -44,7 +44,9 @@ def converted(folder) -> nnx.Module:
     conversion = convert(folder)
     assert not conversion.metadata.initialised and not conversion.dropped
     graphdef, _ = parameters.abstract(
-        lambda: build(conversion.metadata.model, dtype=jnp.float32, rngs=nnx.Rngs(0))
+        lambda: build(
+            conversion.metadata.model, dtype=jnp.float32, rngs=parameters.rngs_for_shapes()
+        )
     )
     return parameters.merge(graphdef, jax.device_put(conversion.parameters))
 

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 from golden import load, weight
 
 from animal_clip_jax.classes.features import pool
@@ -53,7 +52,7 @@ def structure(attention: Attention = XLA):
             integration_layers=CONFIG["ml"],
             prompt_layers=CONFIG["pl"],
             attention=attention,
-            rngs=nnx.Rngs(0),
+            rngs=parameters.rngs_for_shapes(),
         )
     )
 

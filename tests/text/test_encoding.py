@@ -10,7 +10,6 @@ import jax
 import numpy as np
 import pytest
 import small_tower
-from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_run import ROOT, on_devices
@@ -108,7 +107,7 @@ def test_published_class_features():
         vocab_size=config["vocab"],
     )
     graphdef, abstract = parameters.abstract(
-        lambda: build(ModelDescription("clip", architecture), rngs=nnx.Rngs(0))
+        lambda: build(ModelDescription("clip", architecture), rngs=parameters.rngs_for_shapes())
     )
     values = {}
     for path, (key, layout) in torch_names(abstract).items():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from flax import nnx
 
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.clip import Clip
@@ -51,7 +50,9 @@ def test_pairs_that_are_all_alike_cannot_be_told_apart():
 def test_the_factor_rises_to_100_and_can_fall_again():
     """It is cut after the step, as published: a gradient that is cut would leave it there."""
     mesh = make_mesh(dict.fromkeys(AXES, 1), jax.devices()[:1])
-    graphdef, abstract = parameters.abstract(lambda: Clip(tiny.ARCHITECTURE, rngs=nnx.Rngs(0)))
+    graphdef, abstract = parameters.abstract(
+        lambda: Clip(tiny.ARCHITECTURE, rngs=parameters.rngs_for_shapes())
+    )
     values = tiny.random_parameters(abstract)
     values["logit_scale"] = np.float32(MOST_LOGIT_SCALE - 0.1)
     groups = {path: optimizer.BASE for path in values}
