@@ -1,4 +1,4 @@
-"""The published comparison's recipes for its six baselines, one function each.
+"""The recipes of Animal-CLIP's authors for its baselines, one function each.
 
 They are those of the released configurations where these are sound. Where they are not:
 
@@ -15,7 +15,8 @@ They are those of the released configurations where these are sound. Where they 
 - Pixels of a frozen CLIP are normalised as it was trained, not by ImageNet's figures.
 - Label smoothing is said there, and never applied.
 
-A batch is four of theirs for a device, of which theirs come one after the other as well.
+A step takes four of their batches for a device, one after the other, as theirs do: 64 clips in four
+parts, or where they have 64 clips on a device, 256 in four.
 """
 
 from ml_collections import ConfigDict
@@ -83,9 +84,17 @@ def evl(config: ConfigDict, *, epochs: int) -> ConfigDict:
     return _on_clip(config)
 
 
+def xclip(config: ConfigDict) -> ConfigDict:
+    """X-CLIP: Animal-CLIP's video tower and recipe, and never told the animal."""
+    config.model.family = "xclip"
+    config.animals.source, config.evaluation.animal_sources = "none", ("none",)
+    config.init_from = "weights/xclip_init_vit_b16"
+    return config
+
+
 def _on_clip(config: ConfigDict) -> ConfigDict:
     config.model.architecture = default.architecture("ViT-B/16")
-    config.init_from = "weights/clip_vit_b16"
+    config.init_from = "weights/clip"
     return config
 
 
