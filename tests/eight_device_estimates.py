@@ -25,7 +25,7 @@ from configs import animal_kingdom, default
 
 
 def tiny() -> ConfigDict:
-    """Two blocks, and no augmentation, which takes long to compile."""
+    """A block a tower, and no augmentation, which takes long to compile."""
     config = default.get_config()
     config.model.architecture.update(
         dict(
@@ -33,7 +33,7 @@ def tiny() -> ConfigDict:
             image_size=32,
             patch_size=8,
             vision_width=64,
-            vision_layers=2,
+            vision_layers=1,
             vision_heads=2,
             text_width=64,
             text_layers=1,
