@@ -153,7 +153,7 @@ class AnimalCLIP(nnx.Module):
         animal_weights = self.animals_of(video_features, classes, animal_weights)
         known = jnp.asarray(classes.action_features, dtype)
         if self.refinement.graph == "none":
-            actions = jnp.broadcast_to(known, (len(video_features), *known.shape))
+            actions = jnp.broadcast_to(known, (video_features.shape[0], *known.shape))
         else:
             actions = self.graph(
                 classes.action_features, classes.animal_features, animal_weights, classes.relation

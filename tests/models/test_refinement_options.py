@@ -65,6 +65,27 @@ def _context(animals: np.ndarray) -> np.ndarray:
     return (animals @ CLASSES.animal_features)[:, None]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        PUBLISHED,
+        NO_REFINEMENT,
+        GRAPH_ONLY,
+        PROMPTS_ONLY,
+        RefinementOptions(graph="averaged", unknown_animals="from_video", gate=True),
+    ],
+    ids=str,
+)
+def test_any_number_of_clips_will_do(options):
+    """Which an exported model leaves open."""
+    (clips,) = jax.export.symbolic_shape("clips")
+    arrays = [
+        jax.ShapeDtypeStruct((clips, *array.shape[1:]), np.float32) for array in (VIDEOS, ANIMALS)
+    ]
+    logits = jax.eval_shape(_model(options).score_encoded, arrays[0], CLASSES, arrays[1])
+    assert logits.shape == (clips, len(CLASSES.action_features))
+
+
 def test_the_graph_alone_leaves_the_video_as_it_is():
     actions = jax.jit(_model(PUBLISHED).graph)(*CLASSES[:2], ANIMALS, CLASSES.relation)
     expected = _cosines(VIDEOS, np.asarray(actions))
