@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config.accumulation = 0
     config.epochs = 0
     config.loss = ""
-    # With it, the actions that many animals perform become alike: docs/results.md.
+    # With the relation graph, actions that many animals perform become alike: docs/results.md.
     config.model.graph = "none"
     # New videos come without labels. Told of the animals in half of the clips, the model learns to
     # do without, and is judged so first.
