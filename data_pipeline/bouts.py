@@ -93,7 +93,7 @@ class _Bout:
 
     def check(self, count: int, end: float | None) -> None:
         """Raises VideoError if no frame is in it, or the recording ends before it does."""
-        if end is not None and self.stop > end + LATE_SECONDS:
+        if end is not None and self.stop > end + LATE_SECONDS + ROUNDING_SECONDS:
             raise VideoError(
                 f"the bout from {self.start:g} to {self.stop:g} s is not in the recording, which "
                 f"ends at {end:.3f} s"
