@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from jaxlib.version import __version_info__ as jaxlib_version
 
+from animal_clip_jax import command_line
+
 # Compiling takes most of the tests' time, and none of them is about speed: before JAX is imported,
 # for this process and for those that it starts. JAX_DISABLE_MOST_OPTIMIZATIONS=0 compiles as users
 # do.
@@ -24,13 +26,16 @@ if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0" and jaxlib_version < (0, 
     ]
     os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys(flags))
 
-import hypothesis
-import jax
-import open_clip
-import pytest
-import tiny_run
+# Before what they import.
+command_line.collect_garbage_seldom()
 
-from animal_clip_jax.run.train import train
+import hypothesis  # noqa: E402
+import jax  # noqa: E402
+import open_clip  # noqa: E402
+import pytest  # noqa: E402
+import tiny_run  # noqa: E402
+
+from animal_clip_jax.run.train import train  # noqa: E402
 
 # How long an example takes says nothing of whether it is right, on a machine that does other work.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -52,14 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What the imports made stays: looking through all of it for garbage takes half a second.
-
-    What traces a program makes objects by the hundred thousand, of which few are garbage: with a
-    look at every 700 of them, as usual, it takes a fifth longer.
-    """
+    """What the imports made stays: looking through all of it for garbage takes half a second."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 10, 10)
 
 
 def _of_all_workers(tmp_path_factory) -> pathlib.Path:
