@@ -17,13 +17,13 @@ from flax import nnx
 
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.convolve import convolve
+from animal_clip_jax.models.initial_values import HE_NORMAL
 
 BATCH_NORM_EPSILON = 1e-5
 # Of a new batch in the running statistics.
 BATCH_NORM_MOMENTUM = 0.1
 
 Triple = tuple[int, int, int]
-_HE_NORMAL = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Convolution(nnx.Conv):
@@ -49,7 +49,7 @@ class Convolution(nnx.Conv):
             padding=[(size // 2, size // 2) for size in kernel],
             feature_group_count=groups,
             use_bias=use_bias,
-            kernel_init=_HE_NORMAL,
+            kernel_init=HE_NORMAL,
             conv_general_dilated=convolve,
             dtype=dtype,
             rngs=rngs,

@@ -16,7 +16,8 @@ from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.architectures import ARCHITECTURES, ClipArchitecture
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.evl_decoder import DROPOUT, DecoderLayer
-from animal_clip_jax.models.layers import ResidualBlock, layer_norm, symmetric_uniform
+from animal_clip_jax.models.initial_values import normal, symmetric_uniform
+from animal_clip_jax.models.layers import ResidualBlock, layer_norm
 from animal_clip_jax.models.video import patchify
 from animal_clip_jax.models.video_model import VideoModel
 
@@ -126,7 +127,7 @@ class FrozenTransformer(nnx.Module):
 
     def __init__(self, architecture: EVLArchitecture, *, dtype: jnp.dtype, rngs: nnx.Rngs):
         width, patch_values = architecture.width, 3 * architecture.patch_size**2
-        normal = jax.nn.initializers.normal(width**-0.5)
+        init = normal(width**-0.5)
         self.architecture, self.dtype = architecture, dtype
         self.patch_embedding = nnx.Linear(
             patch_values,
@@ -135,9 +136,9 @@ class FrozenTransformer(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.class_embedding = nnx.Param(normal(rngs.params(), (width,), jnp.float32))
+        self.class_embedding = nnx.Param(init(rngs.params(), (width,), jnp.float32))
         self.position_embedding = nnx.Param(
-            normal(rngs.params(), (1 + architecture.side**2, width), jnp.float32)
+            init(rngs.params(), (1 + architecture.side**2, width), jnp.float32)
         )
         self.pre_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.blocks = nnx.List(

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from animal_clip_jax.models.layers import Mlp, layer_norm, symmetric_uniform
+from animal_clip_jax.models.initial_values import XAVIER_UNIFORM, normal, symmetric_uniform
+from animal_clip_jax.models.layers import Mlp, layer_norm
 
 DROPOUT = 0.5
 _KERNEL = 3  # frames of the convolution over time
@@ -70,8 +71,7 @@ class CrossAttention(nnx.Module):
         self.num_heads = num_heads
 
         def linear() -> nnx.Linear:
-            init = jax.nn.initializers.xavier_uniform()
-            return nnx.Linear(width, width, kernel_init=init, dtype=dtype, rngs=rngs)
+            return nnx.Linear(width, width, kernel_init=XAVIER_UNIFORM, dtype=dtype, rngs=rngs)
 
         self.query, self.key, self.value, self.out = linear(), linear(), linear(), linear()
 
@@ -107,8 +107,7 @@ class DecoderLayer(nnx.Module):
         def zeros(*shape: int) -> nnx.Param:
             return nnx.Param(jnp.zeros((*shape, width), jnp.float32))
 
-        xavier = jax.nn.initializers.xavier_uniform()
-        bias_init = jax.nn.initializers.normal(_BIAS_STD)
+        bias_init = normal(_BIAS_STD)
         self.dtype, self.side = dtype, side
         self.temporal_convolution = TemporalConvolution(width, dtype=dtype, rngs=rngs)
         self.position_embedding = zeros(num_frames)
@@ -120,9 +119,9 @@ class DecoderLayer(nnx.Module):
         self.mlp = Mlp(
             width,
             activation=activation,
-            in_init=xavier,
+            in_init=XAVIER_UNIFORM,
             in_bias_init=bias_init,
-            out_init=xavier,
+            out_init=XAVIER_UNIFORM,
             out_bias_init=bias_init,
             dtype=dtype,
             rngs=rngs,

@@ -13,12 +13,9 @@ from flax import nnx
 from jax.nn.initializers import Initializer
 
 from animal_clip_jax.models.attention import XLA, Attention
+from animal_clip_jax.models.initial_values import NEW_STD, normal, symmetric_uniform
 from animal_clip_jax.models.layer_norm import layer_norm
 from animal_clip_jax.models.self_attention import SelfAttention
-
-# Of what video models add to CLIP. Published as a truncated normal, cut at ±2, a hundred standard
-# deviations out, where nothing is left to cut.
-NEW_STD = 0.02
 
 
 def activation_function(name: str):
@@ -28,15 +25,6 @@ def activation_function(name: str):
     if name == "gelu":
         return lambda x: jax.nn.gelu(x, approximate=False)
     raise ValueError(f"activation is {name!r}; expected 'quick_gelu' or 'gelu'")
-
-
-def symmetric_uniform(bound: float) -> Initializer:
-    """Uniform on [-bound, bound]."""
-
-    def init(key, shape, dtype=jnp.float32, out_sharding=None):
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
 
 
 def drop_path(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
@@ -117,13 +105,13 @@ class _Block(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if depth is None:
-            attention_in = attention_out = mlp_in = mlp_out = jax.nn.initializers.normal(NEW_STD)
+            attention_in = attention_out = mlp_in = mlp_out = normal(NEW_STD)
         else:
             residual_std = width**-0.5 * (2 * depth) ** -0.5
-            attention_in = jax.nn.initializers.normal(width**-0.5)
-            attention_out = jax.nn.initializers.normal(residual_std)
-            mlp_in = jax.nn.initializers.normal((2 * width) ** -0.5)
-            mlp_out = jax.nn.initializers.normal(residual_std)
+            attention_in = normal(width**-0.5)
+            attention_out = normal(residual_std)
+            mlp_in = normal((2 * width) ** -0.5)
+            mlp_out = normal(residual_std)
         self.attention_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.attention = SelfAttention(
             width,

@@ -16,7 +16,8 @@ from flax import nnx
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.convolve import convolve
-from animal_clip_jax.models.layers import NEW_STD, layer_norm, symmetric_uniform
+from animal_clip_jax.models.initial_values import NEW_STD, normal, symmetric_uniform
+from animal_clip_jax.models.layers import layer_norm
 from animal_clip_jax.models.pooling_attention import (
     NORM_EPSILON,
     BlockShape,
@@ -171,7 +172,7 @@ class MViT(VideoModel):
     ):
         self.architecture, self.remat, self.dtype = architecture, remat, dtype
         width, kernel = architecture.width, architecture.patch_kernel
-        normal = jax.nn.initializers.normal(NEW_STD)
+        init = normal(NEW_STD)
         patch_init = symmetric_uniform((3 * math.prod(kernel)) ** -0.5)
         self.patch_embedding = nnx.Conv(
             3,
@@ -187,7 +188,7 @@ class MViT(VideoModel):
         )
 
         def learned(*shape: int) -> nnx.Param:
-            return nnx.Param(normal(rngs.params(), shape, jnp.float32))
+            return nnx.Param(init(rngs.params(), shape, jnp.float32))
 
         frames, rows, columns = architecture.grid
         self.class_embedding = learned(width)
@@ -212,7 +213,7 @@ class MViT(VideoModel):
         )
         out_width = architecture.blocks[-1].out_width
         self.final_norm = layer_norm(out_width, epsilon=NORM_EPSILON, dtype=dtype, rngs=rngs)
-        self.head = nnx.Linear(out_width, num_classes, kernel_init=normal, rngs=rngs)
+        self.head = nnx.Linear(out_width, num_classes, kernel_init=init, rngs=rngs)
 
     @jax.named_scope("embedding")
     def embed(self, clips: jax.Array) -> jax.Array:

@@ -90,10 +90,10 @@ class _CountedKeys:
 
 
 def rngs_for_values(key: jax.Array) -> nnx.Rngs:
-    """In place of `nnx.Rngs(key)` for a model that a traced function builds, with the same keys.
+    """In place of `nnx.Rngs(key)`, with the same keys.
 
-    That one counts them in an array, which it asks for something that a tracer refuses with a long
-    explanation: of ViT-B/16, three quarters of the time that tracing and lowering took.
+    That one counts them in an array, which takes seconds for a ViT-B/16; in a function that is
+    traced, three quarters of the time of tracing and lowering.
     """
     return cast(nnx.Rngs, _CountedKeys(key))
 

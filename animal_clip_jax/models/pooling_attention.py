@@ -12,13 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.convolve import depthwise
-from animal_clip_jax.models.layers import (
-    NEW_STD,
-    Mlp,
-    drop_path,
-    layer_norm,
-    symmetric_uniform,
-)
+from animal_clip_jax.models.initial_values import NEW_STD, normal, symmetric_uniform
+from animal_clip_jax.models.layers import Mlp, drop_path, layer_norm
 
 # Frames, rows and columns: of a grid of tokens, of a kernel or of a stride.
 Grid = tuple[int, int, int]
@@ -83,15 +78,15 @@ class PoolingAttention(nnx.Module):
 
     def __init__(self, shape: BlockShape, kernel: Grid, *, dtype: jnp.dtype, rngs: nnx.Rngs):
         head_dim = shape.width // shape.heads
-        normal = jax.nn.initializers.normal(NEW_STD)
+        init = normal(NEW_STD)
         self.query_key_value = nnx.LinearGeneral(
-            shape.width, (3, shape.heads, head_dim), kernel_init=normal, dtype=dtype, rngs=rngs
+            shape.width, (3, shape.heads, head_dim), kernel_init=init, dtype=dtype, rngs=rngs
         )
         self.out = nnx.LinearGeneral(
             (shape.heads, head_dim),
             shape.width,
             axis=(-2, -1),
-            kernel_init=normal,
+            kernel_init=init,
             dtype=dtype,
             rngs=rngs,
         )
@@ -129,7 +124,7 @@ class PoolingBlock(nnx.Module):
         dtype: jnp.dtype,
         rngs: nnx.Rngs,
     ):
-        normal = jax.nn.initializers.normal(NEW_STD)
+        init = normal(NEW_STD)
         self.shape, self.drop_path_rate = shape, drop_path_rate
         self.attention_norm = layer_norm(shape.width, epsilon=NORM_EPSILON, dtype=dtype, rngs=rngs)
         self.attention = PoolingAttention(shape, kernel, dtype=dtype, rngs=rngs)
@@ -138,13 +133,13 @@ class PoolingBlock(nnx.Module):
             shape.width,
             out_width=shape.out_width,
             activation="gelu",
-            in_init=normal,
-            out_init=normal,
+            in_init=init,
+            out_init=init,
             dtype=dtype,
             rngs=rngs,
         )
         self.widening = (
-            nnx.Linear(shape.width, shape.out_width, kernel_init=normal, dtype=dtype, rngs=rngs)
+            nnx.Linear(shape.width, shape.out_width, kernel_init=init, dtype=dtype, rngs=rngs)
             if shape.out_width != shape.width
             else None
         )

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.class_context import ClassContext
+from animal_clip_jax.models.initial_values import normal
 from animal_clip_jax.models.video_model import VideoModel
 
 PROJECTION_STD = 0.01
@@ -34,7 +35,7 @@ class PositionClassifier(VideoModel):
     def __init__(self, width: int, num_classes: int, *, dropout_rate: float, rngs: nnx.Rngs):
         self.dropout_rate = dropout_rate
         self.projection = nnx.Linear(
-            width, num_classes, kernel_init=jax.nn.initializers.normal(PROJECTION_STD), rngs=rngs
+            width, num_classes, kernel_init=normal(PROJECTION_STD), rngs=rngs
         )
 
     def encode_video(

@@ -7,7 +7,8 @@ import numpy as np
 from flax import nnx
 
 from animal_clip_jax.models.class_context import Array
-from animal_clip_jax.models.layers import NEW_STD, Mlp, layer_norm
+from animal_clip_jax.models.initial_values import NEW_STD, normal
+from animal_clip_jax.models.layers import Mlp, layer_norm
 from animal_clip_jax.models.parameters import Parameters, split
 
 ALPHA_INIT = 0.1  # how much of a generated prompt is added at the start of training
@@ -22,9 +23,7 @@ class GraphLayer(nnx.Module):
     def __init__(self, in_width: int, out_width: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
         self.dtype = dtype
         self.is_activated = out_width <= in_width
-        self.kernel = nnx.Param(
-            jax.nn.initializers.normal(1.0)(rngs.params(), (in_width, out_width), jnp.float32)
-        )
+        self.kernel = nnx.Param(normal(1.0)(rngs.params(), (in_width, out_width), jnp.float32))
         self.norm = layer_norm(out_width, dtype=dtype, rngs=rngs)
 
     def transform(self, x: jax.Array) -> jax.Array:
@@ -146,7 +145,7 @@ def _linear(
         in_width,
         out_width,
         use_bias=use_bias,
-        kernel_init=jax.nn.initializers.normal(NEW_STD),
+        kernel_init=normal(NEW_STD),
         dtype=dtype,
         rngs=rngs,
     )
@@ -188,7 +187,7 @@ class PromptDecoderLayer(nnx.Module):
     def __init__(
         self, width: int, num_heads: int, *, activation: str, dtype: jnp.dtype, rngs: nnx.Rngs
     ):
-        init = jax.nn.initializers.normal(NEW_STD)
+        init = normal(NEW_STD)
         self.attention_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.attention = CrossAttention(width, num_heads, dtype=dtype, rngs=rngs)
         self.mlp_norm = layer_norm(width, dtype=dtype, rngs=rngs)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture
+from animal_clip_jax.models.initial_values import normal
 from animal_clip_jax.models.layers import ResidualBlock, layer_norm
 
 
@@ -19,7 +20,6 @@ class TextTower(nnx.Module):
 
     def __init__(self, architecture: ClipArchitecture, *, dtype: jnp.dtype, rngs: nnx.Rngs):
         width = architecture.text_width
-        normal = jax.nn.initializers.normal
         self.dtype = dtype
         self.token_embedding = nnx.Param(
             normal(0.02)(rngs.params(), (architecture.vocab_size, width), jnp.float32)

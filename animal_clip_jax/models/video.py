@@ -7,13 +7,12 @@ from flax import nnx
 
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.attention import XLA, Attention
+from animal_clip_jax.models.initial_values import NEW_STD, normal, symmetric_uniform
 from animal_clip_jax.models.layers import (
-    NEW_STD,
     CrossFrameBlock,
     CrossFrameWeights,
     ResidualBlock,
     layer_norm,
-    symmetric_uniform,
 )
 
 # What the backward pass finds stored of a block: everything ("none" is rematerialised), nothing
@@ -47,7 +46,7 @@ class _PatchTransformer(nnx.Module):
 
     def __init__(self, architecture: ClipArchitecture, *, dtype: jnp.dtype, rngs: nnx.Rngs):
         width, patch_values = architecture.vision_width, 3 * architecture.patch_size**2
-        normal = jax.nn.initializers.normal(width**-0.5)
+        init = normal(width**-0.5)
         self.architecture = architecture
         self.dtype = dtype
         self.patch_embedding = nnx.Linear(
@@ -58,14 +57,14 @@ class _PatchTransformer(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.class_embedding = nnx.Param(normal(rngs.params(), (width,), jnp.float32))
+        self.class_embedding = nnx.Param(init(rngs.params(), (width,), jnp.float32))
         self.position_embedding = nnx.Param(
-            normal(rngs.params(), (architecture.num_patches + 1, width), jnp.float32)
+            init(rngs.params(), (architecture.num_patches + 1, width), jnp.float32)
         )
         self.pre_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.post_norm = layer_norm(width, dtype=dtype, rngs=rngs)
         self.projection = nnx.Param(
-            normal(rngs.params(), (width, architecture.embed_dim), jnp.float32)
+            init(rngs.params(), (width, architecture.embed_dim), jnp.float32)
         )
 
     @jax.named_scope("embedding")
@@ -246,7 +245,7 @@ class MultiFrameIntegration(nnx.Module):
     ):
         self.dtype = dtype
         self.position_embedding = nnx.Param(
-            jax.nn.initializers.normal(NEW_STD)(rngs.params(), (num_frames, embed_dim), jnp.float32)
+            normal(NEW_STD)(rngs.params(), (num_frames, embed_dim), jnp.float32)
         )
         self.blocks = nnx.List(
             [

@@ -14,7 +14,8 @@ from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.architectures import ARCHITECTURES, ClipArchitecture
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.clip import LOGIT_SCALE_INIT, unit_length
-from animal_clip_jax.models.layers import Mlp, ResidualBlock, symmetric_uniform
+from animal_clip_jax.models.initial_values import normal, symmetric_uniform
+from animal_clip_jax.models.layers import Mlp, ResidualBlock
 from animal_clip_jax.models.self_attention import SelfAttention
 from animal_clip_jax.models.text import TextTower
 from animal_clip_jax.models.video import ImageTower
@@ -128,9 +129,7 @@ class TemporalTransformer(nnx.Module):
         embed_dim = architecture.clip.embed_dim
         self.dtype = dtype
         self.position_embedding = nnx.Param(
-            jax.nn.initializers.normal(_EMBEDDING_STD)(
-                rngs.params(), (architecture.num_frames, embed_dim), jnp.float32
-            )
+            normal(_EMBEDDING_STD)(rngs.params(), (architecture.num_frames, embed_dim), jnp.float32)
         )
         self.blocks = nnx.List(
             [
@@ -178,7 +177,7 @@ class VideoPrompt(VideoModel):
         self.visual = ImageTower(clip, dtype=dtype, rngs=rngs)
         self.logit_scale = nnx.Param(jnp.float32(LOGIT_SCALE_INIT))
         self.prompt_embedding = nnx.Param(
-            jax.nn.initializers.normal(_EMBEDDING_STD)(
+            normal(_EMBEDDING_STD)(
                 rngs.params(), (clip.context_length, clip.text_width), jnp.float32
             )
         )

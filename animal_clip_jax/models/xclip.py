@@ -8,6 +8,7 @@ from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
 from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.clip import LOGIT_SCALE_INIT, unit_length
+from animal_clip_jax.models.initial_values import normal
 from animal_clip_jax.models.layers import layer_norm
 from animal_clip_jax.models.refinement import PromptGenerator
 from animal_clip_jax.models.text import TextTower
@@ -49,9 +50,7 @@ class XCLIP(nnx.Module):
         )
         self.patch_norm = layer_norm(architecture.vision_width, dtype=dtype, rngs=rngs)
         self.patch_projection = nnx.Param(
-            jax.nn.initializers.normal(1.0)(
-                rngs.params(), (architecture.vision_width, embed_dim), jnp.float32
-            )
+            normal(1.0)(rngs.params(), (architecture.vision_width, embed_dim), jnp.float32)
         )
         self.integration = MultiFrameIntegration(
             embed_dim,

@@ -140,11 +140,6 @@ def _abstract(arguments: _Arguments) -> tuple[nnx.GraphDef, Parameters]:
     return parameters.abstract(lambda: arguments.build(parameters.rngs_for_shapes()))
 
 
-@functools.partial(jax.jit, static_argnames="arguments")
-def _initial_values(key: jax.Array, arguments: _Arguments) -> Parameters:
-    return parameters.split(arguments.build(parameters.rngs_for_values(key)))[1]
-
-
 def normalisation(config: ConfigDict) -> Normalisation:
     """The pixel statistics of `config.data`."""
     return Normalisation(tuple(config.data.mean), tuple(config.data.std))
@@ -162,8 +157,8 @@ def scores(config: ConfigDict) -> str:
 
 def random_parameters(config: ConfigDict) -> Parameters:
     """Initial values of the model that `config.model` describes, a function of `config.seed`."""
-
-    return _initial_values(jax.random.key(config.seed), _Arguments.of(config.model, XLA))
+    rngs = parameters.rngs_for_values(jax.random.key(config.seed))
+    return parameters.split(_Arguments.of(config.model, XLA).build(rngs))[1]
 
 
 def parameter_groups(config: ConfigDict, paths: Iterable[str]) -> dict[str, str]:
