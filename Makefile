@@ -7,7 +7,7 @@ DEMO := runs/demo
 TABLES := runs/tables
 FOR_TESTS := .[all,test]
 
-.PHONY: demo ablations models tables-world test lint slow docs clean
+.PHONY: demo ablations models tables-world test only-tests lint slow docs clean
 
 # A module is compiled when it is first imported: most of what is installed never is. What was
 # compiled is kept, whatever the environment says: otherwise every process compiles all that it
@@ -88,11 +88,15 @@ lint: .venv/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A process for each core. A file's tests share what they make, so a file stays with one process;
-# files come in the order of tests/conftest.py, the longest first.
+# A process for each core, and one more. A file's tests share what they make, so a file stays with
+# one process; files come in the order of tests/conftest.py, the longest first.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
-test: lint
+# The linters beside the tests, which leave a core idle now and then.
+test: .venv/test.stamp
+	@$(MAKE) --no-print-directory --jobs=2 lint only-tests
+
+only-tests: .venv/test.stamp
 	$(PYTEST)
 
 # What takes minutes: processes that are killed at random, jobs of several processes, memory over

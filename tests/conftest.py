@@ -16,13 +16,26 @@ from animal_clip_jax import command_line
 # do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # It takes half the time without fusion emitters, and a tenth less in one piece than in many, as
-# every core has another test to do. A flag that jaxlib does not know ends the process, and XLA's
-# come and go: with a newer jaxlib than was tried, the tests take longer.
+# every core has another test to do. These passes take a third of what is left; programs are right
+# without them. A flag that jaxlib does not know ends the process, and XLA's come and go: with a
+# newer jaxlib than was tried, the tests take longer.
+SLOW_PASSES = (
+    "constant_folding",
+    "gather_expander",
+    "hlo-verifier",
+    "reshape-mover",
+    "simplify-conditional",
+    "simplify-while-loops",
+    "tree_reduction_rewriter",
+    "while-loop-constant-sinking",
+    "while-loop-invariant-code-motion",
+)
 if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0" and jaxlib_version < (0, 11):
     flags = [
         *os.environ.get("XLA_FLAGS", "").split(),
         "--xla_cpu_use_fusion_emitters=false",
         "--xla_cpu_parallel_codegen_split_count=1",
+        f"--xla_disable_hlo_passes={','.join(SLOW_PASSES)}",
     ]
     os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys(flags))
 
@@ -44,6 +57,12 @@ hypothesis.settings.load_profile("untimed")
 # The folders whose files take longest. They come first, so that at the end no process is left with
 # a long file while the others have nothing more to do.
 LONGEST = ("run", "parallel", "conversion", "parity", "recognition")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a test that waits for a process or a disk leaves its idle."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
