@@ -88,8 +88,8 @@ lint: .venv/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A process for each core, and one more. A file's tests share what they make, so a file stays with
-# one process; files come in the order of tests/conftest.py, the longest first.
+# A process for each core. A file's tests share what they make, so a file stays with one process;
+# files come in the order of tests/conftest.py, the longest first.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 # The linters beside the tests, which leave a core idle now and then.

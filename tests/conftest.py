@@ -59,12 +59,6 @@ hypothesis.settings.load_profile("untimed")
 LONGEST = ("run", "parallel", "conversion", "parity", "recognition")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a test that waits for a process or a disk leaves its idle."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files of the longest folders first; a file's tests stay together, and in their order."""
 
