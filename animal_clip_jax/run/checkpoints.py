@@ -37,6 +37,7 @@ from animal_clip_jax.training.state import TrainState
 
 EVALUATED_FILE = "evaluated.json"
 _ARRAYS = ("parameters", "averaged", "progress", "classes")
+_OF_SOME_RUNS = ("averaged", "classes")
 
 
 class _KeepBest:
@@ -267,14 +268,9 @@ class RunCheckpoints:
         )
         args = {name: ocp.args.StandardRestore(tree) for name, tree in state_items(state).items()}
         with self._reading(step):
-            classes = self._manager.item_metadata(step).get("classes")
+            classes = self._held(step, "classes", replicated)
             if classes is not None:
-                args["classes"] = ocp.args.StandardRestore(
-                    {
-                        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated)
-                        for name, leaf in dict(classes).items()
-                    }
-                )
+                args["classes"] = ocp.args.StandardRestore(classes)
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
             check_items(restored, args, self._described(step), needed=("classes",))
         return (
@@ -292,8 +288,8 @@ class RunCheckpoints:
 
     def _check_shapes(self, step: int, arrays: Mapping[str, Any]) -> None:
         with self._reading(step):
-            metadata = dict(self._manager.item_metadata(step)["parameters"])
-        held = {name: f"has shape {leaf.shape}" for name, leaf in metadata.items()}
+            parameters = self._held(step, "parameters") or {}
+        held = {name: f"has shape {leaf.shape}" for name, leaf in parameters.items()}
         expected = {name: f"has shape {array.shape}" for name, array in arrays.items()}
         for name in sorted(held.keys() | expected.keys()):
             found, wanted = held.get(name, "is missing"), expected.get(name, "is not there")
@@ -310,16 +306,11 @@ class RunCheckpoints:
         Args:
             sharding: of all arrays.
         """
-
-        def target(leaf):
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
         with self._reading(step):
-            metadata = self._manager.item_metadata(step)
             args = {
-                name: ocp.args.StandardRestore(jax.tree.map(target, dict(metadata[name])))
+                name: ocp.args.StandardRestore(tree)
                 for name in ("parameters", "averaged", "classes")
-                if name == "parameters" or metadata.get(name) is not None
+                if (tree := self._held(step, name, sharding)) is not None
             }
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
             check_items(
@@ -328,6 +319,23 @@ class RunCheckpoints:
         averaged = restored.averaged if "averaged" in args else {}
         classes = class_context_of(dict(restored.classes)) if "classes" in args else None
         return {**restored.parameters, **averaged}, classes
+
+    def _held(self, step: int, item: str, sharding: Any = None) -> Any:
+        """The arrays of an item of a checkpoint, as targets to read them into; None where it has no
+        such item, as some runs keep no averages or class context.
+
+        Of one item: Orbax would look at every array of every item, the optimizer's too.
+
+        Args:
+            sharding: of all arrays.
+        """
+        folder = self.directory / str(step) / item
+        if item in _OF_SOME_RUNS and not folder.is_dir():
+            return None
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            ocp.StandardCheckpointHandler().metadata(folder).tree,
+        )
 
     def wait(self) -> None:
         """Returns once everything that was saved is on disk."""
@@ -383,23 +391,12 @@ class RunCheckpoints:
     def _newest_intact(self, *, before: int) -> int | None:
         """The newest checkpoint of an earlier step of which everything can be read."""
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-
-        def target(leaf):
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
-
         for step in reversed([step for step in self.steps() if step < before]):
             try:
-                metadata = self._manager.item_metadata(step)
-                # These are kept by some runs only; all else must be there.
-                optional = ("averaged", "classes")
-                items = [
-                    name
-                    for name in _ARRAYS
-                    if name not in optional or metadata.get(name) is not None
-                ]
                 args = {
-                    name: ocp.args.StandardRestore(jax.tree.map(target, metadata[name].tree))
-                    for name in items
+                    name: ocp.args.StandardRestore(tree)
+                    for name in _ARRAYS
+                    if (tree := self._held(step, name, device)) is not None
                 }
                 restored = self._manager.restore(step, args=ocp.args.Composite(**args))
                 check_items(restored, args, self._described(step), needed=_ARRAYS)
