@@ -11,7 +11,7 @@ import jax
 from animal_clip_jax.text.feature_cache import user_caches
 
 # Shorter compilations are not worth a file.
-_LEAST_SECONDS = 0.3
+_LEAST_SECONDS = 0.1
 
 
 def keep_compiled_programs() -> None:
