@@ -1,5 +1,6 @@
 """How sure a difference between two ways of training is: a paired bootstrap over clips."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -38,12 +39,21 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
     if ours.shape != theirs.shape or ours.ndim != 2:
         raise ValueError(f"expected two arrays (seeds, clips); found {ours.shape}, {theirs.shape}")
     difference = 100.0 * (ours.astype(np.float64) - theirs)
-    seeds, clips = difference.shape
-    rng = np.random.default_rng(_SEED)
-    drawn = np.empty(_RESAMPLES)
-    for k in range(_RESAMPLES):
-        of_clips = rng.multinomial(clips, np.full(clips, 1 / clips)) / clips
-        of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds)) / seeds
-        drawn[k] = of_seeds @ difference @ of_clips
+    drawn = [
+        of_seeds @ difference @ of_clips
+        for of_seeds, of_clips in zip(*_resamples(*difference.shape), strict=True)
+    ]
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Difference(float(difference.mean()), float(low), float(high))
+
+
+# A page is of many differences of as many seeds and clips, and drawing takes most of the time.
+@functools.lru_cache(maxsize=4)
+def _resamples(seeds: int, clips: int) -> tuple[np.ndarray, np.ndarray]:
+    """The weights of seeds (resamples, seeds) and of clips (resamples, clips)."""
+    rng = np.random.default_rng(_SEED)
+    of_seeds, of_clips = np.empty((_RESAMPLES, seeds)), np.empty((_RESAMPLES, clips))
+    for k in range(_RESAMPLES):
+        of_clips[k] = rng.multinomial(clips, np.full(clips, 1 / clips)) / clips
+        of_seeds[k] = rng.multinomial(seeds, np.full(seeds, 1 / seeds)) / seeds
+    return of_seeds, of_clips
