@@ -57,6 +57,7 @@ def test_the_factor_rises_to_100_and_can_fall_again():
     values["logit_scale"] = np.float32(MOST_LOGIT_SCALE - 0.1)
     groups = {path: optimizer.BASE for path in values}
     pairs = tiny.pairs(4)
+    gradient = _gradient_of_factor(graphdef, values, pairs)
     # Plain descent, whose direction is that of the gradient.
     reached = {}
     for name, rate in (("up", -1e3), ("down", 1e-2)):
@@ -65,7 +66,6 @@ def test_the_factor_rises_to_100_and_can_fall_again():
         step = make_contrastive_step(
             graphdef, descent, normalisation=IMAGENET, mesh=mesh, state_shardings=shardings
         )
-        gradient = _gradient_of_factor(graphdef, values, pairs)
         state, metrics = step(state, pairs)
         reached[name] = float(state.trained["logit_scale"])
         np.testing.assert_allclose(metrics["logit_factor"], np.exp(values["logit_scale"]), 1e-5)
@@ -92,8 +92,12 @@ def _descent(rate: float):
 def _gradient_of_factor(graphdef, values, pairs) -> float:
     """From the logits that the model itself gives."""
     pixels = (pairs["images"] - np.asarray(IMAGENET.mean, np.float32)) / np.asarray(IMAGENET.std)
-    model = parameters.merge(graphdef, {path: jnp.asarray(v) for path, v in values.items()})
-    logits = np.asarray(model(pixels.astype(np.float32), pairs["tokens"]), np.float64)
+
+    @jax.jit
+    def score(values):
+        return parameters.merge(graphdef, values)(pixels.astype(np.float32), pairs["tokens"])
+
+    logits = np.asarray(score(values), np.float64)
     rows = np.exp(logits - logits.max(1, keepdims=True))
     columns = np.exp(logits - logits.max(0, keepdims=True))
     rows, columns = rows / rows.sum(1, keepdims=True), columns / columns.sum(0, keepdims=True)
