@@ -84,7 +84,8 @@ def time_to_first_step(command: list[str], workdir: pathlib.Path) -> tuple[float
 
 
 def _has_stepped(metrics: pathlib.Path) -> bool:
-    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    # What follows the last end of a line may be half of one.
+    lines = metrics.read_text().split("\n")[:-1] if metrics.exists() else []
     return any(json.loads(line)["kind"] == "train" for line in lines)
 
 

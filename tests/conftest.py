@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 from jaxlib.version import __version_info__ as jaxlib_version
 
-from animal_clip_jax import command_line
-
 # Compiling takes most of the tests' time, and none of them is about speed: before JAX is imported,
 # for this process and for those that it starts. JAX_DISABLE_MOST_OPTIMIZATIONS=0 compiles as users
 # do.
@@ -19,36 +17,37 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # every core has another test to do. These passes take a third of what is left; programs are right
 # without them. A flag that jaxlib does not know ends the process, and XLA's come and go: with a
 # newer jaxlib than was tried, the tests take longer.
-SLOW_PASSES = (
-    "constant_folding",
-    "gather_expander",
-    "hlo-verifier",
-    "reshape-mover",
-    "simplify-conditional",
-    "simplify-while-loops",
-    "tree_reduction_rewriter",
-    "while-loop-constant-sinking",
-    "while-loop-invariant-code-motion",
-)
 if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0" and jaxlib_version < (0, 11):
+    slow_passes = (
+        "constant_folding",
+        "gather_expander",
+        "hlo-verifier",
+        "reshape-mover",
+        "simplify-conditional",
+        "simplify-while-loops",
+        "tree_reduction_rewriter",
+        "while-loop-constant-sinking",
+        "while-loop-invariant-code-motion",
+    )
     flags = [
         *os.environ.get("XLA_FLAGS", "").split(),
         "--xla_cpu_use_fusion_emitters=false",
         "--xla_cpu_parallel_codegen_split_count=1",
-        f"--xla_disable_hlo_passes={','.join(SLOW_PASSES)}",
+        f"--xla_disable_hlo_passes={','.join(slow_passes)}",
     ]
     os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys(flags))
 
-# Before what they import.
-command_line.collect_garbage_seldom()
+import hypothesis
+import jax
+import open_clip
+import pytest
+import tiny_run
 
-import hypothesis  # noqa: E402
-import jax  # noqa: E402
-import open_clip  # noqa: E402
-import pytest  # noqa: E402
-import tiny_run  # noqa: E402
+from animal_clip_jax.command_line import collect_garbage_seldom
+from animal_clip_jax.run.train import train
 
-from animal_clip_jax.run.train import train  # noqa: E402
+# Before the tests import TensorFlow and torch.
+collect_garbage_seldom()
 
 # How long an example takes says nothing of whether it is right, on a machine that does other work.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -288,7 +288,7 @@ class RunCheckpoints:
 
     def _check_shapes(self, step: int, arrays: Mapping[str, Any]) -> None:
         with self._reading(step):
-            parameters = self._held(step, "parameters") or {}
+            parameters = self._held(step, "parameters")
         held = {name: f"has shape {leaf.shape}" for name, leaf in parameters.items()}
         expected = {name: f"has shape {array.shape}" for name, array in arrays.items()}
         for name in sorted(held.keys() | expected.keys()):
