@@ -30,7 +30,9 @@ _PROGRAMS = {
     "torch_xclip": "X-CLIP, torch eager",
     "torch_compiled": "X-CLIP, torch.compile",
     "xclip": "X-CLIP, ours",
+    "xclip_dots": "X-CLIP, ours, remat=dots",
     "animal_clip": "Animal-CLIP, ours",
+    "animal_clip_dots": "Animal-CLIP, ours, remat=dots",
 }
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "clips")
 _NUM_FRAMES = flags.DEFINE_integer("num_frames", 8, "frames a clip")
@@ -82,8 +84,8 @@ def _product_shape() -> tuple[int, int, int]:
     return _BATCH_SIZE.value * _NUM_FRAMES.value * 197, 768, 3072
 
 
-def ours(family: str) -> _Parts:
-    """Our model of a family, "xclip" or "animal_clip"."""
+def ours(family: str, remat: str) -> _Parts:
+    """Our model of a family, "xclip" or "animal_clip", with a policy of rematerialisation."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -105,6 +107,7 @@ def ours(family: str) -> _Parts:
     config.model.family = family
     config.model.num_frames = _NUM_FRAMES.value
     config.model.dtype = _DTYPE.value
+    config.model.remat = remat
     config = as_published(config)
     config.model.architecture.vision_layers = _NUM_LAYERS.value
     mesh = mesh_lib.make_mesh(config.mesh, jax.devices()[:1])
@@ -313,8 +316,10 @@ def main(argv: list[str]) -> None:
     del argv
     program = _PROGRAM.value
     if program:
-        is_torch = program.startswith("torch")
-        parts = torch_xclip(is_compiled=program == "torch_compiled") if is_torch else ours(program)
+        if program.startswith("torch"):
+            parts = torch_xclip(is_compiled=program == "torch_compiled")
+        else:
+            parts = ours(program.removesuffix("_dots"), "dots" if "dots" in program else "none")
         print(json.dumps(_measure(parts)))
         return
 
@@ -323,7 +328,7 @@ def main(argv: list[str]) -> None:
     names = list(_PROGRAMS)
     if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
         print("torch is not installed: ours alone")
-        names = ["xclip", "animal_clip"]
+        names = [name for name in names if not name.startswith("torch")]
     turns_of: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as cache:
         for _ in range(_REPEATS.value):

@@ -55,7 +55,7 @@ hypothesis.settings.load_profile("untimed")
 
 # The folders whose files take longest. They come first, so that at the end no process is left with
 # a long file while the others have nothing more to do.
-LONGEST = ("run", "parallel", "conversion", "parity", "recognition")
+LONGEST = ("parallel", "run", "conversion", "parity", "recognition")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,7 @@ import jax
 from ml_collections import ConfigDict
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from animal_clip_jax.command_line import collect_garbage_seldom
 from animal_clip_jax.estimates.report import report
 from animal_clip_jax.estimates.training_step import estimate_step
 from animal_clip_jax.parallel.mesh import AXES, make_mesh
@@ -52,6 +53,7 @@ def tiny() -> ConfigDict:
 
 
 def main(name: str, *meshes: str) -> None:
+    collect_garbage_seldom()
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 8)
     # Compiling takes most of the time; a published setting's figures are those that users see.

@@ -13,10 +13,6 @@ from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.parallel.hlo import product_flops
 from data_pipeline.standard_error import held_standard_error
 
-# The CPU compiler drops the barriers that keep rematerialised values from being computed early and
-# stored after all, which is why every policy would seem to need as much as none. This pass is it.
-_CPU_OPTIONS: dict[str, str | bool] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-
 # How the compiler says that a program does not fit, of all that it needs or of its temporaries.
 _TOO_LARGE = re.compile(r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm")
 _TOO_LARGE_BESIDE = re.compile(r"required for HLO temporaries \(([\d.]+)([KMGT]?)\) exceeds")
@@ -152,7 +148,7 @@ def _compiled(
     """
     try:
         if chip is None:
-            return lowered.compile(_CPU_OPTIONS)
+            return lowered.compile()
         with held_standard_error():  # it complains of its own slowness
             return lowered.compile(dict(chip.compiler_options) or None)
     except jax.errors.JaxRuntimeError as error:

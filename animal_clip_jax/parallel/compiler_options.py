@@ -17,6 +17,9 @@ _WITH_SMALL_VECTOR_MEMORY = ("TPU v2", "TPU v3", "TPU v4")
 # A processor's leaves products with parameters to YNNPACK, which takes a quarter longer for them
 # than Eigen on x86; sums and softmaxes with the products before them stay there.
 _X86 = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+# A processor's drops the barriers that keep rematerialised values from being computed early and
+# stored after all, which is why every policy would need as much memory as none. This pass is it.
+_PROCESSOR = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 
 def compiler_options(mesh: Mesh) -> dict[str, str]:
@@ -25,9 +28,12 @@ def compiler_options(mesh: Mesh) -> dict[str, str]:
     device = mesh.devices.flat[0]
     if device.platform == "tpu" and not device.device_kind.startswith(_WITH_SMALL_VECTOR_MEMORY):
         return _TPU
-    if device.platform == "cpu" and platform.machine() in ("x86_64", "AMD64"):
-        return _X86 if processor_compiler_knows(tuple(_X86.items())) else {}
-    return {}
+    if device.platform != "cpu":
+        return {}
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    if is_x86 and processor_compiler_knows(tuple(_X86.items())):
+        return {**_PROCESSOR, **_X86}
+    return _PROCESSOR
 
 
 @functools.cache

@@ -56,7 +56,7 @@ def test_descriptions_of_actions_and_names_of_animals(family, tmp_path):
     found = class_context(*arguments, **options, say=said.append)
     assert said == ["actions: encoding 4 texts", "animals: encoding 3 texts"]
 
-    tower = parameters.merge(graphdef, jax.tree.map(jax.numpy.asarray, values)).text
+    tower = jax.jit(parameters.merge(graphdef, jax.tree.map(jnp.asarray, values)).text)
     expected = np.asarray(tower(tokenize(texts))).reshape(2, 2, -1).mean(axis=1)
     np.testing.assert_allclose(found.action_features, expected, rtol=1e-5, atol=1e-6)
     expected = tower(tokenize(ANIMALS))
@@ -123,6 +123,6 @@ def test_a_model_in_bfloat16_has_the_class_features_of_float32(data):
     low = small_tower.tower(dtype=jnp.bfloat16)
     state = parameters.split(low)[1]
     state.update({path.removeprefix("text."): v for path, v in values.items() if "text." in path})
-    low = parameters.merge(parameters.split(low)[0], state)
-    rounded = np.asarray(low(tokenize(info.action_names)), np.float32)
+    low = parameters.merge(parameters.split(low)[0], jax.tree.map(jnp.asarray, state))
+    rounded = np.asarray(jax.jit(low)(tokenize(info.action_names)), np.float32)
     assert np.abs(rounded - found["bfloat16"].action_features).max() > 1e-4

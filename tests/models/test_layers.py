@@ -1,6 +1,7 @@
 """What the shared pieces save changes nothing."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,13 @@ def _assert_close(actual, expected) -> None:
 @pytest.mark.parametrize("num_queries", [1, 3])
 def test_some_queries_of_a_block(num_queries, is_causal):
     block = tiny.randomised(lambda rngs: ResidualBlock(WIDTH, HEADS, **BLOCK, rngs=rngs))
-    whole = block(TOKENS, is_causal=is_causal)
-    some = block(TOKENS, num_queries=num_queries, is_causal=is_causal)
+
+    @jax.jit
+    def whole_and_some(tokens):
+        whole = block(tokens, is_causal=is_causal)
+        return whole, block(tokens, num_queries=num_queries, is_causal=is_causal)
+
+    whole, some = whole_and_some(TOKENS)
     _assert_close(some, whole[:, :num_queries])
 
 
@@ -39,8 +45,13 @@ def test_the_class_token_of_a_cross_frame_block(key):
     block = tiny.randomised(
         lambda rngs: CrossFrameBlock(WIDTH, HEADS, drop_path_rate=0.5, **BLOCK, rngs=rngs)
     )
-    whole = block(TOKENS, num_frames=FRAMES, key=key)
-    class_token = block(TOKENS, num_frames=FRAMES, class_token_only=True, key=key)
+
+    @jax.jit
+    def whole_and_class_token(tokens):
+        whole = block(tokens, num_frames=FRAMES, key=key)
+        return whole, block(tokens, num_frames=FRAMES, class_token_only=True, key=key)
+
+    whole, class_token = whole_and_class_token(TOKENS)
     assert whole.shape == TOKENS.shape and class_token.shape == (CLIPS * FRAMES, 1, WIDTH)
     _assert_close(class_token, whole[:, :1])
 
@@ -49,11 +60,10 @@ def test_messages_stay_within_a_clip():
     block = tiny.randomised(
         lambda rngs: CrossFrameBlock(WIDTH, HEADS, drop_path_rate=0.0, **BLOCK, rngs=rngs)
     )
+    apply = jax.jit(functools.partial(block, num_frames=FRAMES))
     changed = TOKENS.copy()
     changed[0] += 1  # a frame of the first clip
-    difference = np.abs(block(changed, num_frames=FRAMES) - block(TOKENS, num_frames=FRAMES)).max(
-        axis=(1, 2)
-    )
+    difference = np.abs(apply(changed) - apply(TOKENS)).max(axis=(1, 2))
     assert np.all(difference[:FRAMES] > 1e-4)
     np.testing.assert_array_equal(difference[FRAMES:], 0)
 

@@ -19,6 +19,7 @@ import numpy as np
 sys.path[:0] = [str(pathlib.Path(__file__).parents[level]) for level in (1, 2)]
 import tiny  # noqa: E402
 
+from animal_clip_jax.command_line import collect_garbage_seldom  # noqa: E402
 from animal_clip_jax.models import parameters  # noqa: E402
 from animal_clip_jax.models.attention import XLA, Attention  # noqa: E402
 from animal_clip_jax.models.clip import Clip  # noqa: E402
@@ -94,6 +95,7 @@ def pretrain(shape: tuple[int, ...], devices: list[jax.Device]):
 
 
 def main(folder: str, *meshes: str) -> None:
+    collect_garbage_seldom()
     # Compiling takes most of the time.
     jax.config.update("jax_disable_most_optimizations", True)
     for name in meshes:

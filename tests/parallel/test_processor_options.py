@@ -19,7 +19,7 @@ def test_an_option_that_this_jaxlib_does_not_have_is_no_error():
 
 
 def test_large_products_are_not_left_to_ynnpack():
-    if not (options := options_here()):
+    if "xla_cpu_experimental_ynn_fusion_type" not in (options := options_here()):
         pytest.skip("of x86 processors")
     random = np.random.default_rng(0)
     left, right = (random.standard_normal(shape, np.float32) for shape in ((512, 768), (768, 256)))
@@ -27,3 +27,20 @@ def test_large_products_are_not_left_to_ynnpack():
     assert "ynn_fusion" not in compiled.as_text()
     expected = np.float64(left) @ np.float64(right)
     np.testing.assert_allclose(compiled(left, right), expected, atol=1e-3)
+
+
+def test_what_the_backward_pass_computes_again_is_not_stored():
+    def block(x, kernel):
+        return x + jnp.tanh(jnp.tanh(x @ kernel) * x)
+
+    def temporaries(block) -> int:
+        def loss(kernels, x):
+            for kernel in kernels:
+                x = block(x, kernel)
+            return jnp.sum(x)
+
+        step = jax.jit(jax.grad(loss), compiler_options=options_here())
+        compiled = step.lower([jnp.ones((16, 16))] * 8, jnp.ones((4096, 16))).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporaries(jax.checkpoint(block)) < 0.6 * temporaries(block)

@@ -18,6 +18,7 @@ import optax
 sys.path[:0] = [str(pathlib.Path(__file__).parents[level]) for level in (1, 2)]
 import tiny  # noqa: E402
 
+from animal_clip_jax.command_line import collect_garbage_seldom  # noqa: E402
 from animal_clip_jax.models import parameters  # noqa: E402
 from animal_clip_jax.models.class_context import without_texts  # noqa: E402
 from animal_clip_jax.models.i3d import I3D, I3DArchitecture  # noqa: E402
@@ -91,6 +92,7 @@ def train(name: str, num_devices: int) -> dict[str, np.ndarray]:
 
 
 def main(path: str, name: str) -> None:
+    collect_garbage_seldom()
     # Compiling takes most of the time.
     jax.config.update("jax_disable_most_optimizations", True)
     np.savez(

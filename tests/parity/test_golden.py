@@ -88,19 +88,31 @@ def test_text_features(model_and_values):
         assert relative_error(pooled, FIGURES[f"{kind}_features"]) < 1e-5
 
 
-def test_features_and_logits(model_and_values, inputs):
-    model = parameters.merge(*model_and_values)
-    clips, classes, animals = inputs
-    videos = model.encode_video(clips)
+@pytest.fixture(scope="module")
+def features_and_logits(model_and_values):
+    """Of parameters and inputs: features of videos, of actions, refined ones, and logits."""
+    graphdef, _ = model_and_values
+
+    @jax.jit
+    def compiled(values, clips, classes, animals):
+        model = parameters.merge(graphdef, values)
+        videos = model.encode_video(clips)
+        actions = model.graph(
+            classes.action_features, classes.animal_features, animals, classes.relation
+        )
+        refined, _ = model.refine(videos, classes, animals)
+        return videos, actions, refined, model(clips, classes, animals)
+
+    return compiled
+
+
+def test_features_and_logits(features_and_logits, model_and_values, inputs):
+    videos, actions, refined, logits = features_and_logits(model_and_values[1], *inputs)
     assert relative_error(videos, FIGURES["video_features"]) < 1e-5
-    actions = model.graph(
-        classes.action_features, classes.animal_features, animals, classes.relation
-    )
     assert relative_error(actions, FIGURES["graph_action_features"]) < 1e-5
-    refined, _ = model.refine(videos, classes, animals)
     refined = np.asarray(refined) / np.linalg.norm(refined, axis=-1, keepdims=True)
     assert relative_error(refined, FIGURES["refined_video_features"]) < 1e-5
-    assert relative_error(model(clips, classes, animals), FIGURES["logits"]) < 1e-5
+    assert relative_error(logits, FIGURES["logits"]) < 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +136,17 @@ def training(model_and_values, inputs):
 
         return jax.value_and_grad(loss)(trained)
 
-    update = jax.jit(optimizer.update)
-    state, recorded, first_gradients = optimizer.init(trained), [], None
+    @jax.jit
+    def update(gradients, state, trained):
+        updates, state = optimizer.update(gradients, state, trained)
+        return optax.apply_updates(trained, updates), state
+
+    state, recorded, first_gradients = jax.jit(optimizer.init)(trained), [], None
     for _ in range(CONFIG["steps"]):
         loss, gradients = loss_and_gradients(trained)
         recorded.append(float(loss))
         first_gradients = first_gradients or gradients
-        updates, state = update(gradients, state, trained)
-        trained = optax.apply_updates(trained, updates)
+        trained, state = update(gradients, state, trained)
     return recorded, first_gradients, {**trained, **frozen}
 
 
@@ -149,7 +164,7 @@ def test_gradient_norms(training):
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-12), key
 
 
-def test_parameters_after_the_steps(training, model_and_values, inputs):
+def test_parameters_after_the_steps(training, features_and_logits, inputs):
     names = {key: path for path, (key, _) in torch_names(training[2]).items()}
     checked = 0
     for key, expected in zip(FIGURES["grad_names"], FIGURES["param_norms_after"], strict=True):
@@ -158,7 +173,7 @@ def test_parameters_after_the_steps(training, model_and_values, inputs):
         assert found == pytest.approx(expected, rel=tolerance), key
         checked += 1
     assert checked == len(FIGURES["grad_names"]) == 128
-    logits = parameters.merge(model_and_values[0], training[2])(*inputs)
+    *_, logits = features_and_logits(training[2], *inputs)
     assert relative_error(logits, FIGURES["logits_after"]) < 1e-4
 
 

@@ -1,5 +1,6 @@
 """Whether an animal is in a clip: closed forms, and the recogniser frame by frame in float64."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_the_recogniser_of_a_run(data, recogniser_folder, tmp_path):
     texts = np.concatenate([of_animals, of_scenes]).astype(np.float64)
     scale = np.exp(float(recogniser.values["logit_scale"]))
     pixels = normalise(jnp.asarray(clips.reshape(-1, size, size, 3)), *recogniser.normalisation)
-    frames = np.asarray(model.visual(pixels), np.float64).reshape(2, 3, -1)
+    frames = np.asarray(jax.jit(model.visual)(pixels), np.float64).reshape(2, 3, -1)
     for clip, probability in zip(frames, found, strict=True):
         best = 0.0
         for seen in clip:

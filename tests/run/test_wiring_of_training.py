@@ -185,12 +185,13 @@ def test_the_optimizer_follows_the_configuration(path, base, unusual):
     gradients = jax.tree.map(np.zeros_like, trained)
     is_decayed = trained[path].ndim > 1 and not path.endswith(("bias", "position_embedding"))
     expected = np.float64(trained[path])
-    state, first, second = unusual.optimizer.init(trained), 0.0, 0.0
+    update = jax.jit(unusual.optimizer.update)
+    state, first, second = jax.jit(unusual.optimizer.init)(trained), 0.0, 0.0
     found = trained
     for step in range(7):
         gradient = np.random.default_rng(step).normal(size=expected.shape)
         gradients[path] = gradient.astype(np.float32)
-        updates, state = unusual.optimizer.update(gradients, state, found)
+        updates, state = update(gradients, state, found)
         found = {**found, path: found[path] + np.asarray(updates[path])}
         first, second = 0.8 * first + 0.2 * gradient, 0.9 * second + 0.1 * gradient**2
         ascent = (first / (1 - 0.8 ** (step + 1))) / (

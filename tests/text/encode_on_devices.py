@@ -21,6 +21,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).parents[level]) for level in (1, 2)]
 import small_tower  # noqa: E402
 
 from animal_clip_jax.classes.context import ClassTexts, class_context, text_tower  # noqa: E402
+from animal_clip_jax.command_line import collect_garbage_seldom  # noqa: E402
 from animal_clip_jax.models.text import TextTower  # noqa: E402
 from animal_clip_jax.parallel.distributed import initialize  # noqa: E402
 from animal_clip_jax.parallel.mesh import AXES, make_mesh  # noqa: E402
@@ -28,6 +29,7 @@ from animal_clip_jax.text.encoding import compiled_for  # noqa: E402
 
 
 def main(output, cache, mesh: str, *processes: str) -> None:
+    collect_garbage_seldom()
     if processes:
         address, count, index = processes
         initialize(address, int(count), int(index))
