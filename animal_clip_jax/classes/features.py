@@ -2,7 +2,8 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import jax
@@ -18,25 +19,40 @@ from animal_clip_jax.text.feature_cache import DamagedEntry, FeatureCache
 
 Kind = Literal["action", "animal"]
 Say = Callable[[str], None]
+# Texts of some classes, by their names.
+Descriptions = Mapping[str, Sequence[str]]
+NO_DESCRIPTIONS: Descriptions = MappingProxyType({})
 # Is given a title, how much is done, of how much, and the unit.
 Track = Callable[[str, int, int, str], object]
 POOLINGS = ("max", "mean")
 
 
-def class_texts(source: str, class_names: Sequence[str], kind: Kind) -> list[list[str]]:
+def class_texts(
+    source: str,
+    class_names: Sequence[str],
+    kind: Kind,
+    described: Descriptions = NO_DESCRIPTIONS,
+) -> list[list[str]]:
     """The texts of every class.
 
     Args:
         source: "names", "templates", or the path of a description file.
         class_names: the labels, in order.
         kind: "action" or "animal", which decides on the templates.
+        described: the texts of some classes, which are not looked for in `source`.
 
     Returns:
-        as many texts for every class, in the order of `class_names`; none if there are no classes.
+        texts for every class, in the order of `class_names`; as many for each that `source` has.
 
     Raises:
         UserError: see `descriptions.read_descriptions`.
     """
+    others = [name for name in class_names if name not in described]
+    texts = dict(zip(others, _texts_of(source, others, kind), strict=True))
+    return [list(described[name]) if name in described else texts[name] for name in class_names]
+
+
+def _texts_of(source: str, class_names: Sequence[str], kind: Kind) -> list[list[str]]:
     if not class_names:
         return []
     if source == "names":
@@ -84,7 +100,7 @@ def encode_classes(
 
     Args:
         tower: the text tower, see `encoding.encode_texts`.
-        texts: as many texts for every class.
+        texts: of every class, at least one.
         pooling: "max" or "mean" over a class's texts.
         mesh: the devices to encode on; one device of this process unless given.
         cache: of this tower; None computes in any case.
@@ -109,7 +125,7 @@ def encode_classes(
         pooled = np.zeros((len(texts), tower.projection.shape[1]), np.float32)
         if stored is not None:
             _say_cut(stored, what, tower, say)
-            pooled = pool(stored.features.reshape(*_shape(texts), -1), pooling)
+            pooled = _pooled(stored.features, texts, pooling)
         return from_first(pooled)
     say(f"{what}: encoding {len(flat)} texts")
     result = encode_texts(
@@ -120,7 +136,7 @@ def encode_classes(
     )
     _say_cut(result, what, tower, say)
     _write(cache, flat, result, what, say)
-    return pool(result.features.reshape(*_shape(texts), -1), pooling)
+    return _pooled(result.features, texts, pooling)
 
 
 def _read(cache: FeatureCache | None, texts: list[str], what: str, say: Say) -> TextFeatures | None:
@@ -168,5 +184,8 @@ def _say_cut(result: TextFeatures, what: str, tower: TextTower, say: Say) -> Non
         )
 
 
-def _shape(texts: Sequence[Sequence[str]]) -> tuple[int, int]:
-    return len(texts), len(texts[0])
+def _pooled(text_features: np.ndarray, texts: Sequence[Sequence[str]], pooling: str) -> np.ndarray:
+    """Features of all texts of all classes, one after another → those of the classes."""
+    ends = np.cumsum([len(row) for row in texts])
+    of_classes = np.split(text_features, ends[:-1])
+    return np.concatenate([pool(features[None], pooling) for features in of_classes])

@@ -11,9 +11,11 @@ from animal_clip_jax.classes import features
 from animal_clip_jax.classes.context import ClassTexts, class_context
 from animal_clip_jax.classes.labels import read_names
 from animal_clip_jax.classes.similarity import own_edges, said_of, with_similar
+from animal_clip_jax.command_line import did_you_mean
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.text import TextTower
+from data_pipeline.names import shows_nothing
 
 
 class Labels(NamedTuple):
@@ -45,6 +47,28 @@ def check_labels(labels: Labels) -> None:
         raise UserError(f"{both[0]!r} is given as an action and as an animal; rename one of them")
 
 
+def check_descriptions(descriptions: features.Descriptions, labels: Labels) -> None:
+    """Refuses texts that are of no label, or say nothing.
+
+    Raises:
+        UserError: names the label.
+    """
+    for name, texts in descriptions.items():
+        if name not in (names := (*labels.actions, *labels.animals)):
+            raise UserError(
+                f"descriptions: {name!r} is not one of the labels{did_you_mean(name, names)}"
+            )
+        if isinstance(texts, str) or not len(texts):
+            found = "one text" if texts else "none"
+            raise UserError(f"descriptions: expected a list of texts of {name!r}, found {found}")
+        for index, text in enumerate(texts):
+            if not isinstance(text, str) or shows_nothing(text):
+                raise UserError(
+                    f"descriptions: text {index + 1} of {len(texts)} of {name!r} is {text!r}; "
+                    "expected a sentence"
+                )
+
+
 def names_or(path: str, otherwise: Sequence[str]) -> tuple[str, ...]:
     """The names in a file, see `read_names`; if `path` is "", those given.
 
@@ -62,6 +86,7 @@ def context_of_labels(
     *,
     sources: Mapping[str, str],
     trained_sources: Mapping[str, str],
+    descriptions: features.Descriptions = features.NO_DESCRIPTIONS,
     relation: np.ndarray | None = None,
     similarity: float = 0.0,
     pooling: str = "max",
@@ -72,10 +97,10 @@ def context_of_labels(
 ) -> ClassContext:
     """The class context of a trained model for other actions and animals.
 
-    A class that training had, under the same name, keeps its features; the others are made from
-    their texts. An animal performs the actions that it performed in training, where both have the
-    same name; unseen actions and animals have no relations, unless they are given, or taken over
-    from animals with similar texts.
+    A class that training had, under the same name, keeps its features, unless it is described anew;
+    the others are made from their texts. An animal performs the actions that it performed in
+    training, where both have the same name; unseen actions and animals have no relations, unless
+    they are given, or taken over from animals with similar texts.
 
     Args:
         tower: the model's text tower.
@@ -86,6 +111,7 @@ def context_of_labels(
             description file.
         trained_sources: those of the training. Where `sources` says otherwise, the texts of all
             classes of that kind come from there.
+        descriptions: the texts of some of the new labels, whatever `sources` says.
         relation: (actions, animals) of the new labels, to take instead of the training's.
         similarity: the temperature at which animals take over what others do, see `with_similar`:
             the animals of the training, or those of `relation`; 0 leaves it.
@@ -95,6 +121,7 @@ def context_of_labels(
         UserError: labels cannot be told apart; a description file is missing or does not fit them.
     """
     check_labels(labels)
+    check_descriptions(descriptions, labels)
     if not len(trained.animal_features):  # the model is never told the animals
         trained_labels, labels = (each._replace(animals=()) for each in (trained_labels, labels))
     kept: dict[str, dict[str, np.ndarray]] = {}
@@ -104,11 +131,22 @@ def context_of_labels(
         ("animals", trained_labels.animals, labels.animals, trained.animal_features),
     ):
         is_same = sources[kind] == trained_sources[kind] and len(held) == len(known)
-        kept[kind] = dict(zip(known, np.asarray(held), strict=True)) if is_same else {}
+        held_of = dict(zip(known, np.asarray(held), strict=True)) if is_same else {}
+        kept[kind] = {name: row for name, row in held_of.items() if name not in descriptions}
         unknown = [name for name in new if name not in kept[kind]]
-        texts[kind] = features.class_texts(
-            sources[kind], unknown, "action" if kind == "actions" else "animal"
-        )
+        try:
+            texts[kind] = features.class_texts(
+                sources[kind], unknown, "action" if kind == "actions" else "animal", descriptions
+            )
+        except UserError as error:
+            if not is_same:
+                raise
+            lacking = next(name for name in unknown if name not in descriptions)
+            raise UserError(
+                f"the training described its {kind}, and {lacking!r} is none of them: describe it, "
+                f"by config.prompts.{kind}, a file of texts of all {kind}, or in Python by "
+                f"with_actions(…, descriptions={{{lacking!r}: […]}}) ({error})"
+            ) from error
     performed: np.ndarray | None = None  # by the animals of the training
     if relation is None:
         edges = own_edges(np.asarray(trained.relation))

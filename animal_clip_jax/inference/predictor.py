@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.classes import features
 from animal_clip_jax.classes.context import ClassTexts, class_context, text_tower
-from animal_clip_jax.classes.vocabulary import Labels, check_labels
+from animal_clip_jax.classes.vocabulary import Labels, check_descriptions, check_labels
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import scoring
 from animal_clip_jax.inference.answers import (
@@ -285,25 +285,29 @@ class Predictor:
         actions: Sequence[str],
         *,
         animals: Sequence[str] | None = None,
+        descriptions: Mapping[str, Sequence[str]] = features.NO_DESCRIPTIONS,
         relation: Mapping[str, Iterable[str]] | None = None,
     ) -> "Predictor":
         """The same model for other labels.
 
         Labels that it was trained with, under the same name, keep their features and relations; the
-        texts of the others are made as the training's were, of their names or in templates. The
-        temperature of a calibrated model stays, and so do the thresholds of actions of the same
-        name; the others have 0.5.
+        texts of the others are those of `descriptions`, or made as the training's were, of their
+        names or in templates. The temperature of a calibrated model stays, and so do the thresholds
+        of actions of the same name; the others have 0.5.
 
         Args:
             actions: names, such as "digging a burrow".
             animals: names; None keeps those of this model.
+            descriptions: texts of some of these labels, such as {"digging": ["It digs with its
+                forepaws.", "Earth flies up behind it."]}. A label of the training that is described
+                here is known by this description alone.
             relation: the actions of each animal; None takes what the training showed. Animals that
                 it leaves out perform nothing.
 
         Raises:
             UserError: a name is empty or occurs twice; the training's texts are descriptions, and
-                a label has none; the model reads no texts, and knows the actions of its training
-                alone.
+                a label has none; a description is of no label; the model reads no texts, and knows
+                the actions of its training alone.
         """
         for kind, names in (("actions", actions), ("animals", animals or ())):
             if isinstance(names, str):
@@ -312,12 +316,19 @@ class Predictor:
         if not labels.actions:
             raise UserError("with_actions needs at least one action")
         check_labels(labels)
+        check_descriptions(descriptions, labels)
         given = None if relation is None else relation_table(relation, labels)
         if self.run is not None and self._config is not None:
             assert self._classes is not None
             trained = self.run.restore(NamedSharding(self._mesh, mesh_lib.REPLICATED))[1]
             classes = classes_of_labels(
-                self.run, self._config, self._values, trained, labels, mesh=self._mesh
+                self.run,
+                self._config,
+                self._values,
+                trained,
+                labels,
+                descriptions=descriptions,
+                mesh=self._mesh,
             )
         elif self.family not in ("clip", "xclip", "animal_clip"):
             raise UserError(
@@ -328,8 +339,8 @@ class Predictor:
             classes = class_context(
                 self._text_tower(),
                 ClassTexts(
-                    features.class_texts("names", labels.actions, "action"),
-                    features.class_texts("names", labels.animals, "animal"),
+                    features.class_texts("names", labels.actions, "action", descriptions),
+                    features.class_texts("names", labels.animals, "animal", descriptions),
                 ),
                 np.zeros((len(labels.actions), len(labels.animals)), np.float32),
                 mesh=self._mesh,
@@ -340,7 +351,7 @@ class Predictor:
         placed = self._steps.prepared(self._values, placed)
         recognition = self._recognition
         if recognition is not None:
-            recognition = recognition.for_animals(labels.animals)
+            recognition = recognition.for_animals(labels.animals, descriptions)
         return dataclasses.replace(self, labels=labels, _classes=placed, _recognition=recognition)
 
     @property

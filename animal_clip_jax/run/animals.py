@@ -70,6 +70,8 @@ class AnimalRecognition:
         train: the clips that a probe may be fitted to, if the folder has none; their animals must
             be `animal_names` then. None where these clips are not at hand.
         digest: of the recogniser that the run was trained with; "" if it does not say.
+        descriptions: the texts of some animals, which "predicted" takes in place of those of
+            `config.animals.prompts`.
         track: is given how far something is that takes long, see `progress.Screen.track`.
 
     Raises:
@@ -86,6 +88,7 @@ class AnimalRecognition:
         *,
         train: ClipSet | None = None,
         digest: str = "",
+        descriptions: features.Descriptions = features.NO_DESCRIPTIONS,
         track: features.Track = lambda title, done, total, unit: None,
     ):
         self._config = config
@@ -97,7 +100,11 @@ class AnimalRecognition:
         self._track = track
         self.recogniser = on_all(load_recogniser, config, digest)
         self._texts = on_all(
-            features.class_texts, config.animals.prompts, self._animal_names, "animal"
+            features.class_texts,
+            config.animals.prompts,
+            self._animal_names,
+            "animal",
+            descriptions,
         )
         self._name_features: np.ndarray | None = None
         self._empty_features: np.ndarray | None = None
@@ -145,10 +152,19 @@ class AnimalRecognition:
             )
         return recognition
 
-    def for_animals(self, animal_names: Sequence[str]) -> "AnimalRecognition":
+    def for_animals(
+        self,
+        animal_names: Sequence[str],
+        descriptions: features.Descriptions = features.NO_DESCRIPTIONS,
+    ) -> "AnimalRecognition":
         """The same for other animals. Errors as above."""
         return AnimalRecognition(
-            self._config, self._folder, animal_names, self._mesh, digest=self._digest
+            self._config,
+            self._folder,
+            animal_names,
+            self._mesh,
+            digest=self._digest,
+            descriptions=descriptions,
         )
 
     def weights(

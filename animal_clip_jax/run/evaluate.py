@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
 from animal_clip_jax.classes.context import text_tower
+from animal_clip_jax.classes.features import NO_DESCRIPTIONS, Descriptions
 from animal_clip_jax.classes.relation_graph import read_relations
 from animal_clip_jax.classes.vocabulary import Labels, carry_over, context_of_labels
 from animal_clip_jax.errors import UserError
@@ -264,6 +265,7 @@ def classes_of_labels(
     classes: ClassContext,
     labels: Labels,
     *,
+    descriptions: Descriptions = NO_DESCRIPTIONS,
     mesh: Mesh | None = None,
     say: Say = lambda note: None,
     track: Track = lambda title, done, total, unit: None,
@@ -272,11 +274,15 @@ def classes_of_labels(
 
     Args:
         config: its `prompts` and `relation` are those of the labels.
+        descriptions: the texts of some labels, whatever `prompts` says.
 
     Raises:
-        UserError: labels cannot be told apart; a file is missing or does not fit them.
+        UserError: labels cannot be told apart; a file is missing or does not fit them; the model
+            reads no descriptions, and is given some.
     """
     check_reads_labels(run, labels)
+    if descriptions and run.model.family in (*CLASSIFIERS, "video_prompt"):
+        raise UserError(f"descriptions: a model of family {run.model.family!r} reads none")
     if run.model.family in CLASSIFIERS:
         return classes
     if run.model.family == "video_prompt":
@@ -295,6 +301,7 @@ def classes_of_labels(
             "actions": run.config.prompts.actions,
             "animals": run.config.prompts.animals,
         },
+        descriptions=descriptions,
         relation=relation,
         similarity=config.relation.similarity,
         pooling=run.config.prompts.pooling,

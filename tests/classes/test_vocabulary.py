@@ -135,6 +135,62 @@ def test_descriptions_of_the_unknown_alone_are_looked_up(tower, tmp_path):
     np.testing.assert_array_equal(context.action_features[1], TRAINED.action_features[0])
 
 
+def test_descriptions_may_be_given(tower):
+    """Of labels known and unknown, as many texts for each as one likes."""
+    descriptions = {
+        "Grooming": ["It licks its fur.", "It combs its feathers.", "It scratches."],
+        "Walking": ["It walks slowly."],
+        "Zebra": ["A horse with stripes.", "It is black and white."],
+    }
+    context, said = make(tower, descriptions=descriptions)
+    texts = encoded(tower, *descriptions["Grooming"], *descriptions["Walking"])
+    assert_close(context.action_features, [texts[:3].max(axis=0), texts[3]])
+    zebra = encoded(tower, *descriptions["Zebra"]).max(axis=0)
+    assert_close(context.animal_features[:2], [encoded(tower, "Okapi")[0], zebra])
+    np.testing.assert_array_equal(context.animal_features[2], TRAINED.animal_features[1])
+    assert said[1:] == ["actions: encoding 4 texts", "animals: encoding 3 texts"]
+    # What is known of them otherwise stays.
+    np.testing.assert_array_equal(context.relation, [[0, 0, 0], [0, 1, 1]])
+
+    mean, _ = make(tower, descriptions=descriptions, pooling="mean")
+    assert_close(mean.action_features, [texts[:3].mean(axis=0), texts[3]])
+
+
+def test_what_is_described_is_not_looked_up(tower, tmp_path):
+    path = tmp_path / "actions.csv"
+    path.write_text("action,text\nWalking,It walks.\nEating,It eats.\n")
+    sources = {"actions": str(path), "animals": "names"}
+    context, _ = make(
+        tower,
+        sources=sources,
+        trained_sources=sources,
+        descriptions={"Grooming": ["It grooms."]},
+    )
+    assert_close(context.action_features[0], encoded(tower, "It grooms.")[0])
+    np.testing.assert_array_equal(context.action_features[1], TRAINED.action_features[0])
+    asked_for = r"'Grooming' is none of them: describe it, .*: \[…\]\}\) \(.*actions.csv"
+    with pytest.raises(ValueError, match=asked_for):
+        make(tower, sources=sources, trained_sources=sources)
+    path.unlink()  # a run needs it no more
+    with pytest.raises(ValueError, match=asked_for):
+        make(tower, sources=sources, trained_sources=sources)
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "message"),
+    [
+        ({"Groming": ["It grooms."]}, "'Groming' is not one of the labels; did you mean Grooming"),
+        ({"Grooming": "It grooms."}, "a list of texts of 'Grooming', found one text"),
+        ({"Grooming": []}, "a list of texts of 'Grooming', found none"),
+        ({"Fox": ["It is red.", " "]}, "text 2 of 2 of 'Fox' is ' '; expected a sentence"),
+        ({"Fox": [3]}, "text 1 of 1 of 'Fox' is 3; expected a sentence"),
+    ],
+)
+def test_descriptions_that_cannot_be(tower, descriptions, message):
+    with pytest.raises(ValueError, match=message):
+        make(tower, descriptions=descriptions)
+
+
 def test_relations_may_be_given(tower):
     given = np.array([[1, 0, 1], [1, 0, 0]])
     context, said = make(tower, relation=given)

@@ -165,6 +165,25 @@ def test_other_labels(model, video):
         assert dict(ours.actions) == pytest.approx(dict(theirs.actions), abs=1e-5)
 
 
+def test_described_labels(model, video):
+    """A description is what is known of a label: of its name alone, it is the name; of what the
+    training showed as well, it counts and not the training."""
+    actions, animals = ["Walking", "a fox digging"], ["Okapi", "Zebra"]
+    named = model.with_actions(actions, animals=animals).predict(video)
+    same = {"a fox digging": ["a fox digging"], "Okapi": ["Okapi"]}
+    assert (
+        model.with_actions(actions, animals=animals, descriptions=same).predict(video).actions
+        == named.actions
+    )
+    for described in ({"a fox digging": ["Earth flies.", "It digs."]}, {"Walking": ["It walks."]}):
+        other = model.with_actions(actions, animals=animals, descriptions=described)
+        assert dict(other.predict(video).actions) != dict(named.actions)
+        # And no longer than asked for.
+        assert other.with_actions(actions, animals=animals).predict(video).actions == named.actions
+    with pytest.raises(UserError, match="'Walkin' is not one of the labels; did you mean Walking"):
+        model.with_actions(actions, descriptions={"Walkin": ["It walks."]})
+
+
 def test_relations_of_other_labels_matter(model, video):
     labels = dict(actions=["Walking", "Flying"], animals=["Okapi"])
     free = model.with_actions(labels["actions"], animals=labels["animals"])

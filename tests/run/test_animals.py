@@ -11,6 +11,7 @@ import tiny_run
 from converted import describe_again
 from sklearn.metrics import average_precision_score
 
+from animal_clip_jax.classes.features import class_texts
 from animal_clip_jax.conversion.weights import load_weights, save_weights
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.files import as_path
@@ -234,6 +235,19 @@ def test_other_actions_and_animals(workdir, data, videos, recogniser_folder):
     found = other.predict(videos / "videos" / "Walking" / "Zebra_test_000.mp4")
     assert {label for label, _ in found.actions} == {"Grooming", "Walking"}
     assert {label for label, _ in found.animals} == {"Okapi", "Zebra", "Owl"}
+    # They are looked for by their descriptions: each by the other's texts, it is the other.
+    names = ["Okapi", "Owl"]
+    texts = class_texts(config.animals.prompts, names[::-1], "animal")
+    swapped = model.with_actions(
+        model.actions, animals=names, descriptions=dict(zip(names, texts, strict=True))
+    )
+    plain = model.with_actions(model.actions, animals=names)
+    video = videos / "videos" / "Walking" / "Zebra_test_000.mp4"
+    expected = dict(plain.predict(video).animals)
+    assert expected["Okapi"] != expected["Owl"]
+    assert dict(swapped.predict(video).animals) == pytest.approx(
+        {"Okapi": expected["Owl"], "Owl": expected["Okapi"]}, abs=1e-6
+    )
     with pytest.raises(UserError, match="'Fox' not among the animals \\(Okapi, Zebra, Owl\\)"):
         other.predict(videos / "videos" / "Walking" / "Zebra_test_000.mp4", animals=["Fox"])
     assert model.actions == load_info(data).action_names
