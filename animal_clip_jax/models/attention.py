@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import Mesh, PartitionSpec
 
-from animal_clip_jax.models.recomputed_attention import recomputed
+from animal_clip_jax.models.recomputed_attention import ATTENDED, recomputed
 
 CHOICES = ("auto", "xla", "fused")
 
@@ -133,7 +134,8 @@ def attend(
         (rows, num_queries, heads · head_dim).
     """
     if attention.kernel == "pallas":
-        return _by_pallas(query, key, value, bias, num_queries, head_dim, attention)
+        attended = _by_pallas(query, key, value, bias, num_queries, head_dim, attention)
+        return checkpoint_name(attended, ATTENDED)
     given = (query + bias[0], key + bias[1], value + bias[2])
     if attention.kernel == "recomputed":
         return recomputed(given[0][:, :num_queries], *given[1:], head_dim)

@@ -4,6 +4,10 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+# What rematerialised blocks may keep beside products with parameters: attention's results.
+ATTENDED = "attended"
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -29,6 +33,9 @@ def _recomputed_forward(query, key, value, head_dim: int):
     total = jnp.sum(weights, axis=-1, keepdims=True)
     attended = jnp.einsum("rhqt,rhtd->rhqd", weights.astype(value.dtype), _by_head(value, head_dim))
     attended = _side_by_side((attended / total).astype(value.dtype))
+    attended, largest, total = (
+        checkpoint_name(array, ATTENDED) for array in (attended, largest, total)
+    )
     return attended, (query, key, value, attended, largest, total)
 
 

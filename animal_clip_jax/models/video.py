@@ -14,13 +14,18 @@ from animal_clip_jax.models.layers import (
     ResidualBlock,
     layer_norm,
 )
+from animal_clip_jax.models.recomputed_attention import ATTENDED
 
 # What the backward pass finds stored of a block: everything ("none" is rematerialised), nothing
-# but the block's input, or the results of its matrix products with parameters.
+# but the block's input, or the results of its matrix products with parameters and of attention,
+# where its program gives them to the backward pass.
 REMAT_POLICIES = {
     "none": None,
     "blocks": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names(ATTENDED),
+    ),
 }
 
 
