@@ -84,21 +84,21 @@ def changes_that_fit(
 def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
     """What can be done to train with less memory, the cheapest first.
 
-    The order is a rule: what is computed again costs least where it is not a product, then come
-    smaller micro-batches, whose products fill the device less, then everything computed again, a
-    fourth to a third of the step, and then what has to pass between the devices.
+    The order is a rule (benchmarks/RESULTS.md has figures): smaller micro-batches, whose products
+    fill the device less, then all but products computed again, a sixth of the step, then all, a
+    fourth to a third, and then what has to pass between the devices.
     """
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
     changed = functools.partial(_changed, config)
     has_blocks = config.model.family in HAVE_DEPTH
-    if has_blocks and config.model.remat == "none":
-        yield changed("computes all but products again", model__remat="dots")
     smaller = [
         changed(f"{factor} times as many micro-batches", accumulation=factor * config.accumulation)
         for factor in (2, 4, 8)
         if config.batch_size % (factor * config.accumulation * shares) == 0
     ]
     yield from smaller[:2]
+    if has_blocks and config.model.remat == "none":
+        yield changed("computes all but products again", model__remat="dots")
     if has_blocks and config.model.remat != "blocks":
         yield changed("computes every block again", model__remat="blocks")
     yield from smaller[2:]

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import Mesh, PartitionSpec
 
-from animal_clip_jax.models.recomputed_attention import ATTENDED, recomputed
+from animal_clip_jax.models.recomputed_attention import recomputed
 
 CHOICES = ("auto", "xla", "fused")
 
@@ -134,8 +133,7 @@ def attend(
         (rows, num_queries, heads · head_dim).
     """
     if attention.kernel == "pallas":
-        attended = _by_pallas(query, key, value, bias, num_queries, head_dim, attention)
-        return checkpoint_name(attended, ATTENDED)
+        return _by_pallas(query, key, value, bias, num_queries, head_dim, attention)
     given = (query + bias[0], key + bias[1], value + bias[2])
     if attention.kernel == "recomputed":
         return recomputed(given[0][:, :num_queries], *given[1:], head_dim)

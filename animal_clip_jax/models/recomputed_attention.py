@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-# What rematerialised blocks may keep beside products with parameters: attention's results.
+# What rematerialised blocks may keep beside products with parameters: attention's results. To keep
+# those of the kernel for TPUs takes as long as to compute them again (benchmarks/NOTES.md).
 ATTENDED = "attended"
 
 

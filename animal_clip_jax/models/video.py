@@ -17,8 +17,8 @@ from animal_clip_jax.models.layers import (
 from animal_clip_jax.models.recomputed_attention import ATTENDED
 
 # What the backward pass finds stored of a block: everything ("none" is rematerialised), nothing
-# but the block's input, or the results of its matrix products with parameters and of attention,
-# where its program gives them to the backward pass.
+# but the block's input, or the results of its matrix products with parameters, and on processors
+# those of attention.
 REMAT_POLICIES = {
     "none": None,
     "blocks": jax.checkpoint_policies.nothing_saveable,

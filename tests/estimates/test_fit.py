@@ -20,9 +20,9 @@ def flags(*, devices: int = 1, **fields) -> list[str]:
 
 def test_the_cheapest_change_comes_first():
     assert flags() == [
-        "--config.model.remat=dots",
         "--config.accumulation=4",
         "--config.accumulation=8",
+        "--config.model.remat=dots",
         "--config.model.remat=blocks",
         "--config.accumulation=16",
         "--config.accumulation=16 --config.model.remat=blocks",
@@ -41,8 +41,8 @@ def test_what_is_done_already_or_does_not_divide_is_not_offered():
 
 def test_a_change_is_made_in_a_copy():
     config = eight_device_estimates.tiny()
-    first, second, *_ = possible_changes(config, AbstractMesh((1, 1, 1), AXES))
-    assert (first.config.model.remat, second.config.accumulation) == ("dots", 4)
+    first, _, third, *_ = possible_changes(config, AbstractMesh((1, 1, 1), AXES))
+    assert (first.config.accumulation, third.config.model.remat) == (4, "dots")
     assert (config.model.remat, config.accumulation) == ("none", 2)
 
 
