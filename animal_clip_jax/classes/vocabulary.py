@@ -125,7 +125,7 @@ def context_of_labels(
     if not len(trained.animal_features):  # the model is never told the animals
         trained_labels, labels = (each._replace(animals=()) for each in (trained_labels, labels))
     kept: dict[str, dict[str, np.ndarray]] = {}
-    texts: dict[str, list[list[str]]] = {}
+    texts: dict[str, list[Sequence[str]]] = {}
     for kind, known, new, held in (
         ("actions", trained_labels.actions, labels.actions, trained.action_features),
         ("animals", trained_labels.animals, labels.animals, trained.animal_features),
@@ -134,19 +134,9 @@ def context_of_labels(
         held_of = dict(zip(known, np.asarray(held), strict=True)) if is_same else {}
         kept[kind] = {name: row for name, row in held_of.items() if name not in descriptions}
         unknown = [name for name in new if name not in kept[kind]]
-        try:
-            texts[kind] = features.class_texts(
-                sources[kind], unknown, "action" if kind == "actions" else "animal", descriptions
-            )
-        except UserError as error:
-            if not is_same:
-                raise
-            lacking = next(name for name in unknown if name not in descriptions)
-            raise UserError(
-                f"the training described its {kind}, and {lacking!r} is none of them: describe it, "
-                f"by config.prompts.{kind}, a file of texts of all {kind}, or in Python by "
-                f"with_actions(…, descriptions={{{lacking!r}: […]}}) ({error})"
-            ) from error
+        texts[kind] = _texts_of(
+            unknown, kind, sources[kind], descriptions, trained=known if is_same else ()
+        )
     performed: np.ndarray | None = None  # by the animals of the training
     if relation is None:
         edges = own_edges(np.asarray(trained.relation))
@@ -188,6 +178,37 @@ def context_of_labels(
         animal_features=animal_features,
         relation=np.asarray(relation, np.float32),
     )
+
+
+def _texts_of(
+    names: Sequence[str],
+    kind: str,
+    source: str,
+    descriptions: features.Descriptions,
+    *,
+    trained: Sequence[str],
+) -> list[Sequence[str]]:
+    """The texts of some classes.
+
+    Args:
+        kind: "actions" or "animals".
+        trained: the classes of the training, if its texts come from `source`, too: a file describes
+            them all.
+    """
+    lacking = [name for name in names if name not in descriptions]
+    named = [*trained, *lacking] if lacking else []
+    try:
+        found = features.class_texts(source, named, "action" if kind == "actions" else "animal")
+    except UserError as error:
+        if not trained:
+            raise
+        raise UserError(
+            f"the training's {kind} are described, and {lacking[0]!r} is not ({error}); describe "
+            f"it by config.prompts.{kind}, a file of texts of all {kind}, or in Python by "
+            f"with_actions(…, descriptions={{{lacking[0]!r}: […]}})"
+        ) from error
+    texts = {**dict(zip(named, found, strict=True)), **descriptions}
+    return [texts[name] for name in names]
 
 
 def carry_over(
