@@ -39,7 +39,7 @@ from animal_clip_jax.estimates.targets import (
     parse_target,
 )
 from animal_clip_jax.estimates.training_step import check_step, resolved_without_weights
-from animal_clip_jax.models.video import REMAT_POLICIES
+from animal_clip_jax.models.rematerialisation import REMAT_POLICIES
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run.attention import choose_attention
 from animal_clip_jax.run.config import check_fields

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from animal_clip_jax.models.recomputed_attention import recomputed
+from animal_clip_jax.models.rematerialisation import kept
 
 CHOICES = ("auto", "xla", "fused")
 
@@ -134,12 +135,18 @@ def attend(
     """
     if attention.kernel == "pallas":
         return _by_pallas(query, key, value, bias, num_queries, head_dim, attention)
-    given = (query + bias[0], key + bias[1], value + bias[2])
+    given = _with_bias(query, key, value, bias)
     if attention.kernel == "recomputed":
         return recomputed(given[0][:, :num_queries], *given[1:], head_dim)
     assert attention.kernel == "cudnn"
     by_cudnn = functools.partial(at_even_length, head_dim=head_dim, function=_cudnn_attention)
     return _on_each_device(by_cudnn, attention, head_dim, *given)[:, :num_queries]
+
+
+def _with_bias(
+    query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return kept(query + bias[0]), kept(key + bias[1]), kept(value + bias[2])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
@@ -168,11 +175,11 @@ def _by_pallas_forward(
             interpreted=attention.interpreted,
         )
 
-    given = (query + bias[0], key + bias[1], value + bias[2])
+    given = _with_bias(query, key, value, bias)
     return _on_each_device(forward, attention, head_dim, *given), (given, bias)
 
 
-def _by_pallas_backward(num_queries: int, head_dim: int, attention: Attention, kept, gradient):
+def _by_pallas_backward(num_queries: int, head_dim: int, attention: Attention, stored, gradient):
     from animal_clip_jax.models import attention_kernel as kernel
 
     def backward(gradient: jax.Array, *given: jax.Array) -> tuple[jax.Array, ...]:
@@ -184,7 +191,7 @@ def _by_pallas_backward(num_queries: int, head_dim: int, attention: Attention, k
         )
         return *gradients, *sums
 
-    given, bias = kept
+    given, bias = stored
     *gradients, query, key, value = _on_each_device(backward, attention, head_dim, gradient, *given)
     of_bias = jnp.stack([jnp.sum(sums, axis=(0, 1)) for sums in (query, key, value)])
     return *gradients, of_bias.astype(bias.dtype)

@@ -15,6 +15,7 @@ from jax.nn.initializers import Initializer
 from animal_clip_jax.models.attention import XLA, Attention
 from animal_clip_jax.models.initial_values import NEW_STD, normal, symmetric_uniform
 from animal_clip_jax.models.layer_norm import layer_norm
+from animal_clip_jax.models.rematerialisation import kept
 from animal_clip_jax.models.self_attention import SelfAttention
 
 
@@ -81,7 +82,7 @@ class Mlp(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., width) → (..., width or out_width)."""
         rows = x.reshape(-1, x.shape[-1]) if self.flattens else x
-        return self.contract(self.activation(self.expand(rows))).reshape(*x.shape[:-1], -1)
+        return self.contract(self.activation(kept(self.expand(rows)))).reshape(*x.shape[:-1], -1)
 
 
 class _Block(nnx.Module):
@@ -145,7 +146,7 @@ class ResidualBlock(_Block):
         normed = self.attention_norm(x)
         with jax.named_scope("attention"):
             attended = self.attention(normed, num_queries=num_queries, is_causal=is_causal)
-        x = x[:, :num_queries] + attended
+        x = kept(x[:, :num_queries] + attended)
         return x + self.mlp(self.mlp_norm(x))
 
     def with_queries_and_keys(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -249,11 +250,11 @@ class CrossFrameBlock(_Block):
         with jax.named_scope("message_attention"):
             messages = self._messages(x, num_frames)
             exchanged = self.message_attention(self.message_norm(messages))
-            messages = messages + drop_path(exchanged, self.drop_path_rate, keys[0])
+            messages = kept(messages + drop_path(exchanged, self.drop_path_rate, keys[0]))
         normed = self._with_messages(x, messages)
         with jax.named_scope("attention"):
             attended = self.attention(normed, num_queries=num_tokens)
-        x = x[:, :num_tokens] + drop_path(attended, self.drop_path_rate, keys[1])
+        x = kept(x[:, :num_tokens] + drop_path(attended, self.drop_path_rate, keys[1]))
         return x + drop_path(self.mlp(self.mlp_norm(x)), self.drop_path_rate, keys[2])
 
     def attention_weights(self, x: jax.Array, *, num_frames: int) -> CrossFrameWeights:
@@ -269,7 +270,7 @@ class CrossFrameBlock(_Block):
 
     def _messages(self, x: jax.Array, num_frames: int) -> jax.Array:
         """What the frames have to say, (clips, frames, width)."""
-        return self.message_projection(x[:, 0]).reshape(-1, num_frames, x.shape[-1])
+        return kept(self.message_projection(x[:, 0])).reshape(-1, num_frames, x.shape[-1])
 
     def _with_messages(self, x: jax.Array, messages: jax.Array) -> jax.Array:
         """What attends: the tokens of every frame and last its message, normed.

@@ -25,7 +25,7 @@ from animal_clip_jax.models.pooling_attention import (
     PoolingBlock,
     padding,
 )
-from animal_clip_jax.models.video import REMAT_POLICIES
+from animal_clip_jax.models.rematerialisation import REMAT_POLICIES
 from animal_clip_jax.models.video_model import VideoModel
 
 

@@ -14,6 +14,7 @@ from flax import nnx
 from animal_clip_jax.models.convolve import depthwise
 from animal_clip_jax.models.initial_values import NEW_STD, normal, symmetric_uniform
 from animal_clip_jax.models.layers import Mlp, drop_path, layer_norm
+from animal_clip_jax.models.rematerialisation import kept
 
 # Frames, rows and columns: of a grid of tokens, of a kernel or of a stride.
 Grid = tuple[int, int, int]
@@ -103,7 +104,7 @@ class PoolingAttention(nnx.Module):
     @jax.named_scope("attention")
     def __call__(self, x: jax.Array, grid: Grid) -> jax.Array:
         """(clips, 1 + tokens, width) → (clips, 1 + pooled tokens, width); `grid` is of `x`."""
-        projected = self.query_key_value(x)
+        projected = kept(self.query_key_value(x))
         poolings = (self.query_pooling, self.key_pooling, self.value_pooling)
         query, key, value = (
             projected[:, :, part] if pooling is None else pooling(projected[:, :, part], grid)
@@ -149,7 +150,7 @@ class PoolingBlock(nnx.Module):
         """(clips, 1 + tokens, width) → (clips, 1 + pooled tokens, out_width)."""
         keys = (None, None) if key is None else jax.random.split(key)
         attended = self.attention(self.attention_norm(x), grid)
-        x = self._pooled(x, grid) + drop_path(attended, self.drop_path_rate, keys[0])
+        x = kept(self._pooled(x, grid) + drop_path(attended, self.drop_path_rate, keys[0]))
         normed = self.mlp_norm(x)
         # Where the tokens get wider, what passes by the MLP is the normed ones.
         passing = x if self.widening is None else self.widening(normed)

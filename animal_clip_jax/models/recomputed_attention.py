@@ -4,11 +4,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
-# What rematerialised blocks may keep beside products with parameters: attention's results. To keep
-# those of the kernel for TPUs takes as long as to compute them again (benchmarks/NOTES.md).
-ATTENDED = "attended"
+from animal_clip_jax.models.rematerialisation import kept
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -34,14 +31,12 @@ def _recomputed_forward(query, key, value, head_dim: int):
     total = jnp.sum(weights, axis=-1, keepdims=True)
     attended = jnp.einsum("rhqt,rhtd->rhqd", weights.astype(value.dtype), _by_head(value, head_dim))
     attended = _side_by_side((attended / total).astype(value.dtype))
-    attended, largest, total = (
-        checkpoint_name(array, ATTENDED) for array in (attended, largest, total)
-    )
+    attended, largest, total = map(kept, (attended, largest, total))
     return attended, (query, key, value, attended, largest, total)
 
 
-def _recomputed_backward(head_dim: int, kept, gradient):
-    query, key, value, attended, largest, total = kept
+def _recomputed_backward(head_dim: int, stored, gradient):
+    query, key, value, attended, largest, total = stored
     dtype = query.dtype
     # The keys are scaled here, and the queries before, since XLA would keep what is the same.
     weights = jnp.exp(_scores(query, key * head_dim**-0.5, head_dim) - largest) / total

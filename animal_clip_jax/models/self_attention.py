@@ -6,6 +6,7 @@ from flax import nnx
 from jax.nn.initializers import Initializer
 
 from animal_clip_jax.models.attention import XLA, Attention, attend
+from animal_clip_jax.models.rematerialisation import kept
 
 
 class SelfAttention(nnx.Module):
@@ -48,9 +49,8 @@ class SelfAttention(nnx.Module):
         packed = self.query_key_value
         assert packed.bias is not None
         kernel = packed.kernel[:, first:last].astype(self.dtype)
-        return jnp.einsum("...w,wphd->...phd", x, kernel) + packed.bias[first:last].astype(
-            self.dtype
-        )
+        product = jnp.einsum("...w,wphd->...phd", x, kernel)
+        return kept(product + packed.bias[first:last].astype(self.dtype))
 
     def __call__(
         self, x: jax.Array, *, num_queries: int | None = None, is_causal: bool = False

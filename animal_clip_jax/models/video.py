@@ -14,19 +14,7 @@ from animal_clip_jax.models.layers import (
     ResidualBlock,
     layer_norm,
 )
-from animal_clip_jax.models.recomputed_attention import ATTENDED
-
-# What the backward pass finds stored of a block: everything ("none" is rematerialised), nothing
-# but the block's input, or the results of its matrix products with parameters, and on processors
-# those of attention.
-REMAT_POLICIES = {
-    "none": None,
-    "blocks": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.save_from_both_policies(
-        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-        jax.checkpoint_policies.save_only_these_names(ATTENDED),
-    ),
-}
+from animal_clip_jax.models.rematerialisation import REMAT_POLICIES
 
 
 def patchify(images: jax.Array, patch_size: int) -> jax.Array:

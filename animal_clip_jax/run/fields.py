@@ -16,7 +16,7 @@ from animal_clip_jax.models.attention import CHOICES
 from animal_clip_jax.models.description import VIDEO_FAMILIES
 from animal_clip_jax.models.presets import PRESET_NAMES, PRESETS
 from animal_clip_jax.models.refinement_options import GRAPHS, UNKNOWN_ANIMALS
-from animal_clip_jax.models.video import REMAT_POLICIES
+from animal_clip_jax.models.rematerialisation import REMAT_POLICIES
 from animal_clip_jax.run.accepted import (
     Accepted,
     boolean,
