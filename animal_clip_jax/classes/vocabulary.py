@@ -58,9 +58,8 @@ def check_descriptions(descriptions: features.Descriptions, labels: Labels) -> N
             raise UserError(
                 f"descriptions: {name!r} is not one of the labels{did_you_mean(name, names)}"
             )
-        if isinstance(texts, str) or not len(texts):
-            found = "one text" if texts else "none"
-            raise UserError(f"descriptions: expected a list of texts of {name!r}, found {found}")
+        if isinstance(texts, str) or not isinstance(texts, Sequence) or not texts:
+            raise UserError(f"descriptions: expected a list of texts of {name!r}, found {texts!r}")
         for index, text in enumerate(texts):
             if not isinstance(text, str) or shows_nothing(text):
                 raise UserError(

@@ -85,8 +85,8 @@ def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
     """What can be done to train with less memory, the cheapest first.
 
     The order is a rule (benchmarks/RESULTS.md has figures): smaller micro-batches, whose products
-    fill the device less, then all but products computed again, a sixth of the step, then all, a
-    fourth to a third, and then what has to pass between the devices.
+    fill the device less, then all but products computed again, a tenth to a seventh of the step,
+    then all, a fifth to a third, and then what has to pass between the devices.
     """
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
     changed = functools.partial(_changed, config)

@@ -84,6 +84,7 @@ class Predictor:
     _recognition: AnimalRecognition | None
     judges_each_action: bool
     calibration: Calibration | None = None
+    _descriptions: features.Descriptions = dataclasses.field(default_factory=dict)
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -352,7 +353,13 @@ class Predictor:
         recognition = self._recognition
         if recognition is not None:
             recognition = recognition.for_animals(labels.animals, descriptions)
-        return dataclasses.replace(self, labels=labels, _classes=placed, _recognition=recognition)
+        return dataclasses.replace(
+            self,
+            labels=labels,
+            _classes=placed,
+            _recognition=recognition,
+            _descriptions=descriptions,
+        )
 
     @property
     def animal_look(self) -> Views | None:
@@ -393,6 +400,7 @@ class Predictor:
                 self.animals,
                 self._mesh,
                 digest=expected_recogniser(self.run, self._config),
+                descriptions=self._descriptions,
             )
         except MissingFileError:
             raise

@@ -5,6 +5,7 @@ a step, a run or `animal-clip estimate`, compiles the same program.
 """
 
 import functools
+import os
 import platform
 
 import jax
@@ -19,7 +20,8 @@ _WITH_SMALL_VECTOR_MEMORY = ("TPU v2", "TPU v3", "TPU v4")
 _X86 = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 # A processor's drops the barriers that keep rematerialised values from being computed early and
 # stored after all, which is why every policy would need as much memory as none. This pass is it.
-_PROCESSOR = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+_DISABLED_PASSES = "xla_disable_hlo_passes"
+_BARRIERS = "cse_barrier_expander"
 
 
 def compiler_options(mesh: Mesh) -> dict[str, str]:
@@ -30,10 +32,18 @@ def compiler_options(mesh: Mesh) -> dict[str, str]:
         return _TPU
     if device.platform != "cpu":
         return {}
+    options = {_DISABLED_PASSES: ",".join([*_disabled_by_environment(), _BARRIERS])}
     is_x86 = platform.machine() in ("x86_64", "AMD64")
     if is_x86 and processor_compiler_knows(tuple(_X86.items())):
-        return {**_PROCESSOR, **_X86}
-    return _PROCESSOR
+        options |= _X86
+    return options
+
+
+def _disabled_by_environment() -> list[str]:
+    """Passes that XLA_FLAGS disables, which an option would enable again."""
+    prefix = f"--{_DISABLED_PASSES}="
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    return [flag.removeprefix(prefix) for flag in flags if flag.startswith(prefix)]
 
 
 @functools.cache

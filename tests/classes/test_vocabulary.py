@@ -181,8 +181,9 @@ def test_what_is_described_is_not_looked_up(tower, tmp_path):
     ("descriptions", "message"),
     [
         ({"Groming": ["It grooms."]}, "'Groming' is not one of the labels; did you mean Grooming"),
-        ({"Grooming": "It grooms."}, "a list of texts of 'Grooming', found one text"),
-        ({"Grooming": []}, "a list of texts of 'Grooming', found none"),
+        ({"Grooming": "It grooms."}, "a list of texts of 'Grooming', found 'It grooms.'"),
+        ({"Grooming": []}, r"a list of texts of 'Grooming', found \[\]"),
+        ({"Grooming": None}, "a list of texts of 'Grooming', found None"),
         ({"Fox": ["It is red.", " "]}, "text 2 of 2 of 'Fox' is ' '; expected a sentence"),
         ({"Fox": [3]}, "text 1 of 1 of 'Fox' is 3; expected a sentence"),
     ],

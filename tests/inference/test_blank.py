@@ -133,6 +133,35 @@ def model(run, recogniser_folder):
     return animal_clip_jax.load(run, config=config).with_presence()
 
 
+def test_described_animals_are_looked_for_by_their_descriptions(
+    run, recogniser_folder, videos, tmp_path
+):
+    """An animal that the description file lacks, before and after its presence is asked for."""
+    names = animal_clip_jax.load(run).animals
+    path = tmp_path / "animals.csv"
+    path.write_text("animal,text\n" + "".join(f"{name},A {name}.\n" for name in names))
+    config = animal_clip_jax.load(run).run.config.copy_and_resolve_references()
+    config.animals.weights, config.animals.prompts = str(recogniser_folder), str(path)
+    plain = animal_clip_jax.load(run, config=config)
+    labels = {"animals": ["Okapi"], "descriptions": {"Okapi": ["A giraffe of the forest."]}}
+    described = plain.with_actions(plain.actions, **labels)
+    asked_before, asked_after = (
+        plain.with_presence().with_actions(plain.actions, **labels),
+        described.with_presence(),
+    )
+    looks = np.random.default_rng(0).integers(
+        0, 256, (2, config.animals.num_frames, 32, 32, 3), np.uint8
+    )
+    size = asked_after.presence_look.image_size
+    looks = looks.repeat(size // 32 + 1, 2).repeat(size // 32 + 1, 3)[:, :, :size, :size]
+    found = asked_before.presence(looks, batch_size=2)
+    np.testing.assert_array_equal(asked_after.presence(looks, batch_size=2), found)
+    other = plain.with_actions(
+        plain.actions, animals=["Okapi"], descriptions={"Okapi": ["A bird."]}
+    ).with_presence()
+    assert np.abs(other.presence(looks, batch_size=2) - found).max() > 1e-4
+
+
 def test_results_and_every_format_say_so(model, videos, tmp_path):
     inputs = find_inputs([str(videos)], recursive=True)[:4]
     request = dataclasses.replace(REQUEST, window=0.5, stride=0.25, batch_size=3, blank_below=1e-6)

@@ -277,6 +277,13 @@ def test_weights_without_a_run(family, video, tmp_path):
     named = model.with_actions(["a fox digging", "a zebra walking"], animals=["Zebra"])
     answer = named.predict(video)
     assert sum(p for _, p in answer.actions) == pytest.approx(1, abs=1e-5)
+    described = model.with_actions(
+        named.actions,
+        animals=["Zebra"],
+        descriptions={"a fox digging": ["a zebra walking"], "a zebra walking": ["a fox digging"]},
+    )
+    turned = [p for _, p in sorted(described.predict(video).actions)]
+    assert turned[::-1] == pytest.approx([p for _, p in sorted(answer.actions)], abs=1e-5)
     if family == "clip":
         # Zero-shot as CLIP does it: the softmax of scaled cosines with the texts.
         texts = model.encode_actions(["a fox digging", "a zebra walking"])

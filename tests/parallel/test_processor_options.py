@@ -29,6 +29,12 @@ def test_large_products_are_not_left_to_ynnpack():
     np.testing.assert_allclose(compiled(left, right), expected, atol=1e-3)
 
 
+def test_passes_that_the_environment_disables_stay_disabled(monkeypatch):
+    before = options_here()["xla_disable_hlo_passes"].split(",")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_a=1 --xla_disable_hlo_passes=one,two --xla_b=2")
+    assert options_here()["xla_disable_hlo_passes"] == f"one,two,{before[-1]}"
+
+
 def test_what_the_backward_pass_computes_again_is_not_stored():
     def block(x, kernel):
         return x + jnp.tanh(jnp.tanh(x @ kernel) * x)

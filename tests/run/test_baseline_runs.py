@@ -114,6 +114,9 @@ def test_predictions_and_timelines(family, made, videos):
         model.attention(path)
     with pytest.raises(UserError, match=f"encode_actions: a model of family {family} reads"):
         model.encode_actions(["digging"])
+    described = {model.actions[0]: ["It moves."]}
+    with pytest.raises(UserError, match=f"descriptions: a model of family '{family}' reads none"):
+        model.with_actions(model.actions, descriptions=described)
     if family == "video_prompt":
         other = model.with_actions(["digging a burrow", "flying"], animals=())
         assert {action.label for action in other.predict(path).actions} == set(other.actions)
