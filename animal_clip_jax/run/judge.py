@@ -168,6 +168,10 @@ class Judge:
         return f"\n{table}\n\n{summary.closing(workdir, steps, best, folder)}"
 
     def _show_sample(self, step: int, probabilities: np.ndarray) -> None:
+        """On process 0; all call it, so that a record that cannot be read ends them all."""
+        self._last_sampled = step
+        on_first(self._write_sample, step, probabilities)
+
+    def _write_sample(self, step: int, probabilities: np.ndarray) -> None:
         if self.tensorboard.is_written:
             self.tensorboard.clips(step, self._sample.images(probabilities))
-            self._last_sampled = step
