@@ -54,7 +54,8 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 # The folders whose files take longest. They come first, so that at the end no process is left with
-# a long file while the others have nothing more to do.
+# a long file while the others have nothing more to do; and of these one that most of needs no run,
+# so that not all processes wait at once for the one that makes it.
 LONGEST = ("parallel", "run", "conversion", "parity", "recognition")
 
 

@@ -32,6 +32,8 @@ def class_texts(
     class_names: Sequence[str],
     kind: Kind,
     described: Descriptions = NO_DESCRIPTIONS,
+    *,
+    beside: Sequence[str] = (),
 ) -> list[list[str]]:
     """The texts of every class.
 
@@ -40,6 +42,7 @@ def class_texts(
         class_names: the labels, in order.
         kind: "action" or "animal", which decides on the templates.
         described: the texts of some classes, which are not looked for in `source`.
+        beside: other classes, which a description file describes as well.
 
     Returns:
         texts for every class, in the order of `class_names`; as many for each that `source` has.
@@ -47,9 +50,10 @@ def class_texts(
     Raises:
         UserError: see `descriptions.read_descriptions`.
     """
-    others = [name for name in class_names if name not in described]
-    texts = dict(zip(others, _texts_of(source, others, kind), strict=True))
-    return [list(described[name]) if name in described else texts[name] for name in class_names]
+    lacking = [name for name in class_names if name not in described]
+    named = [*beside, *lacking] if lacking else []
+    texts = {**dict(zip(named, _texts_of(source, named, kind), strict=True)), **described}
+    return [list(texts[name]) for name in class_names]
 
 
 def _texts_of(source: str, class_names: Sequence[str], kind: Kind) -> list[list[str]]:

@@ -124,7 +124,7 @@ def context_of_labels(
     if not len(trained.animal_features):  # the model is never told the animals
         trained_labels, labels = (each._replace(animals=()) for each in (trained_labels, labels))
     kept: dict[str, dict[str, np.ndarray]] = {}
-    texts: dict[str, list[Sequence[str]]] = {}
+    texts: dict[str, list[list[str]]] = {}
     for kind, known, new, held in (
         ("actions", trained_labels.actions, labels.actions, trained.action_features),
         ("animals", trained_labels.animals, labels.animals, trained.animal_features),
@@ -133,9 +133,23 @@ def context_of_labels(
         held_of = dict(zip(known, np.asarray(held), strict=True)) if is_same else {}
         kept[kind] = {name: row for name, row in held_of.items() if name not in descriptions}
         unknown = [name for name in new if name not in kept[kind]]
-        texts[kind] = _texts_of(
-            unknown, kind, sources[kind], descriptions, trained=known if is_same else ()
-        )
+        try:
+            texts[kind] = features.class_texts(
+                sources[kind],
+                unknown,
+                "action" if kind == "actions" else "animal",
+                descriptions,
+                beside=known if is_same else (),
+            )
+        except UserError as error:
+            if not is_same:
+                raise
+            lacking = next(name for name in unknown if name not in descriptions)
+            raise UserError(
+                f"the training's {kind} are described, and {lacking!r} is not ({error}); describe "
+                f"it by config.prompts.{kind}, a file of texts of all {kind}, or in Python by "
+                f"with_actions(…, descriptions={{{lacking!r}: […]}})"
+            ) from error
     performed: np.ndarray | None = None  # by the animals of the training
     if relation is None:
         edges = own_edges(np.asarray(trained.relation))
@@ -179,35 +193,24 @@ def context_of_labels(
     )
 
 
-def _texts_of(
-    names: Sequence[str],
-    kind: str,
-    source: str,
-    descriptions: features.Descriptions,
-    *,
-    trained: Sequence[str],
-) -> list[Sequence[str]]:
-    """The texts of some classes.
+def context_without_training(
+    tower: TextTower, labels: Labels, descriptions: features.Descriptions, *, mesh: Mesh
+) -> ClassContext:
+    """The class context of labels of which nothing is known but their names, or descriptions; no
+    animal performs anything.
 
     Args:
-        kind: "actions" or "animals".
-        trained: the classes of the training, if its texts come from `source`, too: a file describes
-            them all.
+        tower, labels, descriptions, mesh: see `context_of_labels`.
     """
-    lacking = [name for name in names if name not in descriptions]
-    named = [*trained, *lacking] if lacking else []
-    try:
-        found = features.class_texts(source, named, "action" if kind == "actions" else "animal")
-    except UserError as error:
-        if not trained:
-            raise
-        raise UserError(
-            f"the training's {kind} are described, and {lacking[0]!r} is not ({error}); describe "
-            f"it by config.prompts.{kind}, a file of texts of all {kind}, or in Python by "
-            f"with_actions(…, descriptions={{{lacking[0]!r}: […]}})"
-        ) from error
-    texts = {**dict(zip(named, found, strict=True)), **descriptions}
-    return [texts[name] for name in names]
+    return class_context(
+        tower,
+        ClassTexts(
+            features.class_texts("names", labels.actions, "action", descriptions),
+            features.class_texts("names", labels.animals, "animal", descriptions),
+        ),
+        np.zeros((len(labels.actions), len(labels.animals)), np.float32),
+        mesh=mesh,
+    )
 
 
 def carry_over(

@@ -17,8 +17,13 @@ from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
 from animal_clip_jax.classes import features
-from animal_clip_jax.classes.context import ClassTexts, class_context, text_tower
-from animal_clip_jax.classes.vocabulary import Labels, check_descriptions, check_labels
+from animal_clip_jax.classes.context import text_tower
+from animal_clip_jax.classes.vocabulary import (
+    Labels,
+    check_descriptions,
+    check_labels,
+    context_without_training,
+)
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.evaluation import scoring
 from animal_clip_jax.inference.answers import (
@@ -337,26 +342,19 @@ class Predictor:
                 "train it, from them with config.init_from"
             )
         else:
-            classes = class_context(
-                self._text_tower(),
-                ClassTexts(
-                    features.class_texts("names", labels.actions, "action", descriptions),
-                    features.class_texts("names", labels.animals, "animal", descriptions),
-                ),
-                np.zeros((len(labels.actions), len(labels.animals)), np.float32),
-                mesh=self._mesh,
+            classes = context_without_training(
+                self._text_tower(), labels, descriptions, mesh=self._mesh
             )
         if given is not None:
             classes = classes._replace(relation=given)
         placed = jax.device_put(classes, NamedSharding(self._mesh, mesh_lib.REPLICATED))
-        placed = self._steps.prepared(self._values, placed)
         recognition = self._recognition
         if recognition is not None:
             recognition = recognition.for_animals(labels.animals, descriptions)
         return dataclasses.replace(
             self,
             labels=labels,
-            _classes=placed,
+            _classes=self._steps.prepared(self._values, placed),
             _recognition=recognition,
             _descriptions=descriptions,
         )

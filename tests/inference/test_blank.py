@@ -133,32 +133,26 @@ def model(run, recogniser_folder):
     return animal_clip_jax.load(run, config=config).with_presence()
 
 
-def test_described_animals_are_looked_for_by_their_descriptions(
-    run, recogniser_folder, videos, tmp_path
-):
+def test_described_animals_are_looked_for_by_their_descriptions(run, recogniser_folder, tmp_path):
     """An animal that the description file lacks, before and after its presence is asked for."""
-    names = animal_clip_jax.load(run).animals
+    loaded = animal_clip_jax.load(run)
     path = tmp_path / "animals.csv"
-    path.write_text("animal,text\n" + "".join(f"{name},A {name}.\n" for name in names))
-    config = animal_clip_jax.load(run).run.config.copy_and_resolve_references()
+    path.write_text("animal,text\n" + "".join(f"{name},A {name}.\n" for name in loaded.animals))
+    config = loaded.run.config.copy_and_resolve_references()
     config.animals.weights, config.animals.prompts = str(recogniser_folder), str(path)
     plain = animal_clip_jax.load(run, config=config)
-    labels = {"animals": ["Okapi"], "descriptions": {"Okapi": ["A giraffe of the forest."]}}
-    described = plain.with_actions(plain.actions, **labels)
-    asked_before, asked_after = (
-        plain.with_presence().with_actions(plain.actions, **labels),
-        described.with_presence(),
-    )
-    looks = np.random.default_rng(0).integers(
-        0, 256, (2, config.animals.num_frames, 32, 32, 3), np.uint8
-    )
-    size = asked_after.presence_look.image_size
-    looks = looks.repeat(size // 32 + 1, 2).repeat(size // 32 + 1, 3)[:, :, :size, :size]
-    found = asked_before.presence(looks, batch_size=2)
-    np.testing.assert_array_equal(asked_after.presence(looks, batch_size=2), found)
-    other = plain.with_actions(
-        plain.actions, animals=["Okapi"], descriptions={"Okapi": ["A bird."]}
-    ).with_presence()
+
+    def described(model, text):
+        return model.with_actions(model.actions, animals=["Okapi"], descriptions={"Okapi": [text]})
+
+    before = described(plain.with_presence(), "A giraffe of the forest.")
+    look = before.presence_look
+    shape = (2, look.num_frames, look.image_size, look.image_size, 3)
+    looks = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    found = before.presence(looks, batch_size=2)
+    after = described(plain, "A giraffe of the forest.").with_presence()
+    np.testing.assert_array_equal(after.presence(looks, batch_size=2), found)
+    other = described(plain, "A bird.").with_presence()
     assert np.abs(other.presence(looks, batch_size=2) - found).max() > 1e-4
 
 
