@@ -4,8 +4,8 @@
 
 Runs `python main.py` on a few rendered clips, from random values and with the names of the labels
 as texts, and waits for the first line of `metrics.jsonl`, which is written once the first step is
-done. The first start compiles everything, into a folder of its own; later ones read it. The
-processor time is of the process up to then, on all cores. On Linux.
+done, and says how long that took. The first start compiles everything, into a folder of its own;
+later ones read it. The processor time is of the process up to then, on all cores. On Linux.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from animal_clip_jax.tables import format_table
 from data_pipeline.annotations.datasets import read_annotations
@@ -26,7 +27,7 @@ from data_pipeline.synthetic.videos import write_clips
 
 ANIMALS, ACTIONS, CLIPS = ("Bear", "Fox"), ("Walking", "Standing up"), 2
 # The batch is small, so that the first step is short beside what comes before it.
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "init_from": "",
     "data.num_actions": 0,
     "data.num_animals": 0,
@@ -54,11 +55,11 @@ def write_data(folder: pathlib.Path) -> pathlib.Path:
     return folder / "data"
 
 
-def time_to_first_step(command: list[str], workdir: pathlib.Path) -> tuple[float, float]:
+def time_to_first_step(command: list[str], workdir: pathlib.Path) -> tuple[float, float, float]:
     """Starts a training, and ends it after its first step.
 
     Returns:
-        seconds by the clock, and of the processor.
+        seconds by the clock, of them those of the step, and seconds of the processor.
 
     Raises:
         RuntimeError: it ended before, or took half an hour.
@@ -68,7 +69,7 @@ def time_to_first_step(command: list[str], workdir: pathlib.Path) -> tuple[float
         [*command, f"--workdir={workdir}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        while not _has_stepped(workdir / "metrics.jsonl"):
+        while not (speeds := _speeds(workdir / "metrics.jsonl")):
             if process.poll() is not None or time.perf_counter() - start > LONGEST_S:
                 process.kill()
                 said = process.communicate()[0].decode(errors="replace")
@@ -77,16 +78,19 @@ def time_to_first_step(command: list[str], workdir: pathlib.Path) -> tuple[float
         seconds = time.perf_counter() - start
         fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         ticks = int(fields[11]) + int(fields[12])  # proc(5): utime and stime
-        return seconds, ticks / os.sysconf("SC_CLK_TCK")
+        of_step = FIELDS["batch_size"] / speeds[0]
+        return seconds, of_step, ticks / os.sysconf("SC_CLK_TCK")
     finally:
         process.kill()
         process.communicate()
 
 
-def _has_stepped(metrics: pathlib.Path) -> bool:
+def _speeds(metrics: pathlib.Path) -> list[float]:
+    """Clips a second of the steps that are done."""
     # What follows the last end of a line may be half of one.
     lines = metrics.read_text().split("\n")[:-1] if metrics.exists() else []
-    return any(json.loads(line)["kind"] == "train" for line in lines)
+    figures = map(json.loads, lines)
+    return [line["clips_per_second"] for line in figures if line["kind"] == "train"]
 
 
 def main() -> None:
@@ -102,9 +106,18 @@ def main() -> None:
         command += [f"--config.{field}={value}" for field, value in fields.items()]
         rows: list[dict[str, object]] = []
         for number in range(1 + options.repeats):
-            seconds, processor = time_to_first_step(command + changes, folder / str(number))
-            kept = "programs" if number else "nothing"
-            rows.append({"kept": kept, "seconds": seconds, "processor_s": processor})
+            seconds, of_step, processor = time_to_first_step(
+                command + changes, folder / str(number)
+            )
+            rows.append(
+                {
+                    "kept": "programs" if number else "nothing",
+                    "to_first_step_s": seconds - of_step,
+                    "first_step_s": of_step,
+                    "to_its_end_s": seconds,
+                    "processor_s": processor,
+                }
+            )
     print(format_table(rows))
 
 

@@ -16,8 +16,9 @@ from animal_clip_jax.models.description import CLASSIFIERS
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.attention import choose_attention
+from animal_clip_jax.run.batch_shapes import batch_shapes
 from animal_clip_jax.run.by_data import LEFT_TO_DATA
-from animal_clip_jax.run.config import check_fields, training_source
+from animal_clip_jax.run.config import check_fields
 from animal_clip_jax.run.fields import FIELDS
 from animal_clip_jax.run.start import as_published, filled, resolved
 from animal_clip_jax.training.state import abstract_state
@@ -110,31 +111,22 @@ def _model_flops(config: ConfigDict) -> float:
 
 def step_inputs(config: ConfigDict) -> tuple[dict[str, jax.ShapeDtypeStruct], ClassContext]:
     """The shapes of a step's batch and class context."""
-    clips, actions, animals = config.batch_size, config.data.num_actions, config.data.num_animals
-    size, width = config.model.architecture.image_size, config.model.architecture.embed_dim
-    family = config.model.family
+    actions, animals = config.data.num_actions, config.data.num_animals
+    width, family = config.model.architecture.embed_dim, config.model.family
 
-    def build() -> tuple[dict[str, jax.Array], ClassContext]:
-        batch = {
-            "frames": jnp.zeros((clips, config.model.num_frames, size, size, 3), jnp.uint8),
-            "actions": jnp.zeros((clips, actions)),
-            "animals": jnp.zeros((clips, animals)),
-        }
-        if training_source(config) is not None:
-            batch["animal_weights"] = jnp.zeros((clips, animals))
+    def build() -> ClassContext:
         if family in CLASSIFIERS:
-            return batch, without_texts(actions)
+            return without_texts(actions)
         if family == "video_prompt":
             tokens = jnp.zeros((actions, NAME_TOKENS), jnp.int32)
-            return batch, without_texts(actions, action_features=tokens)
-        classes = ClassContext(
+            return without_texts(actions, action_features=tokens)
+        return ClassContext(
             action_features=jnp.zeros((actions, width)),
             animal_features=jnp.zeros((animals, width)),
             relation=jnp.zeros((actions, animals)),
         )
-        return batch, classes
 
-    return jax.eval_shape(build)
+    return batch_shapes(config, actions, animals), jax.eval_shape(build)
 
 
 def resolved_without_weights(config: ConfigDict) -> ConfigDict:

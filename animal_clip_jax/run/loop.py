@@ -9,6 +9,7 @@ import optax
 
 from animal_clip_jax.errors import Interrupted
 from animal_clip_jax.parallel import accelerator
+from animal_clip_jax.parallel.compile_ahead import Compiling
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.interruption import InterruptionNotice
 from animal_clip_jax.run.metrics_log import MetricsLog
@@ -76,7 +77,7 @@ class TrainingLoop:
 
     def run(
         self,
-        train_step: jax.stages.Wrapped,
+        compiling: Compiling | None,
         state: TrainState,
         batches: Iterator[Batch],
         *constants: Any,
@@ -84,8 +85,9 @@ class TrainingLoop:
         """Takes the steps, and saves the last state.
 
         Args:
-            train_step: (state, arrays, *constants) → (state, metrics), not compiled yet. The
-                metrics, "loss" among them, must stay finite.
+            compiling: gives (state, arrays, *constants) → (state, metrics), see
+                `parallel.compile_ahead`; None if no step is left. The metrics, "loss" among them,
+                must stay finite.
             state: before the first step; given up.
             batches: at least one for each step.
             constants: what is the same in all steps.
@@ -102,7 +104,8 @@ class TrainingLoop:
         for step in range(steps.start + 1, steps.total + 1):
             batch = next(batches)
             if compiled_step is None:
-                compiled_step = self._compiled(train_step, state, batch.arrays, *constants)
+                assert compiling is not None
+                compiled_step = self._compiled(compiling)
             self.profile.before(step)
             state, metrics = compiled_step(state, batch.arrays, *constants)
             self.watch.add(step, metrics, batch.ids)
@@ -135,9 +138,9 @@ class TrainingLoop:
         self.progress.finish()
         return state
 
-    def _compiled(self, train_step: jax.stages.Wrapped, *arguments: Any) -> jax.stages.Compiled:
+    def _compiled(self, compiling: Compiling) -> jax.stages.Compiled:
         self.screen.doing("compiling the training step")
-        compiled_step = train_step.lower(*arguments).compile()
+        compiled_step = compiling.result()
         self.screen.doing("")
         ideal = accelerator.ideal_seconds(compiled_step, micro_batches=self.micro_batches)
         self.progress.set_ideal(ideal)

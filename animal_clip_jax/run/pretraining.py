@@ -20,6 +20,7 @@ from animal_clip_jax.models.architectures import ClipArchitecture
 from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.parallel.compile_ahead import compile_ahead
 from animal_clip_jax.recognition.zero_shot import Recogniser
 from animal_clip_jax.run import label_accuracy
 from animal_clip_jax.run.checkpoints import RunCheckpoints
@@ -181,6 +182,16 @@ def _train(
             state, shardings = create_state(
                 start.values(settings.seed), groups, optimizer, seed=settings.seed, mesh=mesh
             )
+        compiling = None
+        if done < settings.steps:
+            step = make_contrastive_step(
+                start.graphdef,
+                optimizer,
+                normalisation=start.normalisation,
+                mesh=mesh,
+                state_shardings=shardings,
+            )
+            compiling = compile_ahead(step, state, _batch_shapes(settings, start.architecture))
         log, tensorboard = MetricsLog(workdir), TensorBoard(workdir)
         progress = TrainingProgress(
             screen,
@@ -220,17 +231,10 @@ def _train(
             if note:
                 screen.say(note)
         screen.say(_opening(settings, index, start, mesh, done, workdir))
-        step = make_contrastive_step(
-            start.graphdef,
-            optimizer,
-            normalisation=start.normalisation,
-            mesh=mesh,
-            state_shardings=shardings,
-        )
         batches = _batches(settings, index, start.architecture, mesh, done)
         screen.doing("")
         with progress, loop.profile:
-            state = loop.run(step, state, batches)
+            state = loop.run(compiling, state, batches)
     return jax.device_get(state.trained)
 
 
@@ -253,6 +257,16 @@ def _opening(
     if done:
         return f"{said}\ngoing on from step {done} of {settings.steps} in {workdir}"
     return said
+
+
+def _batch_shapes(
+    settings: Settings, architecture: ClipArchitecture
+) -> dict[str, jax.ShapeDtypeStruct]:
+    pairs, size = settings.batch_size, architecture.image_size
+    return {
+        "images": jax.ShapeDtypeStruct((pairs, size, size, 3), np.uint8),
+        "tokens": jax.ShapeDtypeStruct((pairs, architecture.context_length), np.int32),
+    }
 
 
 def _batches(

@@ -19,6 +19,7 @@ from animal_clip_jax.models.class_context import ClassContext, without_texts
 from animal_clip_jax.models.description import CLASSIFIERS
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.parallel.compile_ahead import compile_ahead
 from animal_clip_jax.parallel.distributed import (
     check_same_config,
     is_first,
@@ -30,6 +31,7 @@ from animal_clip_jax.run import assembly, resume, run_classes, summary
 from animal_clip_jax.run import workdir as workdir_lib
 from animal_clip_jax.run.animals import AnimalRecognition
 from animal_clip_jax.run.attention import choose_attention
+from animal_clip_jax.run.batch_shapes import batch_shapes
 from animal_clip_jax.run.by_data import following
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.config import (
@@ -56,6 +58,7 @@ from animal_clip_jax.run.watch import StepWatch
 from animal_clip_jax.training import optimizer as optimizer_lib
 from animal_clip_jax.training.state import TrainState, abstract_state, create_state
 from animal_clip_jax.training.step import make_train_step
+from data_pipeline.batches import plan as batch_plan
 from data_pipeline.dataset import dataset_digest
 
 _ON_DEVICE = ("frames", "actions", "animals", "animal_weights")
@@ -96,10 +99,7 @@ def _train(
     screen.doing("opening the data")
     config = on_all(_resolved, config, workdir)
     config, data, mesh, notes = _checked(config, workdir)
-    # TensorFlow is imported here, and not by whoever only wants the model, or has a wrong path.
-    from data_pipeline.batches import input as input_pipeline
-
-    steps_per_epoch = input_pipeline.steps_per_epoch(len(data.train.index), config.batch_size)
+    steps_per_epoch = batch_plan.steps_per_epoch(len(data.train.index), config.batch_size)
     total_steps = steps_per_epoch * config.epochs
     earlier = on_all(resume.earlier_run, config, workdir, data.info, extends=extends)
     recognition = AnimalRecognition.for_training(
@@ -117,7 +117,11 @@ def _train(
     del begun  # the steps give the state up, and nobody else is to hold it
     classes = jax.device_put(host_classes, NamedSharding(mesh, mesh_lib.REPLICATED))
 
-    train_step = _train_step(config, data, plan, state, shardings)
+    compiling = None
+    if start_step < total_steps:
+        train_step = _train_step(config, data, plan, state, shardings)
+        batch = batch_shapes(config, len(data.info.action_names), len(data.info.animal_names))
+        compiling = compile_ahead(train_step, state, batch, classes)
     batches = _on_devices(_training_batches(config, data, mesh, recognition, start_step), mesh)
     evaluator = Evaluator(
         config,
@@ -202,7 +206,7 @@ def _train(
         if is_owed:
             figure = judge.after_epoch(epoch, start_step, state, classes)
             judge.record(start_step, figure)
-        state = loop.run(train_step, state, batches, classes)
+        state = loop.run(compiling, state, batches, classes)
         screen.say(judge.at_the_end(workdir, total_steps, state, classes))
 
 
@@ -355,6 +359,7 @@ def _training_batches(
     start_step: int,
 ) -> Iterator[dict[str, np.ndarray]]:
     """This process's share of the batches after a step, without end."""
+    # TensorFlow is imported here, and not by whoever only wants the model, or has a wrong path.
     from data_pipeline.batches import input as input_pipeline
 
     animal_weights, told_by = None, training_source(config)
