@@ -5,7 +5,8 @@
 Equal work: X-CLIP ViT-B/16 with the same shapes and clips, class texts encoded before. The training
 step is a forward and a backward pass through the video side and an AdamW update; a prediction is
 one clip, from bytes to probabilities. The programs take turns, each time in a process of its own,
-which also measures the product of 768 × 3072 that most of the work consists of. Figures are
+which also measures the products with a block's parameters by themselves, forward and for both
+gradients, one after another: what a step mostly consists of, and a bound for it. Figures are
 medians over the turns; the peak is the process's highest resident memory (on a GPU: the device's
 peak of allocated memory). Processor time is what to look at while other programs run.
 
@@ -54,7 +55,7 @@ class _Timed(NamedTuple):
 class _Parts(NamedTuple):
     """What is timed, each a function that returns once it is done."""
 
-    product: Callable[[], Any]
+    products: Callable[[], Any]
     forward: Callable[[], Any]
     step: Callable[[], Any]
     prediction: Callable[[], Any]
@@ -72,16 +73,19 @@ def _time(function: Callable[[], Any]) -> _Timed:
 
 
 def _measure(parts: _Parts) -> dict[str, _Timed | float]:
-    timed: dict[str, Any] = {name: _time(getattr(parts, name)) for name in ("product", *_PARTS)}
+    timed: dict[str, Any] = {name: _time(getattr(parts, name)) for name in ("products", *_PARTS)}
     peak_bytes = parts.peak_bytes()
     if peak_bytes is None:
         peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {**timed, "peak_gib": peak_bytes / 2**30}
 
 
-def _product_shape() -> tuple[int, int, int]:
-    """Tokens, width and hidden width of an MLP's first product."""
-    return _BATCH_SIZE.value * _NUM_FRAMES.value * 197, 768, 3072
+# Queries, keys and values; the result of attention; the two of an MLP.
+_KERNELS = ((768, 2304), (768, 768), (768, 3072), (3072, 768))
+
+
+def _tokens() -> int:
+    return _BATCH_SIZE.value * _NUM_FRAMES.value * 197
 
 
 def ours(family: str, remat: str) -> _Parts:
@@ -166,12 +170,26 @@ def ours(family: str, remat: str) -> _Parts:
 
     forward = jax.jit(logits, compiler_options=options)
     probabilities = jax.jit(lambda *given: jax.nn.softmax(logits(*given)), compiler_options=options)
-    tokens, narrow, wide = _product_shape()
-    product = jax.jit(jnp.matmul, compiler_options=options)
-    factors = (
-        jnp.asarray(random.standard_normal((tokens, narrow)), config.model.dtype),
-        jnp.asarray(random.standard_normal((narrow, wide)), config.model.dtype),
+    multiply = jax.jit(
+        jax.lax.dot_general, static_argnames="dimension_numbers", compiler_options=options
     )
+    factors = [
+        tuple(
+            jnp.asarray(random.standard_normal(shape), config.model.dtype)
+            for shape in ((_tokens(), rows), (rows, columns), (_tokens(), columns))
+        )
+        for rows, columns in _KERNELS
+    ]
+
+    def products():
+        for inputs, kernel, gradient in factors:
+            for left, right, contracted in (
+                (inputs, kernel, ((1,), (0,))),
+                (gradient, kernel, ((1,), (1,))),
+                (inputs, gradient, ((0,), (0,))),
+            ):
+                product = multiply(left, right, dimension_numbers=(contracted, ((), ())))
+                product.block_until_ready()
 
     def train():
         nonlocal state
@@ -179,7 +197,7 @@ def ours(family: str, remat: str) -> _Parts:
         jax.block_until_ready((state, metrics))
 
     return _Parts(
-        product=lambda: product(*factors).block_until_ready(),
+        products=products,
         forward=lambda: forward(state.trained, state.frozen, placed, classes).block_until_ready(),
         step=train,
         prediction=lambda: np.asarray(
@@ -256,18 +274,25 @@ def torch_xclip(*, is_compiled: bool) -> _Parts:
         optimizer.zero_grad()
         synchronise()
 
-    tokens, narrow, wide = _product_shape()
-    first = torch.randn(tokens, narrow, device=device)
-    second = torch.randn(narrow, wide, device=device)
+    factors = [
+        [
+            torch.randn(shape, device=device)
+            for shape in ((_tokens(), rows), (columns, rows), (_tokens(), columns))
+        ]
+        for rows, columns in _KERNELS
+    ]
 
-    def product():
-        first @ second
+    def products():
+        for inputs, kernel, gradient in factors:
+            torch.nn.functional.linear(inputs, kernel)
+            gradient @ kernel
+            gradient.t() @ inputs
         synchronise()
 
     def peak_bytes():
         return torch.cuda.max_memory_allocated() if device == "cuda" else None
 
-    return _Parts(product, forward, train, predict, peak_bytes)
+    return _Parts(products, forward, train, predict, peak_bytes)
 
 
 def _in_own_process(program: str, cache: str) -> dict[str, Any] | None:
@@ -294,17 +319,19 @@ def _median(turns: list[dict[str, Any]], part: str, field: int) -> float:
 
 def _table(turns_of: dict[str, list[dict[str, Any]]], field: int) -> list[dict[str, object]]:
     """A row a program, by the clock (field 0) or by processor time (1)."""
-    tokens, narrow, wide = _product_shape()
+    operations = 6 * _tokens() * sum(rows * columns for rows, columns in _KERNELS)
     rows = []
     for program, turns in turns_of.items():
         row: dict[str, object] = {"program": _PROGRAMS[program]}
-        row["product_gflop"] = 2e-9 * tokens * narrow * wide / _median(turns, "product", field)
+        products = _median(turns, "products", field)
+        row["products_gflop"] = 1e-9 * operations / products
+        row["of_step"] = _NUM_LAYERS.value * products / _median(turns, "step", field)
         for part in _PARTS:
             clips = 1 if part == "prediction" else _BATCH_SIZE.value
             row[part] = clips / _median(turns, part, field)
         base = turns_of.get("torch_xclip")
         if base:
-            for part in ("product", *_PARTS):
+            for part in ("products", *_PARTS):
                 row[f"{part}_ratio"] = _median(base, part, field) / _median(turns, part, field)
         row["peak_gib"] = max(turn["peak_gib"] for turn in turns)
         rows.append(row)

@@ -106,7 +106,9 @@ def gather_texts(text: str) -> list[str]:
         return [text]
     encoded = np.frombuffer(text.encode(), np.uint8)
     lengths = np.asarray(multihost_utils.process_allgather(np.int32(len(encoded))))
-    padded = np.zeros(max(int(lengths.max()), 1), np.uint8)
+    if not lengths.any():
+        return [""] * len(lengths)
+    padded = np.zeros(lengths.max(), np.uint8)
     padded[: len(encoded)] = encoded
     rows = np.asarray(multihost_utils.process_allgather(padded))
     return [bytes(row[:length]).decode() for row, length in zip(rows, lengths, strict=True)]

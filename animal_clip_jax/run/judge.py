@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.models.animal_sources import IN_WORDS
 from animal_clip_jax.models.class_context import ClassContext
-from animal_clip_jax.parallel.distributed import from_first, is_first, on_first
+from animal_clip_jax.parallel.distributed import from_first, is_first, on_all, on_first
 from animal_clip_jax.run import results, summary
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.config import selection
@@ -89,13 +89,15 @@ class Judge:
             f"{results.headline(figures, multi_label=multi_label)}, animals {IN_WORDS[source]}"
             f"{', best' if is_best else ''}"
         )
-        self.log.write(
+        on_all(
+            self.log.write,
             step,
             "evaluation",
             {f"{source}/{name}": value for name, value in figures.items()},
             {"split": clips.split, "clip_set": clips.name, "temporal_views": 1, "crops": 1},
         )
-        self.tensorboard.curves(step, clips.name, results.curves(figures, multi_label=multi_label))
+        curves = results.curves(figures, multi_label=multi_label)
+        on_all(self.tensorboard.curves, step, clips.name, curves)
         self._show_sample(step, scored.scores)
         return figure
 
@@ -146,10 +148,11 @@ class Judge:
                 ),
             )
             on_first(results.write, workdir, source, result, multi_label=multi_label)
-            self.log.write(step, "evaluation", result.figures(), source)
+            on_all(self.log.write, step, "evaluation", result.figures(), source)
             for part in result.by_source:
                 if not part.is_shuffled:
-                    self.tensorboard.curves(
+                    on_all(
+                        self.tensorboard.curves,
                         step,
                         f"end_{clips.name}_animals_{part.source}",
                         results.curves(part.figures, multi_label=multi_label),

@@ -1,7 +1,7 @@
 """The steps of a training, whatever is trained: taken, watched, logged, saved, and stopped."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +10,7 @@ import optax
 from animal_clip_jax.errors import Interrupted
 from animal_clip_jax.parallel import accelerator
 from animal_clip_jax.parallel.compile_ahead import Compiling
+from animal_clip_jax.parallel.distributed import on_all
 from animal_clip_jax.run.checkpoints import RunCheckpoints
 from animal_clip_jax.run.interruption import InterruptionNotice
 from animal_clip_jax.run.metrics_log import MetricsLog
@@ -150,7 +151,10 @@ class TrainingLoop:
     def _record(self, step: int) -> None:
         figures = self.watch.check()
         figures["learning_rate"] = float(self.rate(step - 1))
-        speed = self.progress.advance(step, figures)
-        self.log.write(step, "train", {**figures, **speed})
+        figures |= self.progress.advance(step, figures)
+        on_all(self._write, step, figures)
+
+    def _write(self, step: int, figures: Mapping[str, float]) -> None:
+        self.log.write(step, "train", figures)
         shown = ("loss", "learning_rate", self.progress.speed_name)
-        self.tensorboard.curves(step, "training", {name: (figures | speed)[name] for name in shown})
+        self.tensorboard.curves(step, "training", {name: figures[name] for name in shown})

@@ -133,7 +133,7 @@ def _train(
         wait_for=notice.wait_for,
     )
     log = MetricsLog(workdir, is_written=is_first())
-    tensorboard = TensorBoard(workdir, is_written=is_first())
+    tensorboard = on_all(TensorBoard, workdir, is_written=is_first())
     digest = "" if recognition is None else recognition.recogniser.digest
     judge = Judge(config, data, evaluator, checkpoints, log, tensorboard, screen, digest)
     description = describe_run(config, data, digest)
@@ -149,7 +149,7 @@ def _train(
     is_due = bool(start_step) and not rest and judge.is_due(epoch)
     # The run may have been stopped between the end of this epoch and its evaluation.
     is_owed = is_due and not judge.has_judged(start_step)
-    broken_off = log.go_on(start_step, is_evaluated=not is_owed)
+    broken_off = on_all(log.go_on, start_step, is_evaluated=not is_owed)
     tables = (
         summary.part_table(config.model.family, state.trained, state.frozen),
         summary.parameter_table(state.values(), plan.groups),
@@ -166,7 +166,7 @@ def _train(
     elif start_step:
         screen.say(f"going on from step {start_step} of {total_steps} in {workdir}")
     else:
-        tensorboard.configuration(config)
+        on_all(tensorboard.configuration, config)
     if broken_off:
         screen.say(broken_off)
 

@@ -246,6 +246,20 @@ def test_what_fails_on_one_process_ends_all(data, tmp_path):
     assert "process 0 gave up: " in error and f"{tmp_path}/file/run" in error
 
 
+@pytest.mark.slow
+def test_figures_that_process_0_cannot_write_end_all(alone, data, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(alone, workdir)
+    shutil.rmtree(workdir / "tensorboard")
+    (workdir / "tensorboard").touch()
+    command = tiny_run.command(workdir, data, *FLAGS)
+    first, second = tiny_run.run_processes([command, command], devices=1)
+    assert (first[0], second[0]) == (2, 2)
+    assert f"{workdir}/tensorboard" in tiny_run.error_line(first[2])
+    error = tiny_run.error_line(second[2])
+    assert "process 0 gave up: " in error and f"{workdir}/tensorboard" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
