@@ -13,12 +13,7 @@ _MB = 2**20
 _KEPT = 32 * _MB
 # Setting one of them ends the growth of the others, so these are where glibc lets them grow to.
 _LARGEST_MMAP_THRESHOLD, _LARGEST_TRIM_THRESHOLD = 32 * _MB, 64 * _MB
-_SETTINGS_OF_USERS = (
-    "GLIBC_TUNABLES",
-    "MALLOC_MMAP_THRESHOLD_",
-    "MALLOC_TOP_PAD_",
-    "MALLOC_TRIM_THRESHOLD_",
-)
+_SETTINGS = ("top_pad", "mmap_threshold", "trim_threshold")
 
 
 @functools.cache
@@ -27,9 +22,15 @@ def keep_freed_memory() -> None:
 
     Left to itself, glibc gives such memory back to the system and takes it again, fresh pages to be
     cleared, for each clip that a thread reads. Nothing is done where the C library is another, or
-    the environment says how much it is to keep (MALLOC_TOP_PAD_, say).
+    the environment says how much it is to keep (MALLOC_TOP_PAD_, say, or glibc.malloc.top_pad in
+    GLIBC_TUNABLES).
     """
-    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _SETTINGS_OF_USERS):
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    is_said = any(
+        f"MALLOC_{name.upper()}_" in os.environ or f"glibc.malloc.{name}=" in tunables
+        for name in _SETTINGS
+    )
+    if is_said or platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(_TOP_PAD, _KEPT)

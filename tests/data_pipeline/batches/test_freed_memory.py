@@ -47,4 +47,7 @@ def test_memory_of_a_clip_is_used_again_unless_the_environment_says_how_much_is_
 
     given_back = fresh_pages("given back")
     assert 10 * fresh_pages("kept") < given_back
-    assert 2 * fresh_pages("kept", MALLOC_TOP_PAD_="0") > given_back
+    for settings in ({"MALLOC_TOP_PAD_": "0"}, {"GLIBC_TUNABLES": "glibc.malloc.top_pad=0"}):
+        assert 2 * fresh_pages("kept", **settings) > given_back
+    other = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}
+    assert 10 * fresh_pages("kept", **other) < given_back
