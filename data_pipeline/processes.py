@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from multiprocessing.context import ForkServerContext, SpawnContext
 
@@ -26,10 +27,14 @@ def fresh_processes(module: str) -> ForkServerContext | SpawnContext:
 
 
 def end_with_parent() -> None:
-    """Lets a worker process end when its parent has been killed, instead of waiting for ever.
+    """Lets a worker process end when its parent has been killed, instead of waiting for ever, and
+    at once at Ctrl-C, which reaches it too.
 
     To be called in the worker, as the initializer of a pool.
     """
+    # An exception may come just as it has taken the lock of the results, which it then keeps, and
+    # everyone waits. A process that has died is noticed.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
