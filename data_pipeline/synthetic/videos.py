@@ -4,6 +4,7 @@ import csv
 import functools
 import io
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -106,10 +107,17 @@ def in_processes(
                 yield make(item)
                 progress.advance(task)
             return
-        context = fresh_processes(__name__)
+        pool = ProcessPoolExecutor(workers, fresh_processes(__name__), initializer=end_with_parent)
         try:
-            with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
-                for made in pool.map(make, items, chunksize=_SENT_AT_ONCE):
+            several = (
+                items[first : first + _SENT_AT_ONCE]
+                for first in range(0, len(items), _SENT_AT_ONCE)
+            )
+            # Not `pool.map`: at Ctrl-C it cancels what the pool, whose processes end, fails to mark
+            # as failed, and the pool says so in a traceback.
+            making = deque(pool.submit(_made_of, make, some) for some in several)
+            while making:
+                for made in making.popleft().result():
                     yield made
                     progress.advance(task)
         except BrokenProcessPool as error:
@@ -117,6 +125,12 @@ def in_processes(
                 "a process that renders has died: killed, or out of memory; run again to go on, "
                 "with fewer workers if memory is short"
             ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _made_of(make: Callable[[_Item], _Made], items: Sequence[_Item]) -> list[_Made]:
+    return list(map(make, items))
 
 
 def _render_file(

@@ -16,21 +16,27 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 def run(command: list[str], stop_after: float | None = None, how: int = signal.SIGKILL) -> int:
-    """Runs a command, which gets a signal after some seconds; returns its exit status."""
+    """Runs a command, which gets a signal after some seconds; returns its exit status.
+
+    Its processes, and the threads that look after them, must say nothing of their own.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
     )
     try:
-        return process.wait(timeout=stop_after)
+        _, errors = process.communicate(timeout=stop_after)
     except subprocess.TimeoutExpired:
         if how == signal.SIGINT:  # Ctrl-C reaches all processes of a terminal
             os.killpg(process.pid, how)
         else:
             process.send_signal(how)
-        return process.wait(timeout=60)
+        _, errors = process.communicate(timeout=60)
+    assert "concurrent/futures" not in errors, errors
+    return process.returncode
 
 
 def differences(first: Path, second: Path) -> list[str]:
