@@ -105,9 +105,9 @@ def _predict_videos(parser: Parser, options: argparse.Namespace) -> Sequence[str
     if config is None:
         return ()
     from animal_clip_jax.inference.predict_into import predict_into
-    from animal_clip_jax.run.process import prepare_process
+    from animal_clip_jax.run.compiled_programs import keep_compiled_programs
 
-    prepare_process()
+    keep_compiled_programs()
     return predict_into(options.workdir, config, videos, options)
 
 
@@ -117,8 +117,8 @@ def print_predictions(options: argparse.Namespace) -> None:
     if config is None:
         return
     from animal_clip_jax.inference.predict import predict
-    from animal_clip_jax.run.process import prepare_process
+    from animal_clip_jax.run.compiled_programs import keep_compiled_programs
 
-    prepare_process()
+    keep_compiled_programs()
     with command_line.ended_at_once_by_ctrl_c():
         print(predict(options.workdir, config, options.videos))

@@ -63,14 +63,14 @@ def _pretrain(options: argparse.Namespace) -> None:
             + ("both are given" if options.architecture else "neither is given")
         )
     # Imported here, as everything heavy: a mistyped flag is answered at once.
+    from animal_clip_jax.run.compiled_programs import keep_compiled_programs
     from animal_clip_jax.run.pretraining import pretrain
     from animal_clip_jax.run.pretraining_settings import CHOICES, Settings, Surroundings
-    from animal_clip_jax.run.process import prepare_process
 
     if options.architecture:
         command_line.one_of(options.architecture, CHOICES, what="architecture")
     command_line.need("tensorflow")
-    prepare_process()
+    keep_compiled_programs()
     settings = Settings(
         architecture=options.architecture or "",
         init_from=options.init_from,

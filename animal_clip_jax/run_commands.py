@@ -144,9 +144,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _join_processes(options: argparse.Namespace) -> None:
     from animal_clip_jax.parallel import distributed
-    from animal_clip_jax.run.process import prepare_process
+    from animal_clip_jax.run.compiled_programs import keep_compiled_programs
 
-    prepare_process()
+    keep_compiled_programs()
     distributed.initialize(
         options.coordinator_address,
         options.num_processes,

@@ -100,7 +100,6 @@ def ours(family: str, remat: str) -> _Parts:
     from animal_clip_jax.parallel.compiler_options import compiler_options
     from animal_clip_jax.run import assembly
     from animal_clip_jax.run.attention import choose_attention
-    from animal_clip_jax.run.process import prepare_process
     from animal_clip_jax.run.start import as_published
     from animal_clip_jax.training import losses
     from animal_clip_jax.training import optimizer as optimizer_lib
@@ -108,7 +107,6 @@ def ours(family: str, remat: str) -> _Parts:
     from animal_clip_jax.training.step import StepSettings, make_train_step
     from configs import default
 
-    prepare_process()  # as all commands do
     config = default.get_config()
     config.model.family = family
     config.model.num_frames = _NUM_FRAMES.value

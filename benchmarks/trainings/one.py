@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.conversion.weights import load_weights
 from animal_clip_jax.files import write_whole
 from animal_clip_jax.models.description import CLASSIFIERS
-from animal_clip_jax.run.process import prepare_process
+from animal_clip_jax.run.compiled_programs import keep_compiled_programs
 from animal_clip_jax.run.train import train
 from benchmarks.questions import all_splits, for_new_action, right_of
 from data_pipeline.dataset import dataset_digest
@@ -137,5 +137,5 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    prepare_process()
+    keep_compiled_programs()
     run(Job.read(sys.argv[1]))

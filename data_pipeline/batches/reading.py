@@ -12,7 +12,7 @@ from etils import epath
 
 from animal_clip_jax.errors import shortened
 from animal_clip_jax.files import as_path
-from animal_clip_jax.freed_memory import keep_freed_memory_of_readers
+from data_pipeline.batches.freed_memory import keep_freed_memory
 from data_pipeline.clip_index import RECORD_FRAMING, ClipIndex, check_shards, load_index
 from data_pipeline.dataset import DatasetInfo, load_info
 from data_pipeline.dataset_files import DatasetError
@@ -127,7 +127,7 @@ _open: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
 
 def elements_of(dataset: tf.data.Dataset, num_workers: int) -> Iterator[Any]:
     """Its elements as arrays, in their order, read by so many threads and no more."""
-    keep_freed_memory_of_readers()
+    keep_freed_memory()
     elements = _elements(dataset.with_options(_options(num_workers)))
     _open.add(elements)
     return elements

@@ -9,10 +9,10 @@ import pytest
 _READING = """
 import resource, sys, threading
 import numpy as np
-from animal_clip_jax.freed_memory import keep_freed_memory_of_readers
+from data_pipeline.batches.freed_memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
-    keep_freed_memory_of_readers()
+    keep_freed_memory()
 
 def clip():
     record = np.ones(2_000_000, np.uint8)
