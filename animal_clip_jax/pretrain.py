@@ -66,10 +66,12 @@ def _pretrain(options: argparse.Namespace) -> None:
     from animal_clip_jax.run.compiled_programs import keep_compiled_programs
     from animal_clip_jax.run.pretraining import pretrain
     from animal_clip_jax.run.pretraining_settings import CHOICES, Settings, Surroundings
+    from data_pipeline.batches.freed_memory import keep_freed_memory
 
     if options.architecture:
         command_line.one_of(options.architecture, CHOICES, what="architecture")
     command_line.need("tensorflow")
+    keep_freed_memory()
     keep_compiled_programs()
     settings = Settings(
         architecture=options.architecture or "",

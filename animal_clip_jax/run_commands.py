@@ -145,7 +145,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _join_processes(options: argparse.Namespace) -> None:
     from animal_clip_jax.parallel import distributed
     from animal_clip_jax.run.compiled_programs import keep_compiled_programs
+    from data_pipeline.batches.freed_memory import keep_freed_memory
 
+    keep_freed_memory()
     keep_compiled_programs()
     distributed.initialize(
         options.coordinator_address,
