@@ -94,10 +94,15 @@ class SelfAttention(nnx.Module):
         packed, out = self.query_key_value, self.out
         assert packed.bias is not None and out.bias is not None
         width, _, heads, head_dim = packed.kernel.shape
-        query, key, value = (
-            self._product(x, packed.kernel[:, part].reshape(width, -1).astype(self.dtype))
-            for part in range(3)
-        )
+        if self.attention.flattens:
+            # One product, as its result is laid out anew before attention in any case.
+            kernel = packed.kernel[...].reshape(width, -1).astype(self.dtype)
+            query, key, value = jnp.split(self._product(x, kernel), 3, axis=-1)
+        else:
+            query, key, value = (
+                self._product(x, packed.kernel[:, part].reshape(width, -1).astype(self.dtype))
+                for part in range(3)
+            )
         attended = attend(
             query,
             key,
