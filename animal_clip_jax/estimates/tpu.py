@@ -1,5 +1,6 @@
 """TPUs: programs are compiled for them by libtpu, which says how many cycles it expects."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -99,7 +100,10 @@ def devices(name: str, topology: str) -> list[jax.Device]:
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     from jax.experimental import topologies
 
-    with held_standard_error():  # it misses the TPU at length
+    # It misses the TPU at length. At a flag in LIBTPU_INIT_ARGS that it does not know it ends the
+    # process, and what it says of that would be lost.
+    has_flags = bool(os.environ.get("LIBTPU_INIT_ARGS"))
+    with contextlib.nullcontext() if has_flags else held_standard_error():
         try:
             found = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:{topology}")
         except jax.errors.JaxRuntimeError as error:

@@ -223,7 +223,8 @@ class _Processes:
                 pool.submit(os.getpid).result()
             except BrokenProcessPool as error:
                 raise EncodingError(
-                    "processes that decode videos die as soon as they are started; is memory short?"
+                    "processes that decode videos die as soon as they are started; is memory "
+                    'short, or does a script call this outside of `if __name__ == "__main__":`?'
                 ) from error
             start = time.monotonic()
             try:

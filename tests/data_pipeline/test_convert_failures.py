@@ -1,7 +1,10 @@
 """Videos and folders that cannot be converted."""
 
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
 import unicodedata
 
 import deadly_videos
@@ -290,3 +293,21 @@ def test_bad_files_are_rows_with_their_reasons(tmp_path):
     assert found.keys() == reasons.keys()
     for name, reason in reasons.items():
         assert reason in found[name]
+
+
+def test_a_script_without_its_guard_is_told_what_is_missing(tmp_path):
+    """Every process that decodes would run the script from its top."""
+    write_video(tmp_path / "videos" / "a.mp4", 2)
+    (tmp_path / "clips.csv").write_text("video,animals,actions,split\na.mp4,Fox,Running,train\n")
+    script = tmp_path / "convert_mine.py"
+    flags = ["--dataset=csv", f"--source={tmp_path}", f"--output={tmp_path / 'out'}"]
+    script.write_text(f"from data_pipeline.convert import main\nraise SystemExit(main({flags}))\n")
+    root = pathlib.Path(__file__).parents[2]
+    finished = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 2
+    assert 'if __name__ == "__main__":' in finished.stderr.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -52,9 +53,15 @@ def test_the_input_benchmark_takes_the_fastest_step_of_a_tpu():
     assert clips_of_a_v5e() == pytest.approx(16 * 1500 / cycles)
 
 
-def _run(*command: str, needs: str = "libtpu") -> subprocess.CompletedProcess:
+def _run(*command: str, needs: str = "libtpu", **environment: str) -> subprocess.CompletedProcess:
     pytest.importorskip(needs, reason="needs the compiler")
-    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.slow
@@ -108,3 +115,14 @@ def test_a_topology_that_the_compiler_does_not_know_is_said_in_a_line():
     assert finished.returncode == 2 and finished.stdout == ""
     assert finished.stderr.startswith("error: --target=tpu:v5e:3x5: the compiler knows no such")
     assert finished.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_what_the_compiler_for_tpus_says_of_an_unknown_flag_is_shown():
+    """It ends the process by itself."""
+    finished = _run(
+        *("-m", "animal_clip_jax.estimate", *SMALL, "--target=tpu:v5e:2x2"),
+        LIBTPU_INIT_ARGS="--xla_tpu_no_such_flag=1",
+    )
+    assert finished.returncode != 0 and finished.stdout == ""
+    assert "xla_tpu_no_such_flag" in finished.stderr
