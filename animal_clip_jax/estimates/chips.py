@@ -9,6 +9,8 @@ from animal_clip_jax.parallel.accelerator import peak_flops_of
 from animal_clip_jax.parallel.hlo import Instruction
 
 GIB = 2**30
+# Where users set flags of the compilers.
+COMPILER_FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

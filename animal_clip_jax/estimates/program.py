@@ -7,7 +7,7 @@ import re
 import jax
 import numpy as np
 
-from animal_clip_jax.estimates.chips import Chip
+from animal_clip_jax.estimates.chips import COMPILER_FLAGS, Chip
 from animal_clip_jax.estimates.parts import Cost, costs_by_part
 from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.parallel.hlo import product_flops
@@ -149,7 +149,7 @@ def _compiled(
     try:
         if chip is None:
             return lowered.compile()
-        with held_standard_error():  # it complains of its own slowness
+        with held_standard_error(unless=COMPILER_FLAGS):  # it complains of its own slowness
             return lowered.compile(dict(chip.compiler_options) or None)
     except jax.errors.JaxRuntimeError as error:
         all_of_it, temporaries = (

@@ -1,6 +1,5 @@
 """TPUs: programs are compiled for them by libtpu, which says how many cycles it expects."""
 
-import contextlib
 import dataclasses
 import os
 import re
@@ -9,7 +8,7 @@ from typing import ClassVar
 import jax
 
 from animal_clip_jax.errors import UserError, quoted, shortened
-from animal_clip_jax.estimates.chips import GIB, Chip
+from animal_clip_jax.estimates.chips import COMPILER_FLAGS, GIB, Chip
 from animal_clip_jax.parallel.hlo import Instruction
 from data_pipeline.standard_error import held_standard_error
 
@@ -100,10 +99,7 @@ def devices(name: str, topology: str) -> list[jax.Device]:
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     from jax.experimental import topologies
 
-    # It misses the TPU at length. At a flag in LIBTPU_INIT_ARGS that it does not know it ends the
-    # process, and what it says of that would be lost.
-    has_flags = bool(os.environ.get("LIBTPU_INIT_ARGS"))
-    with contextlib.nullcontext() if has_flags else held_standard_error():
+    with held_standard_error(unless=COMPILER_FLAGS):  # it misses the TPU at length
         try:
             found = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:{topology}")
         except jax.errors.JaxRuntimeError as error:

@@ -12,6 +12,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+from animal_clip_jax.estimates.chips import COMPILER_FLAGS
 from benchmarks.compiled import CONFIGURATIONS, RECORD, main, missing_compiler, worse
 from benchmarks.input import clips_of_a_v5e
 
@@ -53,12 +54,14 @@ def test_the_input_benchmark_takes_the_fastest_step_of_a_tpu():
     assert clips_of_a_v5e() == pytest.approx(16 * 1500 / cycles)
 
 
-def _run(*command: str, needs: str = "libtpu", **environment: str) -> subprocess.CompletedProcess:
+def _run(*command: str, needs: str = "libtpu", **flags: str) -> subprocess.CompletedProcess:
+    """With these flags of compilers in the environment, and no others."""
     pytest.importorskip(needs, reason="needs the compiler")
+    others = {name: said for name, said in os.environ.items() if name not in COMPILER_FLAGS}
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**others, **flags},
         capture_output=True,
         text=True,
     )
@@ -118,11 +121,12 @@ def test_a_topology_that_the_compiler_does_not_know_is_said_in_a_line():
 
 
 @pytest.mark.slow
-def test_what_the_compiler_for_tpus_says_of_an_unknown_flag_is_shown():
-    """It ends the process by itself."""
+@pytest.mark.parametrize("where", COMPILER_FLAGS)
+def test_what_is_said_of_an_unknown_flag_is_shown(where):
+    """By what ends the process."""
     finished = _run(
         *("-m", "animal_clip_jax.estimate", *SMALL, "--target=tpu:v5e:2x2"),
-        LIBTPU_INIT_ARGS="--xla_tpu_no_such_flag=1",
+        **{where: "--xla_tpu_no_such_flag=1"},
     )
     assert finished.returncode != 0 and finished.stdout == ""
     assert "xla_tpu_no_such_flag" in finished.stderr
