@@ -132,17 +132,17 @@ def main(_) -> None:
         "77 tokens, 32 at once": lambda: encode_in_full(values, tokens, encode, 32),
         "ours": lambda: encode_tokens(tower, tokens),
     }
-    results, first, durations = {}, {}, {name: [] for name in programs}
+    results, first = {}, {}
+    durations: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
     for name, program in programs.items():
         start = time.perf_counter()
         results[name] = program()
         first[name] = time.perf_counter() - start
     for _ in range(_REPEATS.value):
         for name, program in programs.items():
-            start = time.perf_counter(), time.process_time()
+            clock, processor = time.perf_counter(), time.process_time()
             program()
-            end = time.perf_counter(), time.process_time()
-            durations[name].append((end[0] - start[0], end[1] - start[1]))
+            durations[name].append((time.perf_counter() - clock, time.process_time() - processor))
     seconds = {name: np.median(of_program, axis=0) for name, of_program in durations.items()}
     rows = [
         {
@@ -168,8 +168,10 @@ def _operations(tower: TextTower, lengths: np.ndarray, devices: int) -> dict[str
     flops, exchanged = {}, 0
     for length in {batch.length for batch in batches}:
         compiled = compiled_for(tower, mesh, texts=batch_size, length=length)
-        flops[length] = compiled.cost_analysis()["flops"]
-        traffic = collective_traffic(compiled.as_text()).values()
+        cost, text = compiled.cost_analysis(), compiled.as_text()
+        assert cost is not None and text is not None
+        flops[length] = cost["flops"]
+        traffic = collective_traffic(text).values()
         exchanged = max(exchanged, sum(kind.result_bytes for kind in traffic))
     return {
         "devices": devices,

@@ -78,7 +78,7 @@ def cut(frame: av.VideoFrame, crop: np.ndarray) -> np.ndarray:
     """The crop of a frame at the size of the model's input."""
     top, left, height, width = crop
     image = frame.to_ndarray(format="rgb24")[top : top + height, left : left + width]
-    cropped = av.VideoFrame.from_ndarray(np.ascontiguousarray(image))
+    cropped = av.VideoFrame.from_ndarray(np.ascontiguousarray(image, np.uint8))
     return cropped.reformat(width=IMAGE_SIZE, height=IMAGE_SIZE, threads=1).to_ndarray()
 
 
@@ -87,13 +87,14 @@ def clip_by_seeking(path: Path, random: np.random.Generator) -> np.ndarray:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
+        assert stream.time_base is not None
         indices, crop = sampled(stream.frames, random)
         frames = []
         for index in indices:
             time_stamp = int(index / (RATE * stream.time_base))
             container.seek(time_stamp, stream=stream, backward=True)
             for frame in container.decode(stream):
-                if frame.pts >= time_stamp:
+                if frame.pts is not None and frame.pts >= time_stamp:
                     frames.append(cut(frame, crop))
                     break
     return np.stack(frames)

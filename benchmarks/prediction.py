@@ -74,9 +74,9 @@ def repeat_video(source: Path, path: Path, times: int) -> None:
             with av.open(str(source)) as container:
                 template = container.streams.video[0]
                 stream = stream or output.add_stream_from_template(template)
-                length = template.duration
+                length = template.duration or 0
                 for packet in container.demux(template):
-                    if packet.dts is None:
+                    if packet.pts is None or packet.dts is None:
                         continue
                     packet.pts += number * length
                     packet.dts += number * length
@@ -107,13 +107,16 @@ def windows_per_second_alone(model: "Predictor", request: "Request", seconds: fl
 
     (views, *looks) = row_plan(model, request).looks
     random = np.random.default_rng(0)
-    shape = (request.batch_size, 1, views.num_frames, views.image_size, views.image_size, 3)
-    frames = random.integers(0, 256, shape, np.uint8)
+    size = views.image_size
+    frames = random.integers(
+        0, 256, (request.batch_size, 1, views.num_frames, size, size, 3), np.uint8
+    )
     recognised = None
     if looks:
         size = looks[0].image_size
-        shape = (request.batch_size, looks[0].num_frames, size, size, 3)
-        recognised = random.integers(0, 256, shape, np.uint8)
+        recognised = random.integers(
+            0, 256, (request.batch_size, looks[0].num_frames, size, size, 3), np.uint8
+        )
 
     def batch() -> None:
         model.score(frames, recognised, batch_size=request.batch_size)

@@ -291,7 +291,9 @@ def main(arguments: list[str]) -> None:
         print(f"\nWindows of {WINDOW:.2f} s every {STRIDE:.2f} s\n")
         print(choice_of_a_length(plain, folder))
         assert plain.run is not None
-        majority = plain.actions[int(np.argmax(plain.run.description.action_clips))]
+        action_clips = plain.run.description.action_clips
+        assert action_clips is not None
+        majority = plain.actions[int(np.argmax(action_clips))]
         for kind in KINDS:
             print(f"\n{timeline_table(kind, plain, models['after'], majority, folder)}")
 

@@ -19,6 +19,8 @@ A step takes four of their batches for a device, one after the other, as theirs 
 parts, or where they have 64 clips on a device, 256 in four.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from configs import default
@@ -107,11 +109,11 @@ def _without_texts(config: ConfigDict, family: str) -> ConfigDict:
     return config
 
 
-def _adamw(config: ConfigDict, **recipe: float) -> None:
+def _adamw(config: ConfigDict, **recipe: Any) -> None:
     _trained(config, "adamw", **recipe)
 
 
-def _sgd(config: ConfigDict, **recipe: float) -> None:
+def _sgd(config: ConfigDict, **recipe: Any) -> None:
     """With Nesterov's momentum."""
     _trained(config, "sgd", **recipe)
     config.optimizer.beta1 = 0.9
