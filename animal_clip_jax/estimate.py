@@ -41,6 +41,7 @@ from animal_clip_jax.estimates.targets import (
 from animal_clip_jax.estimates.training_step import check_step, resolved_without_weights
 from animal_clip_jax.models.rematerialisation import REMAT_POLICIES
 from animal_clip_jax.parallel import mesh as mesh_lib
+from animal_clip_jax.run.assembly import remat_policy
 from animal_clip_jax.run.attention import choose_attention
 from animal_clip_jax.run.config import check_fields
 from animal_clip_jax.run.config_flags import read_config_file, with_fields
@@ -159,6 +160,8 @@ def _planned(
         changed = copy.deepcopy(config)
         changed.batch_size, changed.model.remat = batch_size, policy
         check_step(changed, mesh)
+        attention = choose_attention(changed.model, mesh).attention
+        changed.model.remat = remat_policy(changed.model, attention)
         planned.append((target, mesh, changed))
     return planned
 

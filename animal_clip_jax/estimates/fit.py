@@ -97,7 +97,7 @@ def possible_changes(config: ConfigDict, mesh: Mesh) -> Iterator[Change]:
         if config.batch_size % (factor * config.accumulation * shares) == 0
     ]
     yield from smaller[:2]
-    if has_blocks and config.model.remat == "none":
+    if has_blocks and config.model.remat in ("auto", "none"):
         yield changed("computes all but products again", model__remat="dots")
     if has_blocks and config.model.remat != "blocks":
         yield changed("computes every block again", model__remat="blocks")

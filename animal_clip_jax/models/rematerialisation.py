@@ -5,7 +5,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 _KEPT = "kept"
 
-# By the names of `config.model.remat`. Stored is everything, nothing but a block's input, or what
+# By their names in `config.model.remat`. Stored is everything, nothing but a block's input, or what
 # the model gives to `kept`.
 REMAT_POLICIES = {
     "none": None,

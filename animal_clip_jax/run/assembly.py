@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.architectures import ClipArchitecture, heads_of
-from animal_clip_jax.models.attention import XLA, Attention
+from animal_clip_jax.models.attention import RECOMPUTED, XLA, Attention
 from animal_clip_jax.models.description import (
     CLASSIFIERS,
     ModelDescription,
@@ -103,6 +103,18 @@ def abstract_model(
     return graphdef, dict(abstract)
 
 
+def remat_policy(config: ConfigDict, attention: Attention) -> str:
+    """What the backward pass of a model computes again, a key of `REMAT_POLICIES`.
+
+    Args:
+        config: the field `model` of a configuration.
+        attention: the program of its attention, which says whether it is for processors.
+    """
+    if config.remat != "auto":
+        return config.remat
+    return "dots" if attention == RECOMPUTED else "none"
+
+
 class _Arguments(NamedTuple):
     """Those of `build`, without the random numbers."""
 
@@ -124,7 +136,7 @@ class _Arguments(NamedTuple):
         return cls(
             description,
             drop_path_rate=config.drop_path_rate,
-            remat=config.remat,
+            remat=remat_policy(config, attention),
             attention=attention,
             refinement=refinement(config),
             dtype=jnp.dtype(config.dtype),

@@ -67,6 +67,7 @@ FREE_WHEN_RESUMING = (
     "log_every_steps",
     "mesh.",
     "model.attention",
+    "model.remat",
     "predict.",
     "profile",
     "data.num_workers",

@@ -142,7 +142,7 @@ def _refinement(flat: Flat) -> str:
 
 def _depth(flat: Flat) -> str:
     family = flat["model.family"]
-    asked = [name for name in _OF_DEEP if flat[name] != FIELDS[name].default]
+    asked = [name for name, nothing in _OF_DEEP.items() if flat[name] not in nothing]
     if not asked or family in HAVE_DEPTH:
         return ""
     said = " and ".join(f"config.{name} is {flat[name]!r}" for name in asked)
@@ -215,7 +215,8 @@ _PARTS_OF_REFINEMENT = (
 _SHOWN = 3
 _MODEL = tuple(name for name in FIELDS if name.startswith("model."))
 _OPEN = tuple(name for name in _MODEL if FIELDS[name].accepts.is_open)
-_OF_DEEP = ("model.drop_path_rate", "model.remat")
+# With the values that ask for nothing.
+_OF_DEEP = {"model.drop_path_rate": (0.0,), "model.remat": ("auto", "none")}
 _TEXTS = ("prompts.actions", "prompts.animals")
 _MESH = tuple(f"mesh.{axis}" for axis in AXES)
 _TOLD_BY = ("animals.source", "animals.otherwise", "animals.label_dropout")

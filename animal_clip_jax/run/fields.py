@@ -135,9 +135,11 @@ GROUPS = (
               older=False),
         Field("drop_path_rate", 0.0, _SHARE_BELOW_1,
               "stochastic depth of the video tower (animal_clip, xclip, mvit)"),
-        Field("remat", "none", one_of(*REMAT_POLICIES),
+        Field("remat", "auto", one_of("auto", *REMAT_POLICIES),
               "blocks of the video tower that the backward pass computes again, to save memory: "
-              "'blocks' keeps their inputs only, 'dots' the results of their matrix products"),
+              "'blocks' keeps their inputs only, 'dots' the results of their matrix products; "
+              "'auto' is 'dots' on processors (animal_clip, xclip), which are no slower with it, "
+              "and else 'none'"),
         Field("attention", "auto", one_of(*CHOICES),
               "how the patches of a frame attend to each other: 'xla' writes their weights to "
               "memory, 'fused' never does (on TPUs, and on NVIDIA's GPUs in bfloat16), 'auto' is "

@@ -43,7 +43,7 @@ def test_a_change_is_made_in_a_copy():
     config = eight_device_estimates.tiny()
     first, _, third, *_ = possible_changes(config, AbstractMesh((1, 1, 1), AXES))
     assert (first.config.accumulation, third.config.model.remat) == (4, "dots")
-    assert (config.model.remat, config.accumulation) == ("none", 2)
+    assert (config.model.remat, config.accumulation) == ("auto", 2)
 
 
 def test_a_gpu_refuses_no_program_and_what_is_compiled_may_be_too_large():

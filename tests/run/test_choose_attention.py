@@ -46,6 +46,22 @@ def test_on_a_cpu():
 
 
 @pytest.mark.parametrize(
+    ("remat", "attention", "policy"),
+    [
+        ("auto", RECOMPUTED, "dots"),
+        ("auto", XLA, "none"),
+        ("none", RECOMPUTED, "none"),
+        ("blocks", RECOMPUTED, "blocks"),
+    ],
+)
+def test_processors_keep_products_only_unless_told_otherwise(remat, attention, policy):
+    config = config_on("", model__remat=remat).model
+    assert assembly.remat_policy(config, attention) == policy
+    graphdef, values = assembly.abstract_model(config, attention)
+    assert parameters.merge(graphdef, values).visual.remat == policy
+
+
+@pytest.mark.parametrize(
     ("asked", "note"), [("auto", "attention is fused: a Pallas kernel"), ("fused", "")]
 )
 def test_on_a_tpu(asked, note):

@@ -59,6 +59,12 @@ def test_refinement_that_cannot_be_is_one_line(fields, message):
     assert message_of(fields) == message
 
 
+def test_a_baseline_without_blocks_computes_nothing_again():
+    config = default.get_config()
+    config.update_from_flattened_dict({"model.family": "x3d", "model.remat": "none"})
+    check_fields(config)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
