@@ -30,9 +30,9 @@ from absl import app, flags
 _PROGRAMS = {
     "torch_xclip": "X-CLIP, torch eager",
     "torch_compiled": "X-CLIP, torch.compile",
-    "xclip": "X-CLIP, ours",
+    "xclip": "X-CLIP, ours, remat=none",
     "xclip_dots": "X-CLIP, ours, remat=dots",
-    "animal_clip": "Animal-CLIP, ours",
+    "animal_clip": "Animal-CLIP, ours, remat=none",
     "animal_clip_dots": "Animal-CLIP, ours, remat=dots",
 }
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "clips")
