@@ -106,9 +106,10 @@ def test_a_training_refuses_what_cannot_be_before_it_looks_for_data(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_goes_on_with_other_attention(run, data):
-    config = config_on(data, model__attention="xla")
-    assert get_config().model.attention == "auto"
+@pytest.mark.parametrize("field", [{"model__attention": "xla"}, {"model__remat": "none"}])
+def test_a_run_goes_on_with_other_attention_and_remat(run, data, field):
+    config = config_on(data, **field)
+    assert get_config().model.attention == get_config().model.remat == "auto"
     earlier = earlier_run(config, epath.Path(run), load_info(data))
     assert earlier is not None and earlier.step == TrainedRun.open(run).step
 
