@@ -94,7 +94,8 @@ def clip_by_seeking(path: Path, random: np.random.Generator) -> np.ndarray:
             time_stamp = int(index / (RATE * stream.time_base))
             container.seek(time_stamp, stream=stream, backward=True)
             for frame in container.decode(stream):
-                if frame.pts is not None and frame.pts >= time_stamp:
+                assert frame.pts is not None
+                if frame.pts >= time_stamp:
                     frames.append(cut(frame, crop))
                     break
     return np.stack(frames)

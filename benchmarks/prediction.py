@@ -74,10 +74,12 @@ def repeat_video(source: Path, path: Path, times: int) -> None:
             with av.open(str(source)) as container:
                 template = container.streams.video[0]
                 stream = stream or output.add_stream_from_template(template)
-                length = template.duration or 0
+                assert template.duration is not None
+                length = template.duration
                 for packet in container.demux(template):
-                    if packet.pts is None or packet.dts is None:
+                    if packet.dts is None:
                         continue
+                    assert packet.pts is not None
                     packet.pts += number * length
                     packet.dts += number * length
                     packet.stream = stream
