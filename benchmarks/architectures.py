@@ -2,52 +2,117 @@
 
     python -m benchmarks.architectures
     python -m benchmarks.architectures --program=predict --models=ViT-L/14 --target=tpu:v6e:2x2
+    python -m benchmarks.architectures --frames=8 --largest
 
-Prints of each what a device computes, beside the paper, its estimated MFU, its memory and about how
-many clips a step would fit. Nothing is run. Each is compiled as a whole: of a training step of 12
-layers that takes about five minutes of one core, half as much again as of 3 layers, of a prediction
-one.
+Prints of each what a device computes, beside the paper, its estimated MFU and its memory; with
+`--largest` also how many clips a step fit, and how many do not, each compiled to know. Nothing is
+run. A training step of 12 layers takes six to nine minutes of one core for a TPU and two to three
+for a GPU, a prediction one and a half; `--largest` compiles two to four more of each.
 
 Needs the extra of the target's compiler, as `animal-clip estimate` does.
 """
 
+import functools
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from absl import app, flags
+from ml_collections import ConfigDict
+
+from animal_clip_jax.estimates.program import Estimate
 
 ARCHITECTURES = ("ViT-B/32", "ViT-B/16", "ViT-L/14")
+_CLIPS = 64
+_MULTIPLE = 16  # four devices with four micro-batches
 
 _TARGET = flags.DEFINE_string("target", "tpu:v5e:2x2", "as for animal-clip estimate")
 _PROGRAM = flags.DEFINE_enum("program", "train", ["train", "predict"], "what is compiled")
 _MODELS = flags.DEFINE_list("models", list(ARCHITECTURES), "architectures")
 _FRAMES = flags.DEFINE_list("frames", ["8", "16"], "frames a clip")
+_LARGEST = flags.DEFINE_bool("largest", False, "look for the largest batch that fits")
 _ACCUMULATION = flags.DEFINE_integer("accumulation", 0, "micro-batches a step (0: as configured)")
 
 
 def largest_batch(
-    *, memory: float, state: float, gradients: float, beside: float, clips: int, step: int
-) -> int:
-    """About how many clips would fit, if what is neither state nor gradients grows with them.
+    needed: Callable[[int], float], *, memory: float, guess: int, multiple: int
+) -> tuple[int, int]:
+    """How many clips fit, and how many do not, no further apart than a tenth or one multiple.
+
+    What a program needs does not grow in proportion to its clips: a compiler computes some values
+    again where memory is short. So it is compiled.
 
     Args:
-        memory: of a device, bytes, as all that follow.
-        state: parameters and what the optimizer keeps.
-        gradients: what does not grow either.
-        beside: all else that `clips` clips take.
-        step: the number is a multiple of it.
+        needed: bytes of memory of a device, of a number of clips.
+        memory: what a device has.
+        guess: where to begin.
+        multiple: the number of clips is one of these.
+
+    Returns:
+        the largest number that is known to fit, 0 if there is none, and the smallest that is known
+        not to.
     """
-    fitting = clips * (memory - state - gradients) / beside
-    return max(int(fitting) // step * step, 0)
+    clips = max(guess // multiple, 1) * multiple
+    stride = max(clips // 10 // multiple, 1) * multiple
+    if needed(clips) <= memory:
+        while needed(clips + stride) <= memory:
+            clips += stride
+        return clips, clips + stride
+    while clips > stride and needed(clips - stride) > memory:
+        clips -= stride
+    return max(clips - stride, 0), clips
+
+
+def _guess(estimate: Estimate, memory: float) -> int:
+    """About how many clips fit, if what is neither state nor gradients grows with them."""
+    state = 1.5 * estimate.optimizer + estimate.parameters  # a gradient is as large as a moment
+    return int(_CLIPS * (memory - state) / (estimate.total - state))
 
 
 def row(architecture: str, frames: int) -> dict[str, Any]:
     """One line of the table."""
-    from animal_clip_jax.estimates.fit import PREDICT, total_or_need
-    from animal_clip_jax.estimates.prediction import of_prediction
+    from animal_clip_jax.estimates.fit import total_or_need
     from animal_clip_jax.estimates.report import utilisation
     from animal_clip_jax.estimates.targets import devices_of, parse_target
     from animal_clip_jax.parallel.mesh import make_mesh
+
+    target = parse_target(_TARGET.value)
+    assert target.chip is not None
+    memory = target.chip.memory
+
+    @functools.cache
+    def compiled(clips: int) -> tuple[float, Estimate | None]:
+        print(f"compiling: {architecture}, {frames} frames, {clips} clips", file=sys.stderr)
+        config = _config(architecture, frames, clips)
+        mesh = make_mesh(config.mesh, devices_of(target))
+        needed, estimate = total_or_need(config, target, mesh, program=_PROGRAM.value)
+        print(f"{needed / 1e9:.2f} of {memory / 1e9:.2f} GB", file=sys.stderr)
+        return needed, estimate
+
+    needed, estimate = compiled(_CLIPS)
+    found: dict[str, Any] = {"model": architecture, "frames": frames, "clips": _CLIPS}
+    if estimate is not None:
+        found |= {
+            "TFLOP": f"{estimate.flops / 1e12:.2f}",
+            "on paper": f"{estimate.model_flops / 1e12:.2f}",
+            "compiled beside it": f"{estimate.flops / estimate.model_flops - 1:+.1%}",
+            "est. ms": f"{1e3 * estimate.seconds:.1f}",
+            "est. MFU": f"{utilisation(estimate, target.chip):.1%}",
+        }
+    found["GB a device"] = f"{needed / 1e9:.2f}"
+    if _LARGEST.value:
+        guess = _guess(estimate, memory) if estimate else int(_CLIPS * memory / needed)
+        fit, do_not = largest_batch(
+            lambda clips: compiled(clips)[0], memory=memory, guess=guess, multiple=_MULTIPLE
+        )
+        found |= {"clips that fit": fit, "that do not": do_not}
+    return found
+
+
+def _config(architecture: str, frames: int, clips: int) -> ConfigDict:
+    """configs/animal_kingdom.py with these, of the program that is asked for."""
+    from animal_clip_jax.estimates.fit import PREDICT
+    from animal_clip_jax.estimates.prediction import of_prediction
     from animal_clip_jax.run.start import as_published
     from configs import animal_kingdom, default
 
@@ -57,35 +122,8 @@ def row(architecture: str, frames: int) -> dict[str, Any]:
     config.model.dtype, config.model.attention = "bfloat16", "fused"
     config = as_published(config)
     config.accumulation = _ACCUMULATION.value or config.accumulation
-    config.evaluation.batch_size = config.batch_size
-    if _PROGRAM.value == PREDICT:
-        config = of_prediction(config)
-    target = parse_target(_TARGET.value)
-    mesh = make_mesh(config.mesh, devices_of(target))
-    needed, estimate = total_or_need(config, target, mesh, program=_PROGRAM.value)
-    assert target.chip is not None
-    named: dict[str, Any] = {"model": architecture, "frames": frames, "clips": config.batch_size}
-    if estimate is None:
-        return {**named, "GB a device": f"{needed / 1e9:.2f}"}
-    state = estimate.parameters + estimate.optimizer
-    gradients = estimate.optimizer / 2  # as large as one of the two moments of each
-    return {
-        **named,
-        "TFLOP": f"{estimate.flops / 1e12:.2f}",
-        "on paper": f"{estimate.model_flops / 1e12:.2f}",
-        "compiled beside it": f"{estimate.flops / estimate.model_flops - 1:+.1%}",
-        "est. ms": f"{1e3 * estimate.seconds:.1f}",
-        "est. MFU": f"{utilisation(estimate, target.chip):.1%}",
-        "GB a device": f"{needed / 1e9:.2f}",
-        "clips that fit, about": largest_batch(
-            memory=target.chip.memory,
-            state=state,
-            gradients=gradients,
-            beside=estimate.total - state - gradients,
-            clips=config.batch_size,
-            step=config.accumulation * mesh.size,
-        ),
-    }
+    config.batch_size = config.evaluation.batch_size = clips
+    return of_prediction(config) if _PROGRAM.value == PREDICT else config
 
 
 def main(argv: list[str]) -> None:
@@ -98,7 +136,6 @@ def main(argv: list[str]) -> None:
     rows = []
     for architecture in _MODELS.value:
         for frames in map(int, _FRAMES.value):
-            print(f"compiling: {architecture}, {frames} frames", file=sys.stderr)
             rows.append(row(architecture, frames))
     title = f"{_PROGRAM.value}, bfloat16, attention=fused, compiled for {_TARGET.value}, estimated"
     print(format_table(rows, title=f"{title}; one device, one step"))
