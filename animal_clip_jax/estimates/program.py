@@ -13,9 +13,12 @@ from animal_clip_jax.parallel.collectives import Traffic, collective_traffic
 from animal_clip_jax.parallel.hlo import product_flops
 from data_pipeline.standard_error import held_standard_error
 
-# How the compiler says that a program does not fit, of all that it needs or of its temporaries.
-_TOO_LARGE = re.compile(r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm")
-_TOO_LARGE_BESIDE = re.compile(r"required for HLO temporaries \(([\d.]+)([KMGT]?)\) exceeds")
+# How the compiler for TPUs says that a program does not fit. What the second calls temporaries is
+# all that lies in memory: arguments, and results that take no argument's place, too.
+_TOO_LARGE = re.compile(
+    r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm"
+    r"|required for HLO temporaries \(([\d.]+)([KMGT]?)\) exceeds"
+)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -108,7 +111,7 @@ def estimate_program(
     Raises:
         TooLargeError: the compiler says that it does not fit.
     """
-    compiled = _compiled(lowered, chip, beside=parameters + optimizer)
+    compiled = _compiled(lowered, chip)
     memory, cost, text = (
         compiled.memory_analysis(),
         compiled.cost_analysis(),
@@ -134,14 +137,21 @@ def estimate_program(
     )
 
 
-def _compiled(
-    lowered: jax.stages.Lowered, chip: Chip | None, *, beside: int
-) -> jax.stages.Compiled:
+def needed_by(refusal: str) -> float | None:
+    """Bytes that a program needs of a device, by the message with which the compiler refuses it as
+    too large; None if the message says something else."""
+    found = _TOO_LARGE.search(refusal)
+    if not found:
+        return None
+    number, unit = filter(lambda group: group is not None, found.groups())
+    return float(number) * _UNITS[unit]
+
+
+def _compiled(lowered: jax.stages.Lowered, chip: Chip | None) -> jax.stages.Compiled:
     """A program for the devices that it was traced for.
 
     Args:
         chip: what they are; None for CPUs.
-        beside: bytes that lie on a device beside a program's temporaries.
 
     Raises:
         TooLargeError: the compiler says that it does not fit.
@@ -152,11 +162,7 @@ def _compiled(
         with held_standard_error(unless=COMPILER_FLAGS):  # it complains of its own slowness
             return lowered.compile(dict(chip.compiler_options) or None)
     except jax.errors.JaxRuntimeError as error:
-        all_of_it, temporaries = (
-            pattern.search(str(error)) for pattern in (_TOO_LARGE, _TOO_LARGE_BESIDE)
-        )
-        if all_of_it:
-            raise TooLargeError(float(all_of_it[1]) * _UNITS[all_of_it[2]]) from error
-        if temporaries:
-            raise TooLargeError(float(temporaries[1]) * _UNITS[temporaries[2]] + beside) from error
-        raise
+        needed = needed_by(str(error))
+        if needed is None:
+            raise
+        raise TooLargeError(needed) from error

@@ -1,5 +1,6 @@
 """Estimates as tables for a person."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.estimates.chips import Chip
 from animal_clip_jax.estimates.fit import Change
+from animal_clip_jax.estimates.parts import Cost
 from animal_clip_jax.estimates.program import Estimate
 from animal_clip_jax.estimates.targets import Target
 from animal_clip_jax.models.presets import PRESETS
@@ -30,13 +32,12 @@ _ACCELERATOR_NOTE = (
 
 
 def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> str:
-    """The tables that the command prints.
+    """What is known of one step on processors, for a person.
 
     Args:
         estimates: by remat policy.
     """
-    title = _title(config, mesh)
-    memory = [
+    rows = [
         {
             "remat": policy,
             **{
@@ -44,14 +45,37 @@ def report(config: ConfigDict, estimates: dict[str, Estimate], mesh: Mesh) -> st
                 for name in ("parameters", "optimizer", "inputs", "temporaries", "total")
             },
             "GFLOP": f"{estimate.flops / 1e9:,.1f}",
+            "GB accessed": f"{estimate.bytes_accessed / 1e9:,.1f}",
         }
         for policy, estimate in estimates.items()
     ]
+    parts = [
+        _processor_line([estimate.total for estimate in estimates.values()], mesh.size),
+        _title(config, mesh),
+        format_table(rows, title="one device, one step"),
+    ]
     traffic = _traffic(estimates, ("remat",))
-    parts = [title, format_table(memory, title="one device, one step")]
     if traffic:
         parts.append(format_table(traffic, title="collectives of one device, one step"))
+    if len(estimates) == 1:
+        (estimate,) = estimates.values()
+        parts.append(format_table(_largest(estimate), title=_LARGEST))
     return "\n\n".join([*parts, _NOTE])
+
+
+def _processor_line(needed: Sequence[int], num_devices: int) -> str:
+    """Whether steps fit this machine; of several virtual devices, which stand for others, what
+    each of them needs."""
+    if num_devices > 1:
+        span = " to ".join(_gb(size) for size in sorted({min(needed), max(needed)}))
+        return f"needs {span} GB of each of {num_devices} devices"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    fitting = sum(size <= memory for size in needed)
+    of_all = f"{fitting} of {len(needed)}, " if len(needed) > 1 else ""
+    return (
+        f"{'fits' if fitting else 'does not fit'}: {of_all}{_gb(min(needed))} of {_gb(memory)} GB "
+        "of this machine"
+    )
 
 
 def _title(config: ConfigDict, mesh: Mesh) -> str:
@@ -88,6 +112,7 @@ def _traffic(estimates: Mapping[str, Estimate], named: Sequence[str]) -> list[di
 
 
 _PARTS_SHOWN = 10
+_LARGEST = "the largest costs by part of the model"
 
 
 class Case(NamedTuple):
@@ -178,7 +203,7 @@ def accelerator_report(case: Case) -> str:
     if estimate.collectives:
         traffic = _traffic({"": estimate}, ())
         parts.append(format_table(traffic, title="collectives of one device, one step"))
-    parts.append(format_table(_largest(estimate), title="the largest costs by part of the model"))
+    parts.append(format_table(_largest(estimate), title=_LARGEST))
     return "\n\n".join([*parts, _accelerator_note([case])])
 
 
@@ -189,28 +214,23 @@ def _accelerator_note(cases: Sequence[Case]) -> str:
 
 
 def _largest(estimate: Estimate) -> list[dict[str, str]]:
-    shown = estimate.costs[:_PARTS_SHOWN]
-    rest = estimate.costs[_PARTS_SHOWN:]
-    rows = [(cost.part, cost.direction, cost.seconds, cost.bytes_accessed) for cost in shown]
+    """By time; by bytes of a processor, for which nobody expects any time."""
+    shown, rest = estimate.costs[:_PARTS_SHOWN], estimate.costs[_PARTS_SHOWN:]
     if rest:
-        rows.append(
-            (
-                "all else",
-                "",
-                sum(cost.seconds for cost in rest),
-                sum(cost.bytes_accessed for cost in rest),
-            )
-        )
-    return [
-        {
-            "part": part,
-            "pass": direction,
-            "est. ms": f"{1e3 * took:,.2f}",
-            "share": f"{took / estimate.seconds:.1%}",
-            "GB": f"{moved / 1e9:,.1f}",
-        }
-        for part, direction, took, moved in rows
-    ]
+        seconds = sum(cost.seconds for cost in rest)
+        moved = sum(cost.bytes_accessed for cost in rest)
+        shown = [*shown, Cost("all else", "", seconds, moved)]
+    rows = []
+    for cost in shown:
+        row = {"part": cost.part, "pass": cost.direction}
+        share = cost.bytes_accessed / max(estimate.bytes_accessed, 1)
+        if estimate.seconds:
+            row["est. ms"] = f"{1e3 * cost.seconds:,.2f}"
+            share = cost.seconds / estimate.seconds
+        gigabytes = cost.bytes_accessed / 1e9
+        decimals = 1 if gigabytes >= 1 else 4
+        rows.append(row | {"share": f"{share:.1%}", "GB": f"{gigabytes:,.{decimals}f}"})
+    return rows
 
 
 def comparison(cases: Sequence[Case]) -> str:

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
@@ -26,7 +27,7 @@ from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.animals import AnimalRecognition
-from animal_clip_jax.run.attention import graphdef_in_use
+from animal_clip_jax.run.attention import attention_in_use, fastest_attention
 from animal_clip_jax.run.calibration import Calibration, calibration_in_use
 from animal_clip_jax.run.config import source_without_labels
 from animal_clip_jax.run.evaluate import expected_recogniser, open_for_use
@@ -80,7 +81,10 @@ def load(
     source = source_without_labels(config)
     calibration = calibration_in_use(run, config)
     mesh = _local_mesh()
-    graphdef = graphdef_in_use(config, run, mesh)
+    attention, note = attention_in_use(config, run, mesh)
+    if note and config.model.attention == "fused":  # what "auto" takes is said when it is trained
+        warnings.warn(note, stacklevel=2)
+    graphdef, _ = assembly.abstract_model(config.model, attention)
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     values, classes = run.restore(replicated)
     recognition = None
@@ -146,8 +150,11 @@ def _of_weights(folder: str | os.PathLike[str]) -> Predictor:
             stacklevel=3,
         )
     description = metadata.model
-    graphdef, _ = parameters.abstract(lambda: build(description, rngs=parameters.rngs_for_shapes()))
     mesh = _local_mesh()
+    attention = fastest_attention(description, jnp.dtype(jnp.float32), mesh).attention
+    graphdef, _ = parameters.abstract(
+        lambda: build(description, attention=attention, rngs=parameters.rngs_for_shapes())
+    )
     return _predictor(
         graphdef,
         jax.device_put(values, NamedSharding(mesh, mesh_lib.REPLICATED)),

@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import UserError
-from animal_clip_jax.models.attention import RECOMPUTED, XLA, Attention, fused_kernel
+from animal_clip_jax.models.attention import RECOMPUTED, XLA, Attention, Fused, fused_kernel
+from animal_clip_jax.models.description import ModelDescription
 from animal_clip_jax.parallel.mesh import BATCH
 from animal_clip_jax.run import assembly
 from animal_clip_jax.run.trained_run import TrainedRun
@@ -30,44 +30,22 @@ class ChosenAttention(NamedTuple):
     note: str = ""
 
 
-def choose_attention(config: ConfigDict, mesh: Mesh) -> ChosenAttention:
-    """The program of attention for the model that `config.model` describes.
+def fastest_attention(
+    description: ModelDescription, dtype: jnp.dtype, mesh: Mesh
+) -> ChosenAttention:
+    """The program that "auto" takes for a model.
 
     Args:
-        config: the field `model` of a run's configuration, with nothing left open.
+        dtype: of its computation.
         mesh: the devices, here or elsewhere.
-
-    Raises:
-        UserError: `config.model.attention` is "fused", and there is none for this model there.
     """
-    if config.attention == "xla":
+    if description.family not in _FAMILIES:
         return ChosenAttention(XLA)
-    if config.family not in _FAMILIES:
-        if config.attention == "fused":
-            raise UserError(
-                f"config.model.attention is 'fused', and a model of family {config.family!r} has "
-                f"only its own, not fused; fused attention is of {' and '.join(_FAMILIES)}"
-            )
-        return ChosenAttention(XLA)
-    architecture = assembly.model_description(config).towers
-    heads, sharing = architecture.vision_heads, mesh.shape["model"]
-    fused = fused_kernel(
-        mesh.devices.flat[0],
-        tokens=architecture.num_patches + 2,  # the class token, and the message
-        heads=heads if heads % sharing else heads // sharing,
-        head_dim=architecture.vision_width // heads,
-        dtype=jnp.dtype(config.dtype),
-    )
+    fused = _fused_kernel(description, dtype, mesh)
     if fused.kernel:
-        note = f"attention is fused: {_IN_WORDS[fused.kernel]}"
         return ChosenAttention(
             Attention(fused.kernel, mesh, row_axes=BATCH[0], head_axis="model"),
-            note if config.attention == "auto" else "",
-        )
-    if config.attention == "fused":
-        raise UserError(
-            f"config.model.attention is 'fused', but {fused.reason}; 'auto' fuses it where that "
-            "can be, 'xla' never does"
+            f"attention is fused: {_IN_WORDS[fused.kernel]}",
         )
     is_processor = mesh.devices.flat[0].platform == "cpu"
     return ChosenAttention(
@@ -75,22 +53,66 @@ def choose_attention(config: ConfigDict, mesh: Mesh) -> ChosenAttention:
     )
 
 
-def graphdef_in_use(config: ConfigDict, run: TrainedRun, mesh: Mesh) -> nnx.GraphDef:
-    """The structure of a run's model on the devices that it is evaluated or used on.
+def choose_attention(
+    config: ConfigDict, mesh: Mesh, *, must_be_fused: bool = True
+) -> ChosenAttention:
+    """The program of attention for the model that `config.model` describes.
+
+    Args:
+        config: the field `model` of a run's configuration, with nothing left open.
+        mesh: the devices, here or elsewhere.
+        must_be_fused: False takes what "auto" would, and says so, where "fused" asks for what
+            cannot be.
+
+    Raises:
+        UserError: `config.model.attention` is "fused", and there is none for this model there.
+    """
+    if config.attention == "xla":
+        return ChosenAttention(XLA)
+    description, dtype = assembly.model_description(config), jnp.dtype(config.dtype)
+    chosen = fastest_attention(description, dtype, mesh)
+    if config.attention == "auto":
+        return chosen
+    if chosen.attention.is_fused:
+        return ChosenAttention(chosen.attention)
+    if not must_be_fused:
+        return chosen
+    if description.family not in _FAMILIES:
+        raise UserError(
+            f"config.model.attention is 'fused', and a model of family {config.family!r} has "
+            f"only its own, not fused; fused attention is of {' and '.join(_FAMILIES)}"
+        )
+    raise UserError(
+        f"config.model.attention is 'fused', but {_fused_kernel(description, dtype, mesh).reason}; "
+        "'auto' fuses it where that can be, 'xla' never does"
+    )
+
+
+def _fused_kernel(description: ModelDescription, dtype: jnp.dtype, mesh: Mesh) -> Fused:
+    architecture = description.towers
+    heads, sharing = architecture.vision_heads, mesh.shape["model"]
+    return fused_kernel(
+        mesh.devices.flat[0],
+        tokens=architecture.num_patches + 2,  # the class token, and the message
+        heads=heads if heads % sharing else heads // sharing,
+        head_dim=architecture.vision_width // heads,
+        dtype=dtype,
+    )
+
+
+def attention_in_use(config: ConfigDict, run: TrainedRun, mesh: Mesh) -> ChosenAttention:
+    """The program of attention on the devices that a run is evaluated or used on.
 
     Args:
         config: to evaluate or use it with. Where its attention is the run's own, and cannot be
-            here, which the devices of the training could, it is not fused.
+            here, which the devices of the training could, it is not fused, and the note says so.
 
     Raises:
         UserError: as `choose_attention`, if other attention than the run's own is asked for.
     """
-    try:
-        attention = choose_attention(config.model, mesh).attention
-    except UserError:
+    was_fused = False
+    if config.model.attention == "fused":
         # A run that went on with other attention has one in its folder, and one in its checkpoint.
         recorded = read_config(run.folder) or run.config
-        if "fused" not in (run.config.model.attention, recorded.model.get("attention")):
-            raise
-        attention = XLA
-    return assembly.abstract_model(config.model, attention)[0]
+        was_fused = "fused" in (run.config.model.attention, recorded.model.get("attention"))
+    return choose_attention(config.model, mesh, must_be_fused=not was_fused)

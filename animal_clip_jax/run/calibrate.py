@@ -17,7 +17,7 @@ from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
 from animal_clip_jax.parallel import mesh as mesh_lib
 from animal_clip_jax.run import assembly, calibration, summary, workdir
 from animal_clip_jax.run.animals import AnimalRecognition
-from animal_clip_jax.run.attention import graphdef_in_use
+from animal_clip_jax.run.attention import attention_in_use
 from animal_clip_jax.run.calibration import Calibration
 from animal_clip_jax.run.config import check_directory, source_without_labels
 from animal_clip_jax.run.data import ClipSet, open_training_data, whole_split
@@ -133,7 +133,10 @@ def _logits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The logits of the clips in all views, and what they show."""
     mesh = mesh_for(config, run)
-    graphdef = graphdef_in_use(config, run, mesh)
+    attention, note = attention_in_use(config, run, mesh)
+    if note:
+        screen.say(note)
+    graphdef, _ = assembly.abstract_model(config.model, attention)
     check_batch_size(config, mesh)
     replicated = NamedSharding(mesh, mesh_lib.REPLICATED)
     values, classes = run.restore(replicated)

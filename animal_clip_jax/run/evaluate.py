@@ -29,7 +29,7 @@ from animal_clip_jax.parallel.distributed import (
 )
 from animal_clip_jax.run import assembly, results, summary
 from animal_clip_jax.run.animals import AnimalRecognition
-from animal_clip_jax.run.attention import graphdef_in_use
+from animal_clip_jax.run.attention import attention_in_use
 from animal_clip_jax.run.config import (
     check_data,
     check_directory,
@@ -103,7 +103,10 @@ def _evaluate(
     run, config = on_all(open_for_use, folder, config)
     on_all(check_directory, config)
     mesh = mesh_for(config, run)
-    graphdef = graphdef_in_use(config, run, mesh)
+    attention, note = attention_in_use(config, run, mesh)
+    if note:
+        screen.say(note)
+    graphdef, _ = assembly.abstract_model(config.model, attention)
     check_batch_size(config, mesh)
     is_open = config.evaluation.open_vocabulary
     info = on_all(load_info, config.data.directory)

@@ -100,7 +100,7 @@ class TrainedRun:
 
     @functools.cached_property
     def graphdef(self) -> nnx.GraphDef:
-        """The structure of the model, for any device; see also `run.attention.graphdef_in_use`."""
+        """The structure of the model, for any device; see also `run.attention.attention_in_use`."""
         return assembly.abstract_model(self.config.model)[0]
 
     @property

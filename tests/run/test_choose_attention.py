@@ -1,7 +1,9 @@
 """Which attention a run takes: here on a CPU, which has no fused one, and elsewhere."""
 
 import dataclasses
+import shutil
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -10,11 +12,12 @@ from ml_collections import ConfigDict
 from tiny_run import config_on, get_config
 
 from animal_clip_jax.errors import UserError
+from animal_clip_jax.inference.loading import load
 from animal_clip_jax.models import parameters
 from animal_clip_jax.models.attention import RECOMPUTED, XLA
 from animal_clip_jax.parallel.mesh import make_mesh
 from animal_clip_jax.run import assembly
-from animal_clip_jax.run.attention import choose_attention, graphdef_in_use
+from animal_clip_jax.run.attention import attention_in_use, choose_attention
 from animal_clip_jax.run.evaluate import evaluate
 from animal_clip_jax.run.resume import earlier_run
 from animal_clip_jax.run.train import train
@@ -121,7 +124,23 @@ def test_an_evaluation_refuses_what_cannot_be(run, data):
 
 def test_a_run_that_was_trained_with_fused_attention_is_used_where_there_is_none(run):
     trained = with_attention(TrainedRun.open(run), "fused")
-    graphdef = graphdef_in_use(trained.config, trained, here())
-    _, values = assembly.abstract_model(trained.config.model)
-    model = parameters.merge(graphdef, values)
-    assert model.visual.blocks[0].attention.attention == XLA
+    chosen = attention_in_use(trained.config, trained, here())
+    assert chosen == (RECOMPUTED, "attention is not fused: cpu devices have none")
+
+
+def test_what_is_not_fused_is_said(run, data, tmp_path, capsys):
+    """By an evaluation, whatever was asked for; by a prediction, if the training's was fused."""
+    note = "attention is not fused: cpu devices have none"
+    evaluate(run, config_on(data, model__attention="auto"))
+    assert capsys.readouterr().out.count(note) == 1
+    evaluate(run, config_on(data, model__attention="xla"))
+    assert note not in capsys.readouterr().out
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(run)
+    elsewhere = tmp_path / "run"
+    shutil.copytree(run, elsewhere)
+    recorded = elsewhere / "config.json"
+    recorded.write_text(recorded.read_text().replace('"attention": "auto"', '"attention": "fused"'))
+    with pytest.warns(UserWarning, match=note):
+        load(elsewhere, config=config_on(data, model__attention="fused"))
