@@ -42,6 +42,20 @@ class Configuration(NamedTuple):
 
 _FUSED: dict[str, str | int] = {"model.dtype": "bfloat16", "model.attention": "fused"}
 _V5E = "tpu:v5e:2x2"
+# Of two small layers, which compile in a minute: what four devices exchange, with their parameters
+# spread over them, in four micro-batches.
+_FSDP: dict[str, str | int] = {
+    **_FUSED,
+    "batch_size": 32,
+    "mesh.data": 1,
+    "mesh.fsdp": 4,
+    "model.architecture.vision_layers": 2,
+    "model.architecture.vision_width": 256,
+    "model.architecture.vision_heads": 4,
+    "model.architecture.image_size": 64,
+    "model.architecture.embed_dim": 256,
+    "model.architecture.text_width": 256,
+}
 CONFIGURATIONS = {
     "ViT-B/16, 8 frames, bfloat16, attention=xla": Configuration(
         "train", _V5E, {**_FUSED, "model.attention": "xla"}
@@ -53,6 +67,8 @@ CONFIGURATIONS = {
     "ViT-B/16, 8 frames, bfloat16, attention=fused, H100": Configuration(
         "train", "cuda:h100:1", _FUSED
     ),
+    "two small layers, fsdp 4": Configuration("train", _V5E, _FSDP),
+    "two small layers, fsdp 4, H100": Configuration("train", "cuda:h100:4", _FSDP),
 }
 
 _CHECK = flags.DEFINE_bool("check", False, "fail if a figure is worse than recorded")

@@ -71,33 +71,42 @@ class Gpu(Chip):
         return self.float32_flops / 2 if product.dtype == "f64" else self.peak_flops
 
 
-_H100 = """
-gpu_device_info {
+# What the compiler knows of a Hopper chip; H100 and H200 differ by their memory alone.
+_HOPPER = """
+gpu_device_info {{
   threads_per_block_limit: 1024 threads_per_warp: 32 threads_per_core_limit: 2048
   shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448
   shared_memory_per_core: 233472 core_count: 132 fpus_per_core: 128
   block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
   registers_per_core_limit: 65536 registers_per_block_limit: 65536
-  memory_bandwidth: 3352320000000 l2_cache_size: 52428800 clock_rate_ghz: 1.98
-  device_memory_size: 84942979072 cuda_compute_capability { major: 9 minor: 0 }
-}
+  memory_bandwidth: {bandwidth} l2_cache_size: 52428800 clock_rate_ghz: 1.98
+  device_memory_size: {memory} cuda_compute_capability {{ major: 9 minor: 0 }}
+}}
 platform_name: "CUDA"
-dnn_version_info { major: 9 minor: 8 }
-runtime_version { major: 12 minor: 9 patch: 0 }
-device_description_str: "NVIDIA H100 80GB HBM3"
+dnn_version_info {{ major: 9 minor: 8 }}
+runtime_version {{ major: 12 minor: 9 patch: 0 }}
+device_description_str: "{kind}"
 """
-GPUS = {
-    "h100": Gpu(
-        kind="NVIDIA H100 80GB HBM3",
-        memory=math.floor(0.95 * 84_942_979_072),
-        bandwidth=3352.32e9,
+
+
+def _hopper(kind: str, *, memory: int, bandwidth: int) -> Gpu:
+    """With these bytes, and bytes a second."""
+    return Gpu(
+        kind=kind,
+        memory=math.floor(0.95 * memory),
+        bandwidth=bandwidth,
         clock=1.98e9,
         tf32_flops=494.7e12,
         float32_flops=66.9e12,
         link=450e9,
         most=8,
-        described=_H100,
+        described=_HOPPER.format(kind=kind, memory=memory, bandwidth=bandwidth),
     )
+
+
+GPUS = {
+    "h100": _hopper("NVIDIA H100 80GB HBM3", memory=84_942_979_072, bandwidth=3_352_320_000_000),
+    "h200": _hopper("NVIDIA H200", memory=141_000_000_000, bandwidth=4_800_000_000_000),
 }
 
 

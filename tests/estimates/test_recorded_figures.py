@@ -68,8 +68,13 @@ def _run(*command: str, needs: str = "libtpu", **flags: str) -> subprocess.Compl
 
 
 @pytest.mark.slow
-def test_no_figure_is_worse_than_recorded():
-    finished = _run("-m", "benchmarks.compiled", "--check")
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_no_figure_is_worse_than_recorded(name):
+    is_of_a_tpu = CONFIGURATIONS[name].target.startswith("tpu:")
+    finished = _run(
+        *("-m", "benchmarks.compiled", "--check", f"--only={name}"),
+        needs="libtpu" if is_of_a_tpu else "jax_cuda12_plugin",
+    )
     assert finished.returncode == 0, finished.stderr
     print(finished.stdout)
 

@@ -31,7 +31,7 @@ def test_a_topology_that_is_left_out_is_the_smallest():
         ("cpuu", "there is no target 'cpuu'; did you mean cpu?"),
         ("tup:v5e:2x2", "did you mean tpu:v5e:2x2?"),
         ("cuda", "there is no target 'cuda'; "),
-        ("cuda:h200", "there is no GPU 'h200'; did you mean h100?"),
+        ("cuda:a100", "there is no GPU 'a100'; did you mean h100?"),
         ("cuda:h100:9", "'9' is no number of GPUs in a machine of h100; expected 1 to 8"),
         ("cuda:h100:0", "'0' is no number of GPUs"),
         ("cuda:h100:2x2", "'2x2' is no number of GPUs"),
@@ -78,6 +78,14 @@ def test_on_a_gpu_the_longer_of_products_and_bytes_counts():
     )
     # Of eight devices each sends nearly twice what there is to sum, in a ring.
     assert taken["sum_gradients/add"] == pytest.approx(2 * 4 * 8 * 2 / 450e9)
+
+
+def test_an_h200_is_an_h100_with_more_and_faster_memory():
+    """141 GB at 4.8 TB/s, of which 0.95 can be used."""
+    h100, h200 = (parse_target(f"cuda:{name}").chip for name in ("h100", "h200"))
+    assert h100 is not None and h200 is not None
+    assert h200.peak_flops == h100.peak_flops == 989e12
+    assert (h200.memory, h200.bandwidth) == (133_950_000_000, 4.8e12)
 
 
 @pytest.mark.parametrize(

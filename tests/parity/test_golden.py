@@ -194,3 +194,5 @@ def test_fused_attention(model_and_values, inputs, training):
     for path, gradient in gradients.items():
         found = np.linalg.norm(np.asarray(gradient, np.float64))
         assert found == pytest.approx(recorded[names[path]], rel=1e-4, abs=1e-12), path
+        if found > 1e-12:
+            assert relative_error(gradient, training[1][path]) < 1e-4, path
