@@ -7,8 +7,8 @@
 
 Nothing is run, and neither a TPU nor a GPU is needed: the step is compiled, as `animal-clip
 estimate` does it. The figures are estimates, and the same every time with the same versions of jax
-and of the compiler. A training step takes about five minutes of one core for TPUs, three for a GPU,
-a prediction one.
+and of the compiler. A training step takes six to nine minutes of one core for TPUs, three for a
+GPU, a prediction one and a half.
 
 Needs the extra `tpu` or `cuda`. What is for a compiler that is not installed is left out, and said.
 """
