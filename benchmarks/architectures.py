@@ -12,9 +12,8 @@ for a GPU, a prediction one and a half; `--largest` compiles two to four more of
 Needs the extra of the target's compiler, as `animal-clip estimate` does.
 """
 
-import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import app, flags
@@ -35,9 +34,14 @@ _ACCUMULATION = flags.DEFINE_integer("accumulation", 0, "micro-batches a step (0
 
 
 def largest_batch(
-    needed: Callable[[int], float], *, memory: float, guess: int, multiple: int
+    needed: Callable[[int], float],
+    *,
+    memory: float,
+    known: Mapping[int, float],
+    guess: int,
+    multiple: int,
 ) -> tuple[int, int]:
-    """How many clips fit, and how many do not, no further apart than a tenth or one multiple.
+    """How many clips fit, and how many do not, no further apart than an eighth or one multiple.
 
     What a program needs does not grow in proportion to its clips: a compiler computes some values
     again where memory is short. So it is compiled.
@@ -45,22 +49,37 @@ def largest_batch(
     Args:
         needed: bytes of memory of a device, of a number of clips.
         memory: what a device has.
-        guess: where to begin.
+        known: what is needed of some numbers of clips, compiled before.
+        guess: where to go on from there, about.
         multiple: the number of clips is one of these.
 
     Returns:
         the largest number that is known to fit, 0 if there is none, and the smallest that is known
         not to.
     """
-    clips = max(guess // multiple, 1) * multiple
-    stride = max(clips // 10 // multiple, 1) * multiple
-    if needed(clips) <= memory:
-        while needed(clips + stride) <= memory:
-            clips += stride
-        return clips, clips + stride
-    while clips > stride and needed(clips - stride) > memory:
-        clips -= stride
-    return max(clips - stride, 0), clips
+    needs = dict(known)
+    while True:
+        fit = max((clips for clips in needs if needs[clips] <= memory), default=0)
+        do_not = min((clips for clips in needs if needs[clips] > memory), default=None)
+        stride = max(fit // 8 // multiple, 1) * multiple
+        if do_not is not None and do_not - fit <= stride:
+            return fit, do_not
+        if do_not is None:
+            clips = max(_by_a_line(needs, memory) if len(needs) > 1 else guess, fit + stride)
+        elif len(needs) == 1:
+            clips = min(max(guess, multiple), do_not - multiple)
+        else:
+            clips = (fit + do_not) // 2
+        clips = clips // multiple * multiple
+        needs[clips] = needed(clips)
+
+
+def _by_a_line(needs: Mapping[int, float], memory: float) -> int:
+    """How many clips need all of the memory, by a line through the two largest that are known;
+    twice as many as the second, where that needs no more than the first."""
+    first, second = sorted(needs)[-2:]
+    slope = (needs[second] - needs[first]) / (second - first)
+    return int(second + (memory - needs[second]) / slope) if slope > 0 else 2 * second
 
 
 def _guess(estimate: Estimate, memory: float) -> int:
@@ -80,7 +99,6 @@ def row(architecture: str, frames: int) -> dict[str, Any]:
     assert target.chip is not None
     memory = target.chip.memory
 
-    @functools.cache
     def compiled(clips: int) -> tuple[float, Estimate | None]:
         print(f"compiling: {architecture}, {frames} frames, {clips} clips", file=sys.stderr)
         config = _config(architecture, frames, clips)
@@ -103,7 +121,11 @@ def row(architecture: str, frames: int) -> dict[str, Any]:
     if _LARGEST.value:
         guess = _guess(estimate, memory) if estimate else int(_CLIPS * memory / needed)
         fit, do_not = largest_batch(
-            lambda clips: compiled(clips)[0], memory=memory, guess=guess, multiple=_MULTIPLE
+            lambda clips: compiled(clips)[0],
+            memory=memory,
+            known={_CLIPS: needed},
+            guess=guess,
+            multiple=_MULTIPLE,
         )
         found |= {"clips that fit": fit, "that do not": do_not}
     return found

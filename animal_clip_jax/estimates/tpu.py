@@ -56,11 +56,13 @@ class Tpu(Chip):
 # A TPU's runtime keeps 0.25 GiB of the memory for itself. The clock of v6e is its peak by its four
 # 256 × 256 matrix units.
 TPUS = {
-    "v5e": Tpu(kind="TPU v5e", memory=15.75 * GIB, bandwidth=819e9, clock=1.5e9, topology="2x2"),
-    "v5p": Tpu(
-        kind="TPU v5p", memory=95.74 * GIB, bandwidth=2765e9, clock=1.75e9, topology="2x2x1"
+    "v5e": Tpu(
+        kind="TPU v5 lite", memory=15.75 * GIB, bandwidth=819e9, clock=1.5e9, topology="2x2"
     ),
-    "v6e": Tpu(kind="TPU v6e", memory=31.25 * GIB, bandwidth=1640e9, clock=1.75e9, topology="2x2"),
+    "v5p": Tpu(kind="TPU v5", memory=95.74 * GIB, bandwidth=2765e9, clock=1.75e9, topology="2x2x1"),
+    "v6e": Tpu(
+        kind="TPU v6 lite", memory=31.25 * GIB, bandwidth=1640e9, clock=1.75e9, topology="2x2"
+    ),
 }
 
 

@@ -1,8 +1,11 @@
 """A training step, compiled for devices that need not be there, and what it needs of one."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -21,7 +24,7 @@ from animal_clip_jax.run.by_data import LEFT_TO_DATA
 from animal_clip_jax.run.config import check_fields
 from animal_clip_jax.run.fields import FIELDS
 from animal_clip_jax.run.start import as_published, filled, resolved
-from animal_clip_jax.training.state import abstract_state
+from animal_clip_jax.training.state import TrainState, abstract_state
 from animal_clip_jax.training.step import make_train_step
 
 
@@ -47,20 +50,26 @@ def check_classes(config: ConfigDict) -> None:
             )
 
 
-def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> Estimate:
-    """Compiles the training step that `config` describes, without running it.
+class Step(NamedTuple):
+    """A training step that a configuration describes, on some devices.
 
-    Args:
-        config: a run's configuration; `data.num_actions` and `data.num_animals` must be set.
-        mesh: of CPU devices, or of others that need not be there.
-        chip: what those others are; without it there is no time.
-
-    Raises:
-        UserError: see `check_step`.
-        TooLargeError: the compiler says that it does not fit.
+    Attributes:
+        run: the step; takes a `TrainState`, a batch and a class context.
+        state: what it begins with, as shapes.
+        shardings: where they lie.
+        groups: of the parameters, in the optimizer.
+        optimizer: of the trained parameters.
     """
-    check_step(config, mesh)
-    batch, classes = step_inputs(config)
+
+    run: jax.stages.Wrapped
+    state: TrainState
+    shardings: TrainState
+    groups: dict[str, str]
+    optimizer: optax.GradientTransformation
+
+
+def step_of(config: ConfigDict, mesh: Mesh) -> Step:
+    """The training step that `config` describes. `data.num_actions` must be set."""
     loss, reduction = assembly.make_loss(
         config, np.ones(config.data.num_actions, np.int64), config.batch_size, logit_scale=1.0
     )
@@ -80,6 +89,24 @@ def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> E
         mesh=mesh,
         state_shardings=shardings,
     )
+    return Step(step, state, shardings, groups, optimizer)
+
+
+def estimate_step(config: ConfigDict, mesh: Mesh, chip: Chip | None = None) -> Estimate:
+    """Compiles the training step that `config` describes, without running it.
+
+    Args:
+        config: a run's configuration; `data.num_actions` and `data.num_animals` must be set.
+        mesh: of CPU devices, or of others that need not be there.
+        chip: what those others are; without it there is no time.
+
+    Raises:
+        UserError: see `check_step`.
+        TooLargeError: the compiler says that it does not fit.
+    """
+    check_step(config, mesh)
+    batch, classes = step_inputs(config)
+    step, state, shardings, *_ = step_of(config, mesh)
     parameter_bytes, optimizer_bytes = (
         bytes_per_device(shapes, where)
         for shapes, where in (
