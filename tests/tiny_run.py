@@ -143,9 +143,14 @@ def on_devices(number: int) -> dict[str, str]:
     return {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
 
 
-def start(*command_line: str, devices: int = 1) -> subprocess.Popen:
-    """Starts a command on so many virtual devices; its outputs are pipes of lines."""
+def start(*command_line: str, devices: int = 1, hash_seed: int | None = None) -> subprocess.Popen:
+    """Starts a command on so many virtual devices; its outputs are pipes of lines.
+
+    Args:
+        hash_seed: says in which order the process's sets of texts are; None for any.
+    """
     environment = {
+        **({} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}),
         **on_devices(devices),
         "PYTHONUNBUFFERED": "1",
         # As in the tests of runs in this process: compiling takes most of the time.
@@ -187,6 +192,7 @@ def run_processes(
             f"--num_processes={len(commands)}",
             f"--process_id={index}",
             devices=devices,
+            hash_seed=index,  # so that their sets have other orders
         )
         for index, command in enumerate(commands)
     ]

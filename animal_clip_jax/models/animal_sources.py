@@ -8,6 +8,8 @@
 - `none`: the model is told nothing.
 """
 
+from collections.abc import Iterable
+
 SOURCES = ("labels", "predicted", "learned", "none")
 RECOGNISED = ("predicted", "learned")
 # The animals of a clip under each source, for a person.
@@ -17,6 +19,13 @@ IN_WORDS = {
     "learned": "linear probe",
     "none": "not given",
 }
+
+
+def recognised_of(sources: Iterable[str]) -> tuple[str, ...]:
+    """Those of some sources that are recognised, in the order of `RECOGNISED`: the processes of a
+    job compute and exchange what each says in one order, which that of a set would not be."""
+    given = set(sources)
+    return tuple(source for source in RECOGNISED if source in given)
 
 
 def animal_weights(batch, source: str):

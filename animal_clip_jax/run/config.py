@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from animal_clip_jax.errors import MissingFileError, UserError
 from animal_clip_jax.files import absolute, as_path
-from animal_clip_jax.models.animal_sources import RECOGNISED, SOURCES
+from animal_clip_jax.models.animal_sources import RECOGNISED, SOURCES, recognised_of
 from animal_clip_jax.run import contradictions, schema
 from animal_clip_jax.run.fields import FIELDS, NO_VALUE
 from animal_clip_jax.run.schema import flat_config
@@ -201,13 +201,13 @@ def check_fields_of_use(config: ConfigDict) -> None:
     schema.refuse(problems_in_use(config))
 
 
-def recognised_sources(config: ConfigDict) -> set[str]:
+def recognised_sources(config: ConfigDict) -> tuple[str, ...]:
     """The recognised sources that a run trains or evaluates with."""
     options = config.animals
     used = {options.source, *config.evaluation.animal_sources}
     if options.label_dropout > 0:
         used.add(options.otherwise)
-    return used & set(RECOGNISED)
+    return recognised_of(used)
 
 
 def training_source(config: ConfigDict) -> str | None:

@@ -243,7 +243,7 @@ def open_for_use(
     return run.with_data_at(given.data.directory), given
 
 
-def recognised_sources_of(config: ConfigDict) -> set[str]:
+def recognised_sources_of(config: ConfigDict) -> tuple[str, ...]:
     """The recognised sources that an evaluation is asked for."""
     untrained = config.copy_and_resolve_references()
     untrained.animals.source, untrained.animals.label_dropout = "none", 0.0

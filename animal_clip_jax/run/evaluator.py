@@ -16,7 +16,7 @@ from animal_clip_jax.evaluation import intervals, metrics, per_group, scoring, s
 from animal_clip_jax.evaluation.per_class import per_class_rows
 from animal_clip_jax.evaluation.per_clip import per_clip_rows
 from animal_clip_jax.evaluation.split_scores import Condition, Recognised, Scores
-from animal_clip_jax.models.animal_sources import RECOGNISED
+from animal_clip_jax.models.animal_sources import RECOGNISED, recognised_of
 from animal_clip_jax.models.class_context import ClassContext
 from animal_clip_jax.models.parameters import Parameters
 from animal_clip_jax.parallel import mesh as mesh_lib
@@ -230,7 +230,7 @@ class Evaluator:
 
     def _recognised(self, sources: Iterable[str], clips: ClipSet) -> Recognised:
         """What the recognised ones of some sources say of the clips."""
-        recognised = set(sources) & set(RECOGNISED)
+        recognised = recognised_of(sources)
         if not recognised:
             return {}
         assert self._recognition is not None

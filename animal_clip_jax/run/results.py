@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from animal_clip_jax.errors import UserError
 from animal_clip_jax.evaluation.intervals import wilson
 from animal_clip_jax.files import read_json_object, write_whole
-from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED
+from animal_clip_jax.models.animal_sources import IN_WORDS, RECOGNISED, recognised_of
 from animal_clip_jax.run.config import Selection
 from animal_clip_jax.run.data import ClipSet
 from animal_clip_jax.run.evaluator import Result, SourceResult
@@ -69,7 +69,7 @@ def provenance(
             by training clips.
     """
     options = config.evaluation
-    recognised = set(options.animal_sources) & set(RECOGNISED)
+    recognised = recognised_of(options.animal_sources)
     animals = {"names": config.animals.prompts} | {
         name: config.animals[name] for name in ("num_frames", "temperature", "top_k", "head_l2")
     }
