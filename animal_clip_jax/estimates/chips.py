@@ -24,6 +24,8 @@ class Chip(abc.ABC):
         clock: cycles a second.
         time_note: what its estimates of time and memory are worth.
         compiler_options: with which programs are compiled for it.
+        has_one_pool: whether all of a program's memory is planned as one, so that it takes what is
+            needed at the peak, and not the sum of its parts.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class Chip(abc.ABC):
 
     time_note: ClassVar[str]
     compiler_options: ClassVar[Mapping[str, str | bool]] = {}
+    has_one_pool: ClassVar[bool] = False
 
     @property
     def peak_flops(self) -> float:

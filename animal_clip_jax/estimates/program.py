@@ -43,7 +43,7 @@ class Estimate:
         optimizer: bytes of the optimizer's state; none in a prediction.
         inputs: bytes of the batch and the class context.
         temporaries: bytes of activations, gradients and all else that lives within a run.
-        total: bytes of all these.
+        total: bytes of all these, or those at the peak of a device that has one pool for all.
         flops: floating-point operations as the compiler counts them, of a GPU those of products.
         model_flops: those of the model on paper (`estimates.theory`): nothing computed twice.
         collectives: what the devices tell each other, by kind.
@@ -123,12 +123,17 @@ def estimate_program(
     temporaries = memory.temp_size_in_bytes + results
     if inputs is None:
         inputs = memory.argument_size_in_bytes - parameters - optimizer
+    given = parameters + optimizer + inputs
+    total = given + temporaries
+    if chip and chip.has_one_pool:
+        # What a program has no use for, such as a prediction for texts, lies there beside it.
+        total = memory.peak_memory_in_bytes + given - memory.argument_size_in_bytes
     return Estimate(
         parameters=parameters,
         optimizer=optimizer,
         inputs=inputs,
         temporaries=temporaries,
-        total=parameters + optimizer + inputs + temporaries,
+        total=total,
         # That for GPUs counts nothing.
         flops=cost["flops"] * repeats if cost else product_flops(text),
         model_flops=model_flops,

@@ -193,6 +193,7 @@ def accelerator_report(case: Case) -> str:
         "memory: optimizer": f"{_gb(estimate.optimizer)} GB",
         "memory: inputs": f"{_gb(estimate.inputs)} GB",
         "memory: temporaries": f"{_gb(estimate.temporaries)} GB",
+        "memory: at the peak": f"{_gb(estimate.total)} GB",
     }
     title = f"compiled for {case.target.name}, estimated: one device, one step"
     parts = [

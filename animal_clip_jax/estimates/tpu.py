@@ -33,6 +33,8 @@ class Tpu(Chip):
         "fused kernel of ours counts with the roofline of what its author says of it."
     )
 
+    has_one_pool: ClassVar[bool] = True
+
     def seconds(self, instruction: Instruction) -> float:
         """As the compiler expects it.
 
