@@ -115,4 +115,7 @@ def attention_in_use(config: ConfigDict, run: TrainedRun, mesh: Mesh) -> ChosenA
         # A run that went on with other attention has one in its folder, and one in its checkpoint.
         recorded = read_config(run.folder) or run.config
         was_fused = "fused" in (run.config.model.attention, recorded.model.get("attention"))
-    return choose_attention(config.model, mesh, must_be_fused=not was_fused)
+    chosen = choose_attention(config.model, mesh, must_be_fused=not was_fused)
+    if config.model.attention == "auto" and chosen.attention == RECOMPUTED:
+        return ChosenAttention(RECOMPUTED)  # nobody expects another of a processor
+    return chosen

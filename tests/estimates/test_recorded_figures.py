@@ -98,6 +98,12 @@ def test_a_small_step_is_compiled_for_a_tpu():
     assert total and len(parts) == 11
     assert sum(map(float, parts)) == pytest.approx(float(total[1]), abs=0.1)  # of rounded figures
     assert re.search(r"^attention +backward ", finished.stdout, re.M)
+    # Not all temporaries are there at once.
+    found = re.findall(r"^memory: (.+?) +([\d.]+) GB", finished.stdout, re.M)
+    *parts, (name, peak) = ((name, float(size)) for name, size in found)
+    lasting = sum(size for part, size in parts if part != "temporaries")
+    assert name == "at the peak" and len(parts) == 4
+    assert lasting <= peak + 0.02 and peak <= lasting + dict(parts)["temporaries"] + 0.02
 
 
 @pytest.mark.slow
