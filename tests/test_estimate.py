@@ -210,7 +210,7 @@ def test_the_command_compares_remat_policies():
     temporaries = {
         row[0]: float(row[4].replace(",", ""))
         for row in rows
-        if len(row) == 7 and row[0] in ("none", "blocks", "dots")
+        if len(row) == 8 and row[0] in ("none", "blocks", "dots")
     }
     assert temporaries["blocks"] < temporaries["dots"] < temporaries["none"]
     assert "was not run" in finished.stdout
