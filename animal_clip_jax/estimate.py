@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--target",
         metavar="T[,T...]",
         default=CPU,
-        help="cpu; or tpu:v5e:2x2 (v5e, v5p, v6e), cuda:h100:8 (h100, h200), not at hand (cpu)",
+        help="cpu; or tpu:v5e:2x2 (v5e, v5p, v6e), cuda:h100:8 (h100, h200), there or not (cpu)",
     )
     parser.add_argument(
         "--program",

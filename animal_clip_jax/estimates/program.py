@@ -16,8 +16,8 @@ from data_pipeline.standard_error import held_standard_error
 # How the compiler for TPUs says that a program does not fit. What the second calls temporaries is
 # all that lies in memory: arguments, and results that take no argument's place, too.
 _TOO_LARGE = re.compile(
-    r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm"
-    r"|required for HLO temporaries \(([\d.]+)([KMGT]?)\) exceeds"
+    r"(?:Used |required for HLO temporaries \()([\d.]+)([KMGT]?)"
+    r"(?: of [\d.]+[KMGT]? hbm|\) exceeds)"
 )
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -146,10 +146,7 @@ def needed_by(refusal: str) -> float | None:
     """Bytes that a program needs of a device, by the message with which the compiler refuses it as
     too large; None if the message says something else."""
     found = _TOO_LARGE.search(refusal)
-    if not found:
-        return None
-    number, unit = filter(lambda group: group is not None, found.groups())
-    return float(number) * _UNITS[unit]
+    return float(found[1]) * _UNITS[found[2]] if found else None
 
 
 def _compiled(lowered: jax.stages.Lowered, chip: Chip | None) -> jax.stages.Compiled:
