@@ -7,8 +7,8 @@
 Prints of each what a device computes, beside the paper, its estimated MFU and its memory; with
 `--largest` also how many clips a step fit, and how many do not, each compiled to know. Nothing is
 run. A training step of 12 layers takes six to nine minutes of one core for a TPU and two to three
-for a GPU, a prediction one and a half; `--largest` compiles several more of each, and near the limit
-of a TPU's memory each takes about twice as long.
+for a GPU, a prediction one and a half. `--largest` compiles several more of each, and near the
+limit of a TPU's memory each takes about twice as long.
 
 Needs the extra of the target's compiler, as `animal-clip estimate` does.
 """
