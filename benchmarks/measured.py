@@ -10,7 +10,6 @@ them, there is no time to compare. The first steps are not counted.
 """
 
 import argparse
-import re
 import statistics
 import sys
 import time
@@ -23,11 +22,11 @@ def chip_of(device_kind: str) -> Any:
     """The `Chip` that a driver calls so; None if estimates know none such."""
     from animal_clip_jax.estimates.cuda import GPUS
     from animal_clip_jax.estimates.tpu import TPUS
+    from animal_clip_jax.parallel.accelerator import name_among
 
     named = {chip.kind: chip for chip in (*TPUS.values(), *GPUS.values())}
-    # Whole words: what is sold with more than one memory has it behind its name.
-    known = [kind for kind in named if re.match(rf"{re.escape(kind)}\b", device_kind)]
-    return named[max(known, key=len)] if known else None
+    kind = name_among(named, device_kind)
+    return named[kind] if kind else None
 
 
 def measured(config: Any, mesh: Any, *, steps: int) -> list[float]:

@@ -1,6 +1,7 @@
 """What the devices are capable of and what of it is used."""
 
 import re
+from collections.abc import Iterable
 
 import jax
 
@@ -30,9 +31,15 @@ def peak_flops(device: jax.Device) -> float | None:
 
 def peak_flops_of(device_kind: str) -> float | None:
     """The same by the name that a driver gives such devices, "TPU v5e" or "NVIDIA H100"."""
-    # Whole words: an L40 is no L4, and an H100 80GB is an H100.
-    known = [name for name in _PEAK_FLOPS if re.match(rf"{re.escape(name)}\b", device_kind)]
-    return _PEAK_FLOPS[max(known, key=len)] if known else None
+    name = name_among(_PEAK_FLOPS, device_kind)
+    return _PEAK_FLOPS[name] if name else None
+
+
+def name_among(names: Iterable[str], device_kind: str) -> str | None:
+    """The longest of some names that a driver's for a device begins with, None if none does. In
+    whole words: an L40 is no L4, and an H100 80GB is an H100."""
+    known = [name for name in names if re.match(rf"{re.escape(name)}\b", device_kind)]
+    return max(known, key=len, default=None)
 
 
 def ideal_seconds(compiled: jax.stages.Compiled, *, micro_batches: int) -> float | None:
